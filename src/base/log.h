@@ -1,0 +1,17 @@
+/* Logging. Libraries return errors and log only at debug; programs log once, where they decide. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include "base/base.h"
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* "info", "debug" for all, or "pipeline=debug,dataset=info" per component. */
+int log_configure(const char *levels, struct opiml_error *err);
+void log_json(bool on); /* one JSON object a line instead of text */
+bool log_enabled(const char *component, enum log_level level);
+/* One line on standard error. Thread-safe. */
+void log_write(const char *component, enum log_level level, const char *format, ...)
+    OPIML_PRINTF(3, 4);
+
+#endif

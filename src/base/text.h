@@ -1,0 +1,35 @@
+/* Text: a growing buffer, paths, sizes, and the nearest word for "did you mean". */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include "base/base.h"
+
+/* A growing string. {0} is empty and valid; `at` is NULL or zero-terminated. Once an allocation
+ * fails the buffer stays `failed` and further additions do nothing: check once at the end. */
+struct text {
+    char *at;
+    size_t count, room;
+    bool failed;
+};
+void text_add(struct text *text, const char *more);
+void text_add_bytes(struct text *text, const void *more, size_t count);
+void text_printf(struct text *text, const char *format, ...) OPIML_PRINTF(2, 3);
+void text_release(struct text *text); /* frees; the struct is empty again. For CLEANUP too */
+#define AUTO_TEXT CLEANUP(text_release)
+
+/* Copy with truncation, always terminated; returns false when it was cut. */
+bool text_copy(char *to, size_t room, const char *from);
+bool text_ends(const char *text, const char *suffix);
+bool text_starts(const char *text, const char *prefix);
+/* Of `words` (NULL-terminated) the one that `word` may have meant, NULL when none is near
+ * (Damerau-Levenshtein distance at most a third of its length, at least 1). */
+const char *text_nearest(const char *word, const char *const *words);
+/* "12345" or "8 MiB", "8MiB", "1k"; false when malformed or too large. */
+bool text_parse_bytes(const char *text, uint64_t *ret_bytes);
+/* "1.2 GiB" and "1,234,567" into the caller's buffer (32 bytes suffice), which is returned. */
+char *text_format_bytes(char *to, size_t room, uint64_t bytes);
+char *text_format_count(char *to, size_t room, uint64_t count);
+/* Join with one slash; an absolute `name` stands alone. The caller frees. */
+char *text_path(const char *folder, const char *name);
+
+#endif

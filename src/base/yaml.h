@@ -1,0 +1,46 @@
+/* YAML documents (over libfyaml) as a plain tree in which every node knows its line and column. */
+#ifndef BASE_YAML_H
+#define BASE_YAML_H
+
+#include "base/base.h"
+
+#define YAML_BYTES_MAX MIB(1)
+#define YAML_DEPTH_MAX 64
+
+enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
+
+struct yaml_node {
+    enum yaml_kind kind;
+    uint32_t line, column;  /* from 1 */
+    const char *text;       /* of a scalar; "" for null */
+    bool quoted;            /* a quoted scalar is text even when it looks like a number */
+    struct yaml_node *next; /* sibling */
+    struct yaml_node *child;    /* first element or first value */
+    const char *key;            /* when it stands in a mapping */
+    uint32_t key_line, key_column;
+    uint32_t count;         /* of elements */
+};
+
+struct yaml {
+    char *name; /* of the file, for messages */
+    struct yaml_node *root;
+    void *memory;
+};
+
+/* Both: errors name file, line and column. Aliases are resolved; duplicate keys are refused. */
+int yaml_load(const char *path, struct yaml **ret_yaml, struct opiml_error *err);
+int yaml_parse(const char *data, size_t bytes, const char *name, struct yaml **ret_yaml,
+               struct opiml_error *err);
+void yaml_free(struct yaml *yaml);
+void yaml_free_at(struct yaml **yaml);
+#define AUTO_YAML CLEANUP(yaml_free_at)
+
+/* The value of a key, NULL when absent or `map` is no mapping. */
+const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
+/* opiml_fail with "file:line:column: " before the message. */
+int yaml_fail(const struct yaml *yaml, const struct yaml_node *at, struct opiml_error *err,
+              const char *format, ...) OPIML_PRINTF(4, 5);
+int yaml_fail_key(const struct yaml *yaml, const struct yaml_node *at, struct opiml_error *err,
+                  const char *format, ...) OPIML_PRINTF(4, 5); /* at the node's key */
+
+#endif

@@ -1,0 +1,54 @@
+/* A dataset: objects of a source, seen as records of a format, through an index. Read-only and
+ * thread-safe once open. */
+#ifndef DATASET_DATASET_H
+#define DATASET_DATASET_H
+
+#include <opiml/op.h>
+
+#include "base/conf.h"
+#include "dataset/source.h"
+
+struct dataset;
+
+/* How the YAML describes it; `node` is the mapping under `dataset:` (uri, format, and the format's
+ * own parameters, index policy). `yaml` gives names, lines and the folder for relative URIs. */
+int dataset_open(const struct yaml *yaml, const struct yaml_node *node,
+                 struct dataset **ret_dataset, struct opiml_error *err);
+/* The same from a URI alone; the format is found by looking (`format` NULL or "auto"). */
+int dataset_open_uri(const char *uri, const char *format, struct dataset **ret_dataset,
+                     struct opiml_error *err);
+void dataset_close(struct dataset *dataset);
+
+uint64_t dataset_count(const struct dataset *dataset);
+const struct opiml_schema *dataset_schema(const struct dataset *dataset);
+/* Of the content: names, sizes and layout, not of where it lies or when it was written. */
+uint64_t dataset_fingerprint(const struct dataset *dataset);
+const char *dataset_class(const struct dataset *dataset, uint32_t label); /* NULL past the last */
+const char *dataset_format_name(const struct dataset *dataset);
+const char *dataset_uri(const struct dataset *dataset);
+struct source *dataset_source(const struct dataset *dataset); /* borrowed; keys are bound */
+bool dataset_direct(const struct dataset *dataset); /* direct: true in the YAML */
+
+/* A record's bytes: one range of one object. */
+struct dataset_extent {
+    uint32_t object;
+    uint32_t bytes;
+    uint64_t offset;
+    bool whole; /* the whole object */
+};
+void dataset_locate(const struct dataset *dataset, uint64_t record,
+                    struct dataset_extent *ret_extent);
+uint32_t dataset_max_read(const struct dataset *dataset); /* largest extent */
+
+/* Make the fields of a record of its bytes. values[] by schema; they borrow from `data` or point
+ * into `scratch` (dataset_parse_bytes, 64-byte aligned), where converted numbers go. Any thread. */
+int dataset_parse(const struct dataset *dataset, uint64_t record, const uint8_t *data,
+                  uint32_t bytes, struct opiml_value *values, uint8_t *scratch,
+                  struct opiml_error *err);
+uint64_t dataset_parse_bytes(const struct dataset *dataset);
+/* "file:///x/train-000.tar at offset 1536" or a whole object's URI. Returns `to`. */
+char *dataset_describe(const struct dataset *dataset, uint64_t record, char *to, size_t room);
+/* The record's key in the canonical order, such as "cat/0001" or "row 17". Returns `to`. */
+char *dataset_key(const struct dataset *dataset, uint64_t record, char *to, size_t room);
+
+#endif

@@ -1,0 +1,89 @@
+/* Sources: where bytes lie. One file per source, source_*.c; the build writes the table. */
+#ifndef DATASET_SOURCE_H
+#define DATASET_SOURCE_H
+
+#include "base/base.h"
+
+/* What a source knows of one object. Lists are in bytewise order of `key`. */
+struct source_object {
+    const char *key; /* relative to the root, '/' between parts; never absolute, never with ".." */
+    uint64_t bytes;
+    uint64_t modified_ns;
+};
+
+struct source_listing {
+    struct source_object *objects;
+    size_t count;
+    void *memory; /* what the keys lie in */
+};
+void source_listing_release(struct source_listing *listing);
+
+/* One range of one object. The caller owns it until source_wait returns it. */
+struct source_read {
+    uint32_t object;      /* number given by source_bind */
+    uint32_t bytes;       /* wanted */
+    uint64_t offset;
+    uint8_t *to;          /* 4096-byte aligned when the queue is direct */
+    uint32_t room;        /* at `to`; at least source_room(bytes) */
+    bool whole;           /* the range is the whole object: a longer object is an error (stale) */
+    uint32_t skip;        /* out: the data start at to + skip */
+    int result;           /* out: 0, or OPIML_ENOENT, OPIML_ESTALE (short or grown), OPIML_EIO, ... */
+    int errnum;           /* out: errno behind the result, 0 without one */
+    void *user;
+};
+
+struct source;       /* an opened root: thread-safe */
+struct source_queue; /* one thread's asynchronous reads */
+
+struct source_ops {
+    const char *name;   /* "file" */
+    const char *scheme; /* "file"; URIs without a scheme are files */
+    const char *help;
+    int (*open)(const char *uri, struct source **ret_source, struct opiml_error *err);
+    void (*close)(struct source *source);
+    /* Everything below the root (or the one object that it is), sorted. May block for long. */
+    int (*list)(struct source *source, struct source_listing *ret_listing, struct opiml_error *err);
+    /* A blocking read of a range, for indexing; short only at the end. Bytes or a negative code. */
+    int64_t (*read)(struct source *source, const char *key, void *to, size_t bytes,
+                    uint64_t offset, struct opiml_error *err);
+    /* Size and time now; OPIML_ENOENT when it is gone. May block. */
+    int (*stat)(struct source *source, const char *key, struct source_object *ret_object,
+                struct opiml_error *err);
+    int (*queue_open)(struct source *source, uint32_t depth, bool direct, void *buffers,
+                      size_t buffers_bytes, struct source_queue **ret_queue,
+                      struct opiml_error *err);
+    void (*queue_close)(struct source_queue *queue);
+    /* Takes up to `count` reads; returns how many (0: full, wait first). Never blocks. */
+    uint32_t (*submit)(struct source_queue *queue, struct source_read *const *reads, uint32_t count);
+    /* Waits until a read is done, source_wake is called, or timeout_ns (UINT64_MAX: none) is over;
+     * returns how many of `done` were filled. */
+    uint32_t (*wait)(struct source_queue *queue, struct source_read **done, uint32_t room,
+                     uint64_t timeout_ns);
+    void (*wake)(struct source_queue *queue); /* any thread; makes wait return, now or next time */
+};
+
+struct source {
+    const struct source_ops *ops;
+    char *uri;                     /* as the user wrote it, absolute */
+    const char *(*key)(void *context, uint32_t object); /* set by source_bind */
+    void *key_context;
+};
+
+/* Open by URI: "file:///data", "/data" or "data" (relative to `base`, a folder; NULL: the current). */
+int source_open(const char *uri, const char *base, struct source **ret_source,
+                struct opiml_error *err);
+void source_close(struct source *source); /* NULL is fine */
+/* Object numbers in reads mean what `key` says. Called once, before queues are opened. */
+void source_bind(struct source *source, const char *(*key)(void *context, uint32_t object),
+                 void *context);
+/* Open a queue: `depth` reads in flight; `direct` bypasses the page cache where the file system can;
+ * `buffers` is where all reads will land (registered with the kernel where possible). */
+int source_queue_open(struct source *source, uint32_t depth, bool direct, void *buffers,
+                      size_t buffers_bytes, struct source_queue **ret_queue,
+                      struct opiml_error *err);
+/* Room that a read of that many bytes needs at its target. */
+uint32_t source_room(uint32_t bytes, bool direct);
+/* All kinds, NULL-terminated, for help and completion. */
+const struct source_ops *const *source_kinds(void);
+
+#endif
