@@ -14,9 +14,18 @@ struct source_object {
 struct source_listing {
     struct source_object *objects;
     size_t count;
+    /* Every folder that was looked through, in bytewise order of key; the root's key is "". A change
+     * to what a folder holds changes its modified_ns. For the root, whose own time changes when an
+     * index is put there, `bytes` is a hash of the names in it instead, and modified_ns is 0. */
+    struct source_object *folders;
+    size_t folder_count;
     void *memory; /* what the keys lie in */
 };
 void source_listing_release(struct source_listing *listing);
+/* For those who make listings: keep a copy of `bytes` bytes of a key, with a closing zero, in
+ * listing.memory; NULL when memory is out. join moves all that lies in `more` over. */
+char *source_keep(void **memory, const char *key, size_t bytes);
+void source_keep_join(void **memory, void *more);
 
 /* One range of one object. The caller owns it until source_wait returns it. */
 struct source_read {
@@ -41,12 +50,14 @@ struct source_ops {
     const char *help;
     int (*open)(const char *uri, struct source **ret_source, struct opiml_error *err);
     void (*close)(struct source *source);
-    /* Everything below the root (or the one object that it is), sorted. May block for long. */
+    /* Everything below the root (or the one object that it is), sorted; of a pattern what matches
+     * it. Names that begin with a dot are left out. May block for long. */
     int (*list)(struct source *source, struct source_listing *ret_listing, struct opiml_error *err);
     /* A blocking read of a range, for indexing; short only at the end. Bytes or a negative code. */
     int64_t (*read)(struct source *source, const char *key, void *to, size_t bytes,
                     uint64_t offset, struct opiml_error *err);
-    /* Size and time now; OPIML_ENOENT when it is gone. May block. */
+    /* Size and time now; OPIML_ENOENT when it is gone. Folders too, as list tells of them (the
+     * root's key is ""). ret_object->key is `key`. May block. */
     int (*stat)(struct source *source, const char *key, struct source_object *ret_object,
                 struct opiml_error *err);
     int (*queue_open)(struct source *source, uint32_t depth, bool direct, void *buffers,
@@ -64,8 +75,13 @@ struct source_ops {
 
 struct source {
     const struct source_ops *ops;
-    char *uri;                     /* as the user wrote it, absolute */
-    const char *(*key)(void *context, uint32_t object); /* set by source_bind */
+    char *uri;    /* as the user wrote it, absolute */
+    char *prefix; /* an object's URI is this followed by its key */
+    char *local;  /* the root's path in this machine's file system, a folder or one file; else NULL */
+    bool single;  /* the root is one object */
+    bool pattern; /* the URI names several objects: "train-{000..099}.tar", "*.csv" */
+    const char *(*key)(void *context, uint32_t object);   /* set by source_bind */
+    uint64_t (*bytes)(void *context, uint32_t object);    /* set by source_bind_sizes; may be NULL */
     void *key_context;
 };
 
@@ -76,6 +92,9 @@ void source_close(struct source *source); /* NULL is fine */
 /* Object numbers in reads mean what `key` says. Called once, before queues are opened. */
 void source_bind(struct source *source, const char *(*key)(void *context, uint32_t object),
                  void *context);
+/* The sizes that objects had when they were indexed, so that a source which opens an object notices
+ * another size (OPIML_ESTALE). Same context and time as source_bind. */
+void source_bind_sizes(struct source *source, uint64_t (*bytes)(void *context, uint32_t object));
 /* Open a queue: `depth` reads in flight; `direct` bypasses the page cache where the file system can;
  * `buffers` is where all reads will land (registered with the kernel where possible). */
 int source_queue_open(struct source *source, uint32_t depth, bool direct, void *buffers,
@@ -83,6 +102,8 @@ int source_queue_open(struct source *source, uint32_t depth, bool direct, void *
                       struct opiml_error *err);
 /* Room that a read of that many bytes needs at its target. */
 uint32_t source_room(uint32_t bytes, bool direct);
+/* A key as sources use them: relative, no empty, "." or ".." part, shorter than 4096 bytes. */
+bool source_key_safe(const char *key);
 /* All kinds, NULL-terminated, for help and completion. */
 const struct source_ops *const *source_kinds(void);
 

@@ -1,0 +1,40 @@
+/* Signals that stop long work. */
+#include <signal.h>
+
+#include "screen.h"
+
+/* What a handler may touch: set before the handler is installed, read-only while it is. */
+static volatile sig_atomic_t seen;
+static void (*stop_call)(void *context);
+static void *stop_context;
+
+static void on_signal(int number) {
+    seen = number;
+    if (stop_call)
+        stop_call(stop_context);
+}
+
+void signals_catch(void (*stop)(void *context), void *context) {
+    /* SA_RESETHAND: who asks a second time is obeyed at once. */
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+
+    stop_call = stop;
+    stop_context = context;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+void signals_release(void) {
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    stop_call = NULL;
+}
+
+bool signals_seen(void) {
+    return seen != 0;
+}
+
+int signals_fail(struct opiml_error *err) {
+    return opiml_fail(err, OPIML_ECANCELED, "stopped by %s", seen == SIGTERM ? "SIGTERM" : "SIGINT");
+}

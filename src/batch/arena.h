@@ -1,0 +1,23 @@
+/* Arenas: memory that is sized once, shared by file descriptor and never grows. */
+#ifndef BATCH_ARENA_H
+#define BATCH_ARENA_H
+
+#include "base/base.h"
+
+struct arena {
+    uint8_t *at;
+    uint64_t bytes, used;
+    int fd; /* a sealed memfd, to be passed to another process; -1: private */
+};
+
+/* A shared arena: an anonymous memfd whose pages are all reserved now, so that a full machine gives
+ * OPIML_ENOMEM here and never SIGBUS later; sealed against resizing. */
+int arena_init_shared(struct arena *arena, uint64_t bytes, const char *name,
+                      struct opiml_error *err);
+/* A private arena: address space whose pages come at first touch, for worst-case scratch. */
+int arena_init_private(struct arena *arena, uint64_t bytes, struct opiml_error *err);
+void arena_release(struct arena *arena); /* {0} and released arenas are fine */
+/* The next `bytes`, aligned (a power of two). Set-up time only; asserts that they are there. */
+void *arena_take(struct arena *arena, uint64_t bytes, uint64_t alignment);
+
+#endif

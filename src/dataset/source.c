@@ -1,0 +1,149 @@
+/* Sources in general: the table, URIs and the calls that are the same for all. */
+#include "dataset/source.h"
+
+#include <strings.h>
+
+#include "base/text.h"
+
+#define SOURCE(kind) extern const struct source_ops source_##kind;
+#include "source_list.inc"
+#undef SOURCE
+
+#define KEY_BYTES_MAX 4096
+
+const struct source_ops *const *source_kinds(void) {
+    static const struct source_ops *const kinds[] = {
+#define SOURCE(kind) &source_##kind,
+#include "source_list.inc"
+#undef SOURCE
+        NULL,
+    };
+    return kinds;
+}
+
+/* The scheme's length when the text begins with one ("file:"), else 0. A single letter is none. */
+static size_t scheme_length(const char *uri) {
+    size_t n = strspn(uri, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
+    return n > 1 && strncmp(uri + n, "://", 3) == 0 ? n : 0;
+}
+
+static int fail_scheme(const char *uri, size_t length, struct opiml_error *err) {
+    AUTO_TEXT struct text known = {0};
+    for (const struct source_ops *const *kind = source_kinds(); *kind; kind++)
+        text_printf(&known, "%s%s", known.count ? ", " : "", (*kind)->scheme);
+    return opiml_fail(err, OPIML_ENOTSUP, "%s: no source for \"%.*s://\"; there are: %s", uri,
+                      (int)length, uri, known.at ? known.at : "");
+}
+
+int source_open(const char *uri, const char *base, struct source **ret_source,
+                struct opiml_error *err) {
+    size_t length = scheme_length(uri);
+    const struct source_ops *const *kind = source_kinds();
+    if (uri[0] == '\0')
+        return opiml_fail(err, OPIML_EINVAL, "the dataset's uri is empty");
+    if (length == 0) {
+        /* A path: relative to `base`, or else to the current folder. */
+        AUTO_FREE char *path = text_path(base && base[0] ? base : ".", uri);
+        if (!path)
+            return base_fail_memory(err, strlen(uri), "a path");
+        return kind[0]->open(path, ret_source, err);
+    }
+    for (; *kind; kind++)
+        if (strlen((*kind)->scheme) == length && strncasecmp((*kind)->scheme, uri, length) == 0)
+            return (*kind)->open(uri, ret_source, err);
+    return fail_scheme(uri, length, err);
+}
+
+void source_close(struct source *source) {
+    if (source)
+        source->ops->close(source);
+}
+
+void source_bind(struct source *source, const char *(*key)(void *context, uint32_t object),
+                 void *context) {
+    source->key = key;
+    source->key_context = context;
+}
+
+void source_bind_sizes(struct source *source, uint64_t (*bytes)(void *context, uint32_t object)) {
+    source->bytes = bytes;
+}
+
+int source_queue_open(struct source *source, uint32_t depth, bool direct, void *buffers,
+                      size_t buffers_bytes, struct source_queue **ret_queue,
+                      struct opiml_error *err) {
+    assert(source->key);
+    if (depth == 0)
+        return opiml_fail(err, OPIML_EINVAL, "%s: a queue of depth 0", source->uri);
+    return source->ops->queue_open(source, depth, direct, buffers, buffers_bytes, ret_queue, err);
+}
+
+uint32_t source_room(uint32_t bytes, bool direct) {
+    /* One byte more than wanted shows that an object has grown; a direct read starts and ends on
+     * the borders of 4096 bytes around it. */
+    uint64_t room = direct ? base_align_up((uint64_t)bytes + 1, 4096) + 4096 : (uint64_t)bytes + 1;
+    return (uint32_t)base_min_u64(room, UINT32_MAX);
+}
+
+bool source_key_safe(const char *key) {
+    size_t part = 0, length = strlen(key);
+    if (length == 0 || length >= KEY_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i <= length; i++) {
+        if (i < length && key[i] != '/')
+            continue;
+        size_t n = i - part;
+        if (n == 0 || (n == 1 && key[part] == '.') ||
+            (n == 2 && key[part] == '.' && key[part + 1] == '.'))
+            return false;
+        part = i + 1;
+    }
+    return true;
+}
+
+/* What the keys of a listing lie in: a chain of chunks, the newest first. */
+struct chunk {
+    struct chunk *next;
+    size_t used, room;
+    char at[];
+};
+
+char *source_keep(void **memory, const char *key, size_t bytes) {
+    struct chunk *chunk = *memory;
+    if (!chunk || chunk->room - chunk->used <= bytes) {
+        size_t room = base_max_u64(KIB(128) - sizeof(*chunk), bytes + 1);
+        struct chunk *more = base_alloc(sizeof(*chunk) + room);
+        if (!more)
+            return NULL;
+        more->next = chunk;
+        more->room = room;
+        *memory = chunk = more;
+    }
+    char *at = chunk->at + chunk->used;
+    memcpy(at, key, bytes);
+    at[bytes] = '\0';
+    chunk->used += bytes + 1;
+    return at;
+}
+
+void source_keep_join(void **memory, void *more) {
+    struct chunk *last = more;
+    if (!last)
+        return;
+    while (last->next)
+        last = last->next;
+    last->next = *memory;
+    *memory = more;
+}
+
+void source_listing_release(struct source_listing *listing) {
+    struct chunk *chunk = listing->memory;
+    while (chunk) {
+        struct chunk *next = chunk->next;
+        base_free(chunk);
+        chunk = next;
+    }
+    base_free(listing->objects);
+    base_free(listing->folders);
+    memset(listing, 0, sizeof(*listing));
+}

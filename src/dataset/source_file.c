@@ -1,0 +1,333 @@
+/* Local files. A URI names a folder, one file, or a pattern of files below a folder. */
+#include "dataset/source_file.h"
+
+#include <fcntl.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "dataset/pattern.h"
+#include "dataset/walk.h"
+
+#define DIRECT_ALIGNMENT 4096u
+#define WALK_THREADS 8
+
+static void file_close(struct source *source) {
+    struct file_source *file = (struct file_source *)source;
+    if (!file)
+        return;
+    base_close_fd(&file->root);
+    base_free(file->folder);
+    base_free(file->object);
+    base_free(file->base.uri);
+    base_free(file->base.prefix);
+    base_free(file->base.local);
+    base_free(file);
+}
+
+static void file_close_at(struct file_source **file) {
+    if (*file)
+        file_close(&(*file)->base);
+}
+
+static int hex_digit(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                        : c >= 'A' && c <= 'F'   ? c - 'A' + 10
+                                                                 : -1;
+}
+
+/* The path of "file:///a%20b" or of a plain path, absolute, without a slash at its end. */
+static int uri_path(const char *uri, char **ret_path, struct opiml_error *err) {
+    bool scheme = strncasecmp(uri, "file://", 7) == 0;
+    const char *from = scheme ? uri + 7 : uri;
+    if (scheme && strncmp(from, "localhost/", 10) == 0)
+        from += 9;
+    if (scheme && from[0] != '/')
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: a file URI has three slashes before its absolute path: file:///data",
+                          uri);
+    AUTO_FREE char *here = from[0] == '/' ? base_strdup("") : getcwd(NULL, 0);
+    if (!here)
+        return base_fail_errno(err, errno, "%s: the current folder", uri);
+    AUTO_FREE char *path = from[0] == '/' ? base_strdup(from) : text_path(here, from);
+    if (!path)
+        return base_fail_memory(err, strlen(from), "a path");
+    size_t to = 0;
+    for (size_t i = 0; path[i]; i++) {
+        if (scheme && path[i] == '%' && hex_digit(path[i + 1]) >= 0 && hex_digit(path[i + 2]) >= 0) {
+            path[to++] = (char)(hex_digit(path[i + 1]) << 4 | hex_digit(path[i + 2]));
+            i += 2;
+            if (path[to - 1] == '\0')
+                return opiml_fail(err, OPIML_EINVAL, "%s: a zero byte in a path", uri);
+        } else if (path[i] != '/' || to == 0 || path[to - 1] != '/')
+            path[to++] = path[i];
+    }
+    while (to > 1 && path[to - 1] == '/')
+        to--;
+    path[to] = '\0';
+    *ret_path = TAKE(path);
+    return 0;
+}
+
+/* Split before the first part that makes the path a pattern, or before the last part. */
+static int split_path(struct file_source *file, const char *path, bool pattern,
+                      struct opiml_error *err) {
+    size_t stop = pattern ? strcspn(path, "*?[{") : strlen(path);
+    while (stop > 0 && path[stop - 1] != '/')
+        stop--;
+    file->object = base_strdup(path + stop);
+    file->folder = stop > 1 ? base_printf("%.*s", (int)stop - 1, path) : base_strdup("/");
+    if (!file->folder || !file->object)
+        return base_fail_memory(err, strlen(path), "a path");
+    if (pattern && strstr(file->object, ".."))
+        if (strstr(file->object, "../") || text_ends(file->object, "/.."))
+            return opiml_fail(err, OPIML_EINVAL, "%s: \"..\" behind a pattern", path);
+    return 0;
+}
+
+/* Find out what the path is. */
+static int open_root(struct file_source *file, const char *path, struct opiml_error *err) {
+    struct stat now;
+    int rc = 0;
+    if (stat(path, &now) < 0) {
+        if (errno != ENOENT || !pattern_is(path))
+            return base_fail_errno(err, errno, "%s", path);
+        file->base.pattern = true;
+        rc = split_path(file, path, true, err);
+    } else if (S_ISREG(now.st_mode)) {
+        file->base.single = true;
+        rc = split_path(file, path, false, err);
+    } else if (S_ISDIR(now.st_mode)) {
+        file->folder = base_strdup(path);
+        if (!file->folder)
+            rc = base_fail_memory(err, strlen(path), "a path");
+    } else
+        rc = opiml_fail(err, OPIML_EINVAL, "%s: neither a file nor a folder", path);
+    if (rc < 0)
+        return rc;
+    file->root = open(file->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file->root < 0 && errno == EACCES) /* may be passed through, but not be listed */
+        file->root = open(file->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (file->root < 0)
+        return base_fail_errno(err, errno, "%s", file->folder);
+    return 0;
+}
+
+extern const struct source_ops source_file;
+
+static int file_open(const char *uri, struct source **ret_source, struct opiml_error *err) {
+    AUTO_FREE char *path = NULL;
+    int rc = uri_path(uri, &path, err);
+    if (rc < 0)
+        return rc;
+    CLEANUP(file_close_at) struct file_source *file = base_alloc(sizeof(*file));
+    if (!file)
+        return base_fail_memory(err, sizeof(*file), "a source");
+    file->base.ops = &source_file;
+    file->root = -1;
+    rc = open_root(file, path, err);
+    if (rc < 0)
+        return rc;
+    bool top = strcmp(file->folder, "/") == 0;
+    file->base.uri = base_printf("file://%s", path);
+    file->base.prefix = base_printf("file://%s/", top ? "" : file->folder);
+    file->base.local = base_strdup(file->base.pattern ? file->folder : path);
+    if (!file->base.uri || !file->base.prefix || !file->base.local)
+        return base_fail_memory(err, strlen(path), "a path");
+    *ret_source = &TAKE(file)->base;
+    return 0;
+}
+
+static int file_stat(struct source *source, const char *key, struct source_object *ret_object,
+                     struct opiml_error *err) {
+    struct file_source *file = (struct file_source *)source;
+    struct source_object object;
+    bool folder = false;
+    int rc = walk_stat(file->root, key, &object, &folder);
+    if (rc < 0)
+        return opiml_fail(err, file_code(-rc), "%s%s: %s", source->prefix, key, strerror(-rc));
+    if (folder && key[0] == '\0') {
+        object.modified_ns = 0;
+        rc = walk_names_hash(file->root, file->folder, &object.bytes, err);
+        if (rc < 0)
+            return rc;
+    }
+    *ret_object = object;
+    return 0;
+}
+
+static int list_add(struct source *source, struct source_listing *listing, const char *name,
+                    struct opiml_error *err) {
+    struct source_object object;
+    int rc = file_stat(source, name, &object, err);
+    if (rc < 0)
+        return rc;
+    object.key = source_keep(&listing->memory, name, strlen(name));
+    if (!object.key)
+        return base_fail_memory(err, strlen(name), "a listing");
+    listing->objects[listing->count++] = object;
+    return 0;
+}
+
+static int by_key(const void *a, const void *b) {
+    return strcmp(((const struct source_object *)a)->key, ((const struct source_object *)b)->key);
+}
+
+/* Names that are all written out, as by braces: each must be there. */
+static int list_names(struct source *source, const struct pattern *pattern,
+                      struct source_listing *ret_listing, struct opiml_error *err) {
+    CLEANUP(source_listing_release) struct source_listing listing = {0};
+    listing.objects = base_alloc_array(pattern->count, sizeof(*listing.objects));
+    if (!listing.objects)
+        return base_fail_memory(err, pattern->count * sizeof(*listing.objects), "a listing");
+    for (size_t i = 0; i < pattern->count; i++) {
+        int rc = list_add(source, &listing, pattern->names[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    qsort(listing.objects, listing.count, sizeof(*listing.objects), by_key);
+    for (size_t i = 1; i < listing.count; i++)
+        if (strcmp(listing.objects[i - 1].key, listing.objects[i].key) == 0)
+            return opiml_fail(err, OPIML_EINVAL, "%s names %s twice", source->uri,
+                              listing.objects[i].key);
+    *ret_listing = listing;
+    listing = (struct source_listing){0};
+    return 0;
+}
+
+static uint32_t walk_threads(void) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > WALK_THREADS ? WALK_THREADS : (uint32_t)cores;
+}
+
+static int list_pattern(struct file_source *file, struct source_listing *ret_listing,
+                        struct opiml_error *err) {
+    CLEANUP(pattern_release) struct pattern pattern = {0};
+    CLEANUP(source_listing_release) struct source_listing listing = {0};
+    bool glob = false;
+    int rc = pattern_expand(file->object, &pattern, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < pattern.count && !glob; i++)
+        glob = pattern_is_glob(pattern.names[i]);
+    if (!glob)
+        return list_names(&file->base, &pattern, ret_listing, err);
+    rc = walk_folder(file->root, file->folder, walk_threads(), &listing, err);
+    if (rc < 0)
+        return rc;
+    size_t kept = 0;
+    for (size_t i = 0; i < listing.count; i++)
+        if (pattern_matches(&pattern, listing.objects[i].key))
+            listing.objects[kept++] = listing.objects[i];
+    listing.count = kept;
+    *ret_listing = listing;
+    listing = (struct source_listing){0};
+    return 0;
+}
+
+static int file_list(struct source *source, struct source_listing *ret_listing,
+                     struct opiml_error *err) {
+    struct file_source *file = (struct file_source *)source;
+    if (source->pattern)
+        return list_pattern(file, ret_listing, err);
+    if (source->single) {
+        struct pattern one = {.names = &file->object, .count = 1};
+        return list_names(source, &one, ret_listing, err);
+    }
+    return walk_folder(file->root, file->folder, walk_threads(), ret_listing, err);
+}
+
+static int64_t file_read_range(struct source *source, const char *key, void *to, size_t bytes,
+                               uint64_t offset, struct opiml_error *err) {
+    struct file_source *file = (struct file_source *)source;
+    AUTO_FD int fd = walk_open(file->root, key, O_RDONLY | O_NOCTTY);
+    if (fd < 0)
+        return opiml_fail(err, file_code(-fd), "%s%s: %s", source->prefix, key, strerror(-fd));
+    return file_pread(fd, to, bytes, offset, key, err);
+}
+
+static int file_queue_open(struct source *source, uint32_t depth, bool direct, void *buffers,
+                           size_t buffers_bytes, struct source_queue **ret_queue,
+                           struct opiml_error *err) {
+    struct file_source *file = (struct file_source *)source;
+    const char *way = getenv("OPIML_IO");
+    bool pread_only = way && strcmp(way, "pread") == 0;
+    if (way && way[0] && !pread_only && strcmp(way, "uring") != 0)
+        return opiml_fail(err, OPIML_EINVAL, "OPIML_IO=%s: it may be uring or pread", way);
+    if (!pread_only) {
+        int rc = file_ring_open(file, depth, direct, buffers, buffers_bytes, ret_queue, err);
+        if (rc != OPIML_ENOTSUP || (way && way[0]))
+            return rc;
+    }
+    return file_pool_open(file, depth, direct, ret_queue, err);
+}
+
+static void file_queue_close(struct source_queue *queue) {
+    if (queue)
+        queue->close(queue);
+}
+
+static uint32_t file_submit(struct source_queue *queue, struct source_read *const *reads,
+                            uint32_t count) {
+    return queue->submit(queue, reads, count);
+}
+
+static uint32_t file_wait(struct source_queue *queue, struct source_read **done, uint32_t room,
+                          uint64_t timeout_ns) {
+    return queue->wait(queue, done, room, timeout_ns);
+}
+
+static void file_wake(struct source_queue *queue) {
+    queue->wake(queue);
+}
+
+struct file_plan file_plan_read(const struct source_read *read, bool direct) {
+    uint64_t end = read->offset + read->bytes + (read->whole ? 1 : 0);
+    uint64_t begin = direct ? read->offset / DIRECT_ALIGNMENT * DIRECT_ALIGNMENT : read->offset;
+    struct file_plan plan = {.begin = begin, .skip = (uint32_t)(read->offset - begin)};
+    plan.ask = (direct ? base_align_up(end, DIRECT_ALIGNMENT) : end) - begin;
+    plan.need = plan.skip + (uint64_t)read->bytes;
+    return plan;
+}
+
+void file_finish_read(struct source_read *read, const struct file_plan *plan, uint64_t got) {
+    read->skip = plan->skip;
+    read->errnum = 0;
+    read->result = got < plan->need || (read->whole && got > plan->need) ? OPIML_ESTALE : 0;
+}
+
+int file_code(int errnum) {
+    switch (errnum) {
+    case ENOENT:
+    case ENOTDIR: return OPIML_ENOENT;
+    case EACCES:
+    case EPERM:
+    case EXDEV: /* a link that leads out of the root */
+    case ELOOP: return OPIML_EACCES;
+    case ENOMEM: return OPIML_ENOMEM;
+    default: return OPIML_EIO;
+    }
+}
+
+uint64_t file_expected_bytes(const struct file_source *source, uint32_t object) {
+    const struct source *base = &source->base;
+    return base->bytes ? base->bytes(base->key_context, object) : UINT64_MAX;
+}
+
+const struct source_ops source_file = {
+    .name = "file",
+    .scheme = "file",
+    .help = "Local files: a folder, one file, or a pattern such as /data/train-{000..099}.tar",
+    .open = file_open,
+    .close = file_close,
+    .list = file_list,
+    .read = file_read_range,
+    .stat = file_stat,
+    .queue_open = file_queue_open,
+    .queue_close = file_queue_close,
+    .submit = file_submit,
+    .wait = file_wait,
+    .wake = file_wake,
+};

@@ -1,0 +1,46 @@
+/* Inside the file source: what its root, its io_uring queue and its queue of plain reads share. */
+#ifndef DATASET_SOURCE_FILE_H
+#define DATASET_SOURCE_FILE_H
+
+#include "dataset/source.h"
+
+struct file_source {
+    struct source base;
+    int root;      /* descriptor of the folder that no path leaves */
+    char *folder;  /* its path */
+    char *object;  /* the one key, or the pattern below the folder; NULL: everything */
+};
+
+/* What a queue of either kind can do; see source_ops. */
+struct source_queue {
+    void (*close)(struct source_queue *queue);
+    uint32_t (*submit)(struct source_queue *queue, struct source_read *const *reads,
+                       uint32_t count);
+    uint32_t (*wait)(struct source_queue *queue, struct source_read **done, uint32_t room,
+                     uint64_t timeout_ns);
+    void (*wake)(struct source_queue *queue);
+};
+
+/* io_uring. OPIML_ENOTSUP when the kernel does not allow it here. */
+int file_ring_open(struct file_source *source, uint32_t depth, bool direct, void *buffers,
+                   size_t buffers_bytes, struct source_queue **ret_queue, struct opiml_error *err);
+/* Plain reads by a few threads. */
+int file_pool_open(struct file_source *source, uint32_t depth, bool direct,
+                   struct source_queue **ret_queue, struct opiml_error *err);
+
+/* One read as a range of a file: with O_DIRECT it starts and ends at borders of 4096 bytes. */
+struct file_plan {
+    uint64_t begin; /* file offset of the first byte read */
+    uint32_t skip;  /* bytes before the first one wanted */
+    uint64_t ask;   /* bytes to ask for: one more than needed when a longer object is an error */
+    uint64_t need;  /* bytes that must come */
+};
+struct file_plan file_plan_read(const struct source_read *read, bool direct);
+/* When no more bytes will come: fill the read's results from the `got` bytes that did. */
+void file_finish_read(struct source_read *read, const struct file_plan *plan, uint64_t got);
+/* The code for an errno of an open or a read. */
+int file_code(int errnum);
+/* The size that the object had when it was indexed, UINT64_MAX when not known. */
+uint64_t file_expected_bytes(const struct file_source *source, uint32_t object);
+
+#endif

@@ -1,0 +1,24 @@
+/* Looking through a folder and all folders below it, by several threads. */
+#ifndef DATASET_WALK_H
+#define DATASET_WALK_H
+
+#include "dataset/source.h"
+
+/* Open a path below `root` (a descriptor of a folder) that never leaves it: no "..", and no link that
+ * leads out. "" is the root itself. A descriptor, or a negative errno: EXDEV for a link that leads
+ * out of the root. */
+int walk_open(int root, const char *path, int flags);
+
+/* Everything below `root` as source_listing says. Links to files are followed as long as they stay
+ * below the root; a link to a folder is an error, so that no walk can loop. Names that begin with a
+ * dot and what is neither file nor folder are left out. `name` stands for the root in messages.
+ * Up to `threads` threads. */
+int walk_folder(int root, const char *name, uint32_t threads, struct source_listing *ret_listing,
+                struct opiml_error *err);
+/* The hash of the names in the root: of names and kinds, in any order. */
+int walk_names_hash(int root, const char *name, uint64_t *ret_hash, struct opiml_error *err);
+/* What the listing says of an object; a link is followed within the root. Negative errno on
+ * failure. */
+int walk_stat(int root, const char *path, struct source_object *ret_object, bool *ret_folder);
+
+#endif

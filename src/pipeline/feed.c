@@ -1,0 +1,460 @@
+/* Feeds: the consumer's end. Owns the ledger: which batch is next, what was delivered, the digest, the
+ * error budget and the resume token. */
+#include "base/clock.h"
+#include "base/text.h"
+#include "net/link.h"
+#include "pipeline/stage.h"
+#include "pipeline/token.h"
+
+#define BAD_KEPT 1000
+#define LINK_DEPTH 3 /* frames in flight: one arriving, one waiting, one being worked on */
+
+/* The part behind a loopback link, when the pipeline is cut. */
+struct front {
+    struct plan *plan;
+    struct stage *stage;
+    struct link *link;
+    pthread_t pump;
+    bool pumping;
+};
+
+struct opiml_feed {
+    struct opiml_pipeline *pipeline;
+    struct opiml_feed_options options;
+    struct front front;
+    struct plan *plan;
+    struct stage *stage;
+    uint64_t first;      /* number of the first batch, over epochs */
+    struct hash128 digest;
+    uint64_t samples, dropped, errors, batches, bytes;
+    uint64_t epoch, epoch_errors; /* the budget counts anew in each epoch */
+    uint64_t opened_ns, first_ns, wait_ns, allocations;
+    uint32_t row_bytes;
+    struct opiml_error failed; /* sticky */
+    char token[OPIML_TOKEN_BYTES];
+    pthread_mutex_t lock; /* over the counters above, for opiml_feed_stats */
+    char *bad[BAD_KEPT];
+    uint32_t bads;
+};
+
+void opiml_feed_options_init(struct opiml_feed_options *options) {
+    *options = (struct opiml_feed_options){
+        .size = sizeof(*options), .world = 1, .epochs = 1, .cut = -1};
+}
+
+/* ---- where to start and end ---- */
+
+static int check_options(const struct opiml_pipeline *pipeline,
+                         const struct opiml_feed_options *options, struct opiml_error *err) {
+    if (options->size != sizeof(*options))
+        return opiml_fail(err, OPIML_EINVAL, "feed options of %u bytes; this library has %zu",
+                          options->size, sizeof(*options));
+    if (options->world == 0 || options->rank >= options->world)
+        return opiml_fail(err, OPIML_EINVAL, "rank %u of %u: ranks count from 0", options->rank,
+                          options->world);
+    if (options->world > pipeline->batch_rows / pipeline->group_rows)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%u ranks cannot share batches of %u rows in groups of %u",
+                          options->world, pipeline->batch_rows, pipeline->group_rows);
+    if (options->cut > (int32_t)pipeline->row_ops)
+        return opiml_fail(err, OPIML_EINVAL, "cut %d: the pipeline has %u operators that can be cut",
+                          options->cut, pipeline->row_ops);
+    return 0;
+}
+
+static int read_token(struct opiml_feed *self, const char *text, struct opiml_error *err) {
+    const struct opiml_pipeline *pipeline = self->pipeline;
+    struct token token;
+    int rc = token_parse(text, &token, err);
+
+    if (rc < 0)
+        return rc;
+    if (token.pipeline != pipeline->hash || token.seed != pipeline->seed)
+        return opiml_fail(err, OPIML_EINVAL, "resume token: it belongs to another pipeline than %s "
+                          "(or the file changed since)", pipeline->name);
+    if (token.fingerprint != pipeline->fingerprint)
+        return opiml_fail(err, OPIML_ESTALE, "resume token: the dataset of %s changed since",
+                          pipeline->name);
+    if (token.position >= pipeline->mix.positions || token.position % pipeline->batch_rows != 0)
+        return opiml_fail(err, OPIML_EINVAL, "resume token: position %" PRIu64 " is not where a batch begins",
+                          token.position);
+    self->first =
+        token.epoch * opiml_pipeline_batches(pipeline) + token.position / pipeline->batch_rows;
+    self->digest = token.digest;
+    memcpy(self->token, text, strlen(text) + 1);
+    return 0;
+}
+
+/* Batches of this run: up to the end of the epochs, or the limit rounded up to whole batches. */
+static uint64_t batches_to_make(const struct opiml_feed *self) {
+    uint64_t per_epoch = opiml_pipeline_batches(self->pipeline), batches = UINT64_MAX;
+
+    if (self->options.epochs)
+        batches = self->options.epochs * per_epoch > self->first
+                      ? self->options.epochs * per_epoch - self->first
+                      : 0;
+    if (self->options.limit)
+        batches = base_min_u64(batches, (self->options.limit + self->pipeline->batch_rows - 1) /
+                                            self->pipeline->batch_rows);
+    return batches;
+}
+
+static void write_token(struct opiml_feed *self, uint64_t epoch, uint64_t position, char *to) {
+    struct token token = {.pipeline = self->pipeline->hash,
+                          .fingerprint = self->pipeline->fingerprint,
+                          .seed = self->pipeline->seed,
+                          .epoch = epoch,
+                          .position = position,
+                          .digest = self->digest};
+
+    if (position >= opiml_pipeline_batches(self->pipeline) * self->pipeline->batch_rows ||
+        position >= self->pipeline->mix.positions) {
+        token.epoch++;
+        token.position = 0;
+    }
+    token_format(&token, to);
+}
+
+/* ---- stages ---- */
+
+/* Moves frames from the front's slots over the link. */
+static void *pump_main(void *argument) {
+    struct opiml_feed *self = argument;
+    struct front *front = &self->front;
+    struct opiml_error err = {0};
+    struct slot *slot;
+    int rc;
+
+    while ((rc = stage_next(front->stage, &slot, &err)) == 1) {
+        uint64_t bytes = frame_seal(&slot->frame, true);
+
+        rc = front->link->ops->send(front->link, slot->frame.at, bytes, &err);
+        stage_recycle(slot);
+        if (rc < 0)
+            break;
+    }
+    if (rc < 0 && rc != OPIML_ECANCELED)
+        stage_fail(self->stage, &err);
+    front->link->ops->end(front->link);
+    return NULL;
+}
+
+static int open_front(struct opiml_feed *self, const struct stage_options *options,
+                      uint64_t pool_bytes, struct opiml_error *err) {
+    struct front *front = &self->front;
+    struct stage_options plain = *options;
+    struct inlet *inlet;
+    int rc;
+
+    plain.digest = false;
+    if ((rc = plan_create(self->pipeline, 0, (uint32_t)self->options.cut, self->options.threads,
+                          self->options.rank, self->options.world, pool_bytes, &front->plan,
+                          err)) < 0 ||
+        (rc = link_loopback_open(LINK_DEPTH, &front->link, err)) < 0 ||
+        (rc = inlet_reader_create(front->plan, &inlet, err)) < 0)
+        return rc;
+    return stage_create(front->plan, inlet, &plain, &front->stage, err);
+}
+
+static int open_stages(struct opiml_feed *self, struct opiml_error *err) {
+    struct stage_options options = {.first = self->first,
+                                    .batches = batches_to_make(self),
+                                    .digest = self->options.digest};
+    uint64_t pool = self->options.pool_bytes ? self->options.pool_bytes
+                                             : self->pipeline->pool_bytes;
+    bool cut = self->options.cut >= 0;
+    struct inlet *inlet;
+    int rc;
+
+    if (cut) {
+        pool /= 2;
+        if ((rc = open_front(self, &options, pool, err)) < 0)
+            return rc;
+    }
+    rc = plan_create(self->pipeline, cut ? (uint32_t)self->options.cut : 0, self->pipeline->row_ops,
+                     self->options.threads, self->options.rank, self->options.world, pool,
+                     &self->plan, err);
+    if (rc < 0)
+        return rc;
+    rc = cut ? inlet_link_create(self->plan, self->front.link, LINK_DEPTH,
+                                 self->front.plan->slot_bytes, &inlet, err)
+             : inlet_reader_create(self->plan, &inlet, err);
+    if (rc < 0)
+        return rc;
+    if ((rc = stage_create(self->plan, inlet, &options, &self->stage, err)) < 0 || !cut)
+        return rc;
+    rc = pthread_create(&self->front.pump, NULL, pump_main, self);
+    if (rc != 0)
+        return base_fail_errno(err, rc, "starting the link's sending thread");
+    self->front.pumping = true;
+    return 0;
+}
+
+int opiml_feed_open(struct opiml_pipeline *pipeline, const struct opiml_feed_options *options,
+                    struct opiml_feed **ret_feed, struct opiml_error *err) {
+    struct opiml_feed *self;
+    int rc = check_options(pipeline, options, err);
+
+    if (rc < 0)
+        return rc;
+    self = base_alloc(sizeof(*self));
+    if (!self)
+        return base_fail_memory(err, sizeof(*self), "a feed");
+    self->pipeline = pipeline;
+    self->options = *options;
+    if (!self->options.threads)
+        self->options.threads = pipeline->threads;
+    self->opened_ns = clock_now_ns();
+    pthread_mutex_init(&self->lock, NULL);
+    for (uint32_t f = 0; f < opiml_pipeline_schema(pipeline)->count; f++)
+        self->row_bytes += (uint32_t)opiml_pipeline_schema(pipeline)->fields[f].max_bytes;
+    write_token(self, 0, 0, self->token);
+    if ((options->resume && (rc = read_token(self, options->resume, err)) < 0) ||
+        (rc = open_stages(self, err)) < 0) {
+        opiml_feed_close(self);
+        return rc;
+    }
+    self->epoch = self->first / base_max_u64(1, opiml_pipeline_batches(pipeline));
+    *ret_feed = self;
+    return 0;
+}
+
+void opiml_feed_close(struct opiml_feed *self) {
+    if (!self)
+        return;
+    /* The link first: its threads must not wait for a stage that is gone. */
+    if (self->front.link)
+        self->front.link->ops->shut(self->front.link);
+    if (self->front.stage)
+        stage_stop(self->front.stage);
+    if (self->front.pumping)
+        pthread_join(self->front.pump, NULL);
+    stage_destroy(self->stage);
+    stage_destroy(self->front.stage);
+    if (self->front.link)
+        self->front.link->ops->close(self->front.link);
+    base_free(self->front.plan);
+    base_free(self->plan);
+    for (uint32_t i = 0; i < self->bads; i++)
+        base_free(self->bad[i]);
+    pthread_mutex_destroy(&self->lock);
+    base_free(self);
+}
+
+/* ---- delivery ---- */
+
+static void keep_bad(struct opiml_feed *self, const struct slot *slot) {
+    for (uint32_t r = 0; r < slot->slice.rows && self->bads < BAD_KEPT; r++) {
+        const struct frame_row *row = &slot->frame.rows[r];
+
+        if (row->status != OPIML_ROW_FAILED)
+            continue;
+        self->bad[self->bads] = row->error_bytes
+                                    ? base_printf("%.*s", (int)row->error_bytes,
+                                                  (const char *)slot->frame.at + row->error)
+                                    : base_printf("record %" PRIu64, row->sample);
+        if (self->bad[self->bads])
+            self->bads++;
+    }
+}
+
+static void enter_ledger(struct opiml_feed *self, struct slot *slot) {
+    if (slot->slice.epoch != self->epoch) {
+        self->epoch = slot->slice.epoch;
+        self->epoch_errors = 0;
+    }
+    self->samples += slot->live;
+    self->dropped += slot->dropped;
+    self->errors += slot->failed;
+    self->epoch_errors += slot->failed;
+    self->batches++;
+    self->bytes += (uint64_t)slot->live * self->row_bytes;
+    for (uint32_t r = 0; slot->digests && r < slot->slice.rows; r++)
+        if (slot->frame.rows[r].status == OPIML_ROW_OK)
+            self->digest = hash128_add(self->digest, slot->digests[r]);
+    if (slot->failed)
+        keep_bad(self, slot);
+    write_token(self, slot->slice.epoch, slot->slice.end, self->token);
+    memcpy(slot->token, self->token, sizeof(slot->token));
+    if (!self->first_ns) {
+        self->first_ns = clock_now_ns() - self->opened_ns;
+        self->allocations = base_alloc_count();
+    }
+}
+
+static void show_batch(struct slot *slot, const struct plan *plan) {
+    struct opiml_batch *batch = &slot->batch;
+
+    *batch = (struct opiml_batch){.size = sizeof(*batch),
+                                  .rows = slot->slice.rows,
+                                  .live = slot->live,
+                                  .epoch = slot->slice.epoch,
+                                  .index = slot->slice.batch,
+                                  .first_position = slot->slice.first,
+                                  .status = slot->statuses,
+                                  .samples = slot->samples,
+                                  .schema = plan->out,
+                                  .token = slot->token,
+                                  .slot = slot};
+    for (uint32_t r = 0; r < slot->slice.rows; r++) {
+        slot->statuses[r] = (uint8_t)slot->frame.rows[r].status;
+        slot->samples[r] = slot->frame.rows[r].sample;
+    }
+    for (uint32_t f = 0; f < plan->out->count; f++)
+        batch->data[f] = frame_at(&slot->frame, f, 0);
+}
+
+static int over_budget(struct opiml_feed *self, struct opiml_error *err) {
+    uint64_t allowed = pipeline_budget(self->pipeline);
+
+    if (self->epoch_errors <= allowed)
+        return 0;
+    return opiml_fail(err, OPIML_EBUDGET,
+                      "%" PRIu64 " bad records in epoch %" PRIu64 "; errors.budget allows %" PRIu64
+                      ". First: %s", self->epoch_errors, self->epoch, allowed,
+                      self->bads ? self->bad[0] : "?");
+}
+
+static int fail_for_good(struct opiml_feed *self, struct opiml_error *err) {
+    return opiml_fail(err, self->failed.code, "%s", self->failed.message);
+}
+
+int opiml_feed_next(struct opiml_feed *self, const struct opiml_batch **ret_batch,
+                    struct opiml_error *err) {
+    uint64_t start = clock_now_ns();
+    struct slot *slot;
+    int rc;
+
+    if (self->failed.code)
+        return fail_for_good(self, err);
+    rc = stage_next(self->stage, &slot, &self->failed);
+    if (rc == OPIML_EBUSY) {
+        self->failed.code = 0;
+        return opiml_fail(err, rc, "%s", self->failed.message);
+    }
+    if (rc < 0)
+        return fail_for_good(self, err);
+    pthread_mutex_lock(&self->lock);
+    self->wait_ns += clock_now_ns() - start;
+    if (rc == 1)
+        enter_ledger(self, slot);
+    pthread_mutex_unlock(&self->lock);
+    if (rc == 0)
+        return 0;
+    if (over_budget(self, &self->failed) < 0)
+        return fail_for_good(self, err);
+    show_batch(slot, self->plan);
+    *ret_batch = &slot->batch;
+    return 1;
+}
+
+void opiml_batch_release(const struct opiml_batch *batch) {
+    if (batch)
+        stage_recycle(batch->slot);
+}
+
+void opiml_feed_cancel(struct opiml_feed *self) {
+    stage_cancel(self->stage);
+}
+
+const char *opiml_feed_bad(struct opiml_feed *self, uint32_t i) {
+    return i < self->bads ? self->bad[i] : NULL;
+}
+
+/* ---- statistics ---- */
+
+/* The inlet's stations, "parse" and the operators of a stage. Workers that find no task wait for rows:
+ * that is the wait of the first station they would work at. */
+static void add_stage(struct opiml_feed_stats *stats, struct stage *stage) {
+    const struct plan *plan = stage->plan;
+    const struct opiml_pipeline *pipeline = plan->pipeline;
+    uint32_t last = plan->delivers ? pipeline->ops : plan->last;
+    struct opiml_station_stats *parse;
+    uint64_t bytes_read;
+
+    stats->stations +=
+        stage->inlet->ops->stats(stage->inlet, stats->station + stats->stations,
+                                 OPIML_MAX_STATIONS - PIPELINE_OPS_MAX - 2 - stats->stations,
+                                 &bytes_read);
+    stats->bytes_read += bytes_read;
+    stats->pool_bytes += plan->total_bytes;
+    parse = &stats->station[stats->stations++];
+    *parse = (struct opiml_station_stats){.name = "parse", .threads = plan->threads};
+    for (uint32_t k = plan->first; k < last; k++) {
+        struct opiml_station_stats *station = &stats->station[stats->stations++];
+
+        *station = (struct opiml_station_stats){.threads = plan->threads};
+        text_copy(station->name, sizeof(station->name), pipeline->op[k]->op->name);
+    }
+    for (uint32_t w = 0; w < plan->threads; w++) {
+        const struct worker *worker = &stage->workers[w];
+
+        for (uint32_t k = plan->first; k <= last; k++) {
+            const struct counters *from = k < last ? &worker->op[k] : &worker->parse;
+            struct opiml_station_stats *to = k < last ? parse + 1 + k - plan->first : parse;
+
+            to->rows += counter_get(&from->rows);
+            to->bytes += counter_get(&from->bytes);
+            to->busy_ns += counter_get(&from->busy_ns);
+            to->wait_ns += counter_get(&from->wait_ns);
+        }
+    }
+    pthread_mutex_lock(&stage->lock);
+    stats->pool_peak_bytes += plan->total_bytes + stage->charge_peak;
+    pthread_mutex_unlock(&stage->lock);
+}
+
+/* The station that limits the rate: none while the consumer hardly waits; the longest-working operator
+ * when the compute threads hardly wait; else what brings the rows. */
+static int32_t find_bottleneck(const struct opiml_feed_stats *stats) {
+    uint64_t idle = 0, threads = 0, most = 0;
+    int32_t bringer = 0, worker = -1;
+
+    if (stats->batches == 0 || stats->wait_ns * 20 < stats->elapsed_ns)
+        return -1;
+    for (uint32_t i = 0; i < stats->stations; i++) {
+        const struct opiml_station_stats *station = &stats->station[i];
+
+        if (strcmp(station->name, "parse") == 0) {
+            idle += station->wait_ns;
+            threads += station->threads;
+        }
+        if (strncmp(station->name, "read", 4) == 0 || strcmp(station->name, "link") == 0)
+            bringer = (int32_t)i;
+        else if (station->busy_ns > most) {
+            most = station->busy_ns;
+            worker = (int32_t)i;
+        }
+    }
+    return idle * 4 > stats->elapsed_ns * threads ? bringer : worker;
+}
+
+void opiml_feed_stats(struct opiml_feed *self, struct opiml_feed_stats *stats) {
+    struct opiml_station_stats *deliver;
+
+    memset(stats, 0, sizeof(*stats));
+    if (self->front.stage)
+        add_stage(stats, self->front.stage);
+    add_stage(stats, self->stage);
+    pthread_mutex_lock(&self->lock);
+    stats->samples = self->samples;
+    stats->dropped = self->dropped;
+    stats->errors = self->errors;
+    stats->batches = self->batches;
+    stats->bytes_delivered = self->bytes;
+    stats->elapsed_ns = clock_now_ns() - self->opened_ns;
+    stats->first_batch_ns = self->first_ns;
+    stats->wait_ns = self->wait_ns;
+    stats->allocations = self->first_ns ? base_alloc_count() - self->allocations : 0;
+    stats->digest[0] = self->digest.low;
+    stats->digest[1] = self->digest.high;
+    memcpy(stats->token, self->token, sizeof(stats->token));
+    pthread_mutex_unlock(&self->lock);
+    deliver = &stats->station[stats->stations++];
+    *deliver = (struct opiml_station_stats){.name = "deliver",
+                                            .rows = stats->samples,
+                                            .bytes = stats->bytes_delivered,
+                                            .wait_ns = stats->wait_ns,
+                                            .threads = 1};
+    stats->bottleneck = find_bottleneck(stats);
+}

@@ -1,0 +1,342 @@
+/* The reader: positions → records → reads in flight → tasks. One thread per dataset, which never
+ * blocks but on its own completions; memory and slots are its credits. */
+#include "base/clock.h"
+#include "pipeline/reads.h"
+#include "pipeline/stage.h"
+
+#define DEPTH 64 /* reads in flight per dataset: enough for an NVMe drive's parallelism */
+
+/* A read and the task it is for. */
+struct flight {
+    struct source_read read;
+    struct task *task;
+};
+
+struct reactor {
+    struct reader *reader;
+    uint32_t dataset;
+    pthread_t thread;
+    bool started;
+    struct arena memory; /* read buffers */
+    struct reads ring;
+    struct source_queue *queue;
+    _Atomic bool starved; /* waits for memory or a slot: whoever frees one wakes it */
+    /* Where the next row comes from. */
+    uint64_t seq;
+    struct slot *slot;
+    uint32_t row;
+    /* Reads: free ones, and those prepared that the queue had no room for. */
+    struct flight flights[DEPTH];
+    struct flight *free[DEPTH], *waiting[DEPTH];
+    uint32_t frees, waitings, in_flight;
+    struct counters counters;
+};
+
+struct reader {
+    struct inlet inlet;
+    const struct plan *plan;
+    struct stage *stage;
+    uint32_t reactors;
+    struct reactor reactor[];
+};
+
+/* ---- rows into reads ---- */
+
+static const struct dataset *dataset_of(const struct reactor *self) {
+    return self->reader->plan->pipeline->dataset[self->dataset];
+}
+
+/* The task of the cursor's row, if it is this dataset's. */
+static struct task *make_task(struct reactor *self) {
+    const struct opiml_pipeline *pipeline = self->reader->plan->pipeline;
+    struct slot *slot = self->slot;
+    uint64_t position = slot->slice.first + self->row;
+    struct task *task = &slot->tasks[self->row];
+    struct mix_at at;
+
+    mix_find(&pipeline->mix, slot->slice.epoch, position, &at);
+    if (at.dataset != self->dataset)
+        return NULL;
+    *task = (struct task){.slot = slot,
+                          .row = self->row,
+                          .dataset = at.dataset,
+                          .position = position,
+                          .record = at.record,
+                          .sample = at.sample};
+    return task;
+}
+
+/* Prepare the read for a task; false when there is no memory for it yet. */
+static bool make_read(struct reactor *self, struct task *task) {
+    struct dataset_extent extent;
+    struct flight *flight = self->free[self->frees - 1];
+    uint32_t room;
+    uint8_t *to;
+
+    dataset_locate(dataset_of(self), task->record, &extent);
+    room = source_room(extent.bytes, dataset_direct(dataset_of(self)));
+    to = reads_take(&self->ring, room, &task->hold);
+    if (!to)
+        return false;
+    flight->task = task;
+    flight->read = (struct source_read){.object = extent.object,
+                                        .bytes = extent.bytes,
+                                        .offset = extent.offset,
+                                        .to = to,
+                                        .room = room,
+                                        .whole = extent.whole,
+                                        .user = flight};
+    self->frees--;
+    self->waiting[self->waitings++] = flight;
+    return true;
+}
+
+/* Have a slot with a row to look at; false when it takes a credit that is not there yet. Slots are left
+ * as soon as they have been walked: nobody looks at one that may be somebody else's again. */
+static bool have_row(struct reactor *self) {
+    for (;;) {
+        if (self->slot && self->row < self->slot->slice.rows)
+            return true;
+        if (self->slot) {
+            stage_leave(self->slot);
+            self->seq++;
+        }
+        self->slot = stage_begin(self->reader->stage, self->seq);
+        self->row = 0;
+        if (!self->slot)
+            return false;
+    }
+}
+
+/* Prepare and submit as much as there are credits for. */
+static void pump(struct reactor *self) {
+    for (;;) {
+        struct source_read *reads[DEPTH];
+        uint32_t taken;
+
+        while (self->frees > 0 && have_row(self)) {
+            struct task *task = make_task(self);
+
+            if (task && !make_read(self, task))
+                break;
+            self->row++;
+        }
+        if (self->waitings == 0)
+            return;
+        for (uint32_t i = 0; i < self->waitings; i++)
+            reads[i] = &self->waiting[i]->read;
+        taken = self->queue ? dataset_source(dataset_of(self))
+                                  ->ops->submit(self->queue, reads, self->waitings)
+                            : 0;
+        self->in_flight += taken;
+        self->waitings -= taken;
+        memmove(self->waiting, self->waiting + taken, self->waitings * sizeof(self->waiting[0]));
+        if (taken == 0)
+            return;
+    }
+}
+
+static void complete(struct reactor *self, struct source_read *const *done, uint32_t count) {
+    void *tasks[DEPTH];
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct flight *flight = done[i]->user;
+        struct task *task = flight->task;
+
+        task->data = flight->read.to + flight->read.skip;
+        task->bytes = flight->read.bytes;
+        task->result = flight->read.result;
+        task->errnum = flight->read.errnum;
+        counter_add(&self->counters.rows, 1);
+        if (task->result == 0)
+            counter_add(&self->counters.bytes, task->bytes);
+        self->free[self->frees++] = flight;
+        tasks[i] = task;
+    }
+    self->in_flight -= count;
+    tasks_push(self->reader->stage->tasks, tasks, count);
+}
+
+static void *reactor_main(void *argument) {
+    struct reactor *self = argument;
+    struct stage *stage = self->reader->stage;
+    const struct source_ops *ops = dataset_source(dataset_of(self))->ops;
+
+    while (!stage_stopping(stage)) {
+        struct source_read *done[DEPTH];
+        uint64_t start;
+        uint32_t count;
+
+        /* Said before looking, so that a credit freed in between still wakes us. */
+        atomic_store(&self->starved, true);
+        pump(self);
+        start = clock_now_ns();
+        count = ops->wait(self->queue, done, DEPTH, UINT64_MAX);
+        counter_add(self->in_flight ? &self->counters.busy_ns : &self->counters.wait_ns,
+                    clock_now_ns() - start);
+        complete(self, done, count);
+    }
+    return NULL;
+}
+
+/* ---- the inlet ---- */
+
+static void wake(struct reactor *self) {
+    if (self->queue && atomic_exchange(&self->starved, false))
+        dataset_source(dataset_of(self))->ops->wake(self->queue);
+}
+
+static int reader_row(struct inlet *inlet, const struct task *task, struct opiml_value *values,
+                      uint8_t *scratch, struct opiml_error *err) {
+    struct reader *self = (struct reader *)inlet;
+
+    if (task->result < 0)
+        return opiml_fail(err, task->result, "%s%s%s", opiml_code_text(task->result),
+                          task->errnum ? ": " : "", task->errnum ? strerror(task->errnum) : "");
+    return dataset_parse(self->plan->pipeline->dataset[task->dataset], task->record, task->data,
+                         task->bytes, values, scratch, err);
+}
+
+static char *reader_describe(struct inlet *inlet, const struct task *task, char *to, size_t room) {
+    struct reader *self = (struct reader *)inlet;
+
+    return dataset_describe(self->plan->pipeline->dataset[task->dataset], task->record, to, room);
+}
+
+static void reader_row_done(struct inlet *inlet, const struct task *task) {
+    struct reader *self = (struct reader *)inlet;
+    struct reactor *reactor = &self->reactor[task->dataset];
+
+    reads_give(&reactor->ring, task->hold);
+    wake(reactor);
+}
+
+static void reader_slot_done(struct inlet *inlet, struct slot *slot) {}
+
+static void reader_wake(struct inlet *inlet) {
+    struct reader *self = (struct reader *)inlet;
+
+    for (uint32_t i = 0; i < self->reactors; i++)
+        wake(&self->reactor[i]);
+}
+
+static int start_reactor(struct reactor *self, struct opiml_error *err) {
+    const struct plan *plan = self->reader->plan;
+    bool direct = dataset_direct(dataset_of(self));
+    uint64_t bytes = plan->read_bytes / self->reader->reactors / 4096 * 4096;
+    uint32_t tasks = plan->slots * plan->rows;
+    int rc;
+
+    for (uint32_t i = 0; i < DEPTH; i++)
+        self->free[self->frees++] = &self->flights[i];
+    if ((rc = arena_init_shared(&self->memory, bytes, "opiml-reads", err)) < 0 ||
+        (rc = reads_init(&self->ring, self->memory.at, bytes, direct ? 4096 : 64, tasks, err)) < 0 ||
+        (rc = source_queue_open(dataset_source(dataset_of(self)), DEPTH, direct, self->memory.at,
+                                bytes, &self->queue, err)) < 0)
+        return rc;
+    rc = pthread_create(&self->thread, NULL, reactor_main, self);
+    if (rc != 0)
+        return base_fail_errno(err, rc, "starting the reader's thread");
+    self->started = true;
+    return 0;
+}
+
+static int reader_start(struct inlet *inlet, struct stage *stage, struct opiml_error *err) {
+    struct reader *self = (struct reader *)inlet;
+
+    self->stage = stage;
+    for (uint32_t i = 0; i < self->reactors; i++) {
+        int rc = start_reactor(&self->reactor[i], err);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static void reader_stop(struct inlet *inlet) {
+    struct reader *self = (struct reader *)inlet;
+
+    for (uint32_t i = 0; i < self->reactors; i++) {
+        struct reactor *reactor = &self->reactor[i];
+
+        if (!reactor->started)
+            continue;
+        dataset_source(dataset_of(reactor))->ops->wake(reactor->queue);
+        pthread_join(reactor->thread, NULL);
+        reactor->started = false;
+    }
+}
+
+static void reader_destroy(struct inlet *inlet) {
+    struct reader *self = (struct reader *)inlet;
+
+    for (uint32_t i = 0; i < self->reactors; i++) {
+        struct reactor *reactor = &self->reactor[i];
+
+        /* Closing waits for reads in flight: before their memory goes. */
+        if (reactor->queue)
+            dataset_source(dataset_of(reactor))->ops->queue_close(reactor->queue);
+        reads_release(&reactor->ring);
+        arena_release(&reactor->memory);
+    }
+    base_free(self);
+}
+
+static uint32_t reader_stats(struct inlet *inlet, struct opiml_station_stats *to, uint32_t room,
+                             uint64_t *ret_bytes_read) {
+    struct reader *self = (struct reader *)inlet;
+    uint32_t count = 0;
+
+    *ret_bytes_read = 0;
+    for (uint32_t i = 0; i < self->reactors; i++) {
+        struct reactor *reactor = &self->reactor[i];
+
+        *ret_bytes_read += counter_get(&reactor->counters.bytes);
+        if (count == room)
+            continue;
+        to[count] = (struct opiml_station_stats){.rows = counter_get(&reactor->counters.rows),
+                                                 .bytes = counter_get(&reactor->counters.bytes),
+                                                 .busy_ns = counter_get(&reactor->counters.busy_ns),
+                                                 .wait_ns = counter_get(&reactor->counters.wait_ns),
+                                                 .threads = 1};
+        if (self->reactors == 1)
+            snprintf(to[count].name, sizeof(to[count].name), "read");
+        else
+            snprintf(to[count].name, sizeof(to[count].name), "read %u", i);
+        count++;
+    }
+    return count;
+}
+
+static const struct inlet_ops inlet_reader = {
+    .name = "reader",
+    .start = reader_start,
+    .row = reader_row,
+    .describe = reader_describe,
+    .row_done = reader_row_done,
+    .slot_done = reader_slot_done,
+    .wake = reader_wake,
+    .stop = reader_stop,
+    .destroy = reader_destroy,
+    .stats = reader_stats,
+};
+
+int inlet_reader_create(const struct plan *plan, struct inlet **ret_inlet,
+                        struct opiml_error *err) {
+    uint32_t reactors = plan->pipeline->datasets;
+    size_t bytes = sizeof(struct reader) + reactors * sizeof(struct reactor);
+    struct reader *self = base_alloc(bytes);
+
+    if (!self)
+        return base_fail_memory(err, bytes, "a reader");
+    self->inlet = (struct inlet){.ops = &inlet_reader, .walkers = reactors};
+    self->plan = plan;
+    self->reactors = reactors;
+    for (uint32_t i = 0; i < reactors; i++) {
+        self->reactor[i].reader = self;
+        self->reactor[i].dataset = i;
+    }
+    *ret_inlet = &self->inlet;
+    return 0;
+}

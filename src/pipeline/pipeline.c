@@ -1,0 +1,69 @@
+/* What follows from a parsed pipeline: its rows, its batches and who gets which. */
+#include "pipeline/pipeline.h"
+
+const struct opiml_schema *pipeline_schema(const struct opiml_pipeline *self, uint32_t k) {
+    return k == 0 ? &self->records : &self->op[k - 1]->shape.out;
+}
+
+struct pipeline_slice pipeline_slice(const struct opiml_pipeline *self, uint64_t g, uint32_t rank,
+                                     uint32_t world) {
+    uint64_t batches = opiml_pipeline_batches(self);
+    struct pipeline_slice slice = {.epoch = g / batches, .batch = g % batches};
+    uint64_t first = slice.batch * self->batch_rows;
+    uint64_t rows = base_min_u64(self->batch_rows, self->mix.positions - first);
+    /* Ranks share whole groups, so that operators which mix rows never look across a boundary. */
+    uint64_t groups = (rows + self->group_rows - 1) / self->group_rows;
+    uint64_t from = base_min_u64(groups * rank / world * self->group_rows, rows);
+    uint64_t to = base_min_u64(groups * (rank + 1) / world * self->group_rows, rows);
+
+    slice.first = first + from;
+    slice.rows = (uint32_t)(to - from);
+    slice.end = first + rows;
+    return slice;
+}
+
+uint32_t pipeline_slice_rows(const struct opiml_pipeline *self, uint32_t world) {
+    uint32_t groups = self->batch_rows / self->group_rows;
+
+    return (groups + world - 1) / world * self->group_rows;
+}
+
+uint64_t pipeline_budget(const struct opiml_pipeline *self) {
+    if (self->budget >= 1)
+        return (uint64_t)self->budget;
+    return (uint64_t)(self->budget * (double)self->mix.positions);
+}
+
+const struct opiml_schema *opiml_pipeline_schema(const struct opiml_pipeline *self) {
+    return pipeline_schema(self, self->ops);
+}
+
+uint64_t opiml_pipeline_records(const struct opiml_pipeline *self) {
+    uint64_t records = 0;
+
+    for (uint32_t d = 0; d < self->datasets; d++)
+        records += self->mix.records[d];
+    return records;
+}
+
+uint64_t opiml_pipeline_positions(const struct opiml_pipeline *self) {
+    return self->mix.positions;
+}
+
+uint32_t opiml_pipeline_batch_rows(const struct opiml_pipeline *self) {
+    return self->batch_rows;
+}
+
+uint64_t opiml_pipeline_batches(const struct opiml_pipeline *self) {
+    uint64_t whole = self->mix.positions / self->batch_rows;
+
+    return whole + (!self->drop_last && self->mix.positions % self->batch_rows != 0);
+}
+
+uint32_t opiml_pipeline_ops(const struct opiml_pipeline *self) {
+    return self->ops;
+}
+
+const char *opiml_pipeline_class(const struct opiml_pipeline *self, uint32_t label) {
+    return dataset_class(self->dataset[0], label);
+}

@@ -1,0 +1,71 @@
+/* A parsed pipeline: what a pipeline file means, before anybody has decided where it runs. */
+#ifndef PIPELINE_PIPELINE_H
+#define PIPELINE_PIPELINE_H
+
+#include <opiml/feed.h>
+#include <opiml/op.h>
+
+#include "dataset/dataset.h"
+#include "dataset/mix.h"
+
+#define PIPELINE_OPS_MAX 32
+#define PIPELINE_BATCH_MAX 65536
+
+struct pipeline_op {
+    const struct opiml_op *op;
+    void *params;
+    char label[OPIML_NAME_BYTES]; /* stable: keys the operator's random stream */
+    uint32_t label_hash;
+    uint32_t line, column;
+    struct opiml_op_shape shape;
+};
+
+enum cache_where { CACHE_RAM, CACHE_DISK };
+
+struct cache_conf {
+    bool on;
+    uint32_t at; /* caches the rows before this operator */
+    uint32_t where;
+    uint64_t bytes;
+    char path[OPIML_TEXT_MAX];
+};
+
+struct opiml_pipeline {
+    char *name; /* of the file */
+    uint64_t seed;
+    uint32_t datasets;
+    struct dataset *dataset[MIX_MAX];
+    struct mix mix;
+    struct opiml_schema records; /* what the datasets give */
+    uint32_t ops;                /* all; row operators come first, group operators behind them */
+    uint32_t row_ops;
+    struct pipeline_op *op[PIPELINE_OPS_MAX];
+    uint32_t batch_rows;
+    uint32_t group_rows; /* rows that no rank boundary splits; 1 without group operators */
+    bool drop_last;
+    double budget; /* below 1: a share of the epoch's positions; else a count */
+    uint64_t pool_bytes;
+    uint32_t threads; /* 0: one per usable core */
+    struct cache_conf cache;
+    uint64_t hash, fingerprint;
+};
+
+/* The rows before operator k; k == ops: those delivered. */
+const struct opiml_schema *pipeline_schema(const struct opiml_pipeline *pipeline, uint32_t k);
+
+/* Which rows of an epoch a batch holds for one rank. */
+struct pipeline_slice {
+    uint64_t epoch, batch; /* batch of the epoch */
+    uint64_t first;        /* position of the slice's first row */
+    uint32_t rows;
+    uint64_t end;          /* position behind the whole batch: where the resume token points */
+};
+/* Batch number g counts over epochs. */
+struct pipeline_slice pipeline_slice(const struct opiml_pipeline *pipeline, uint64_t g,
+                                     uint32_t rank, uint32_t world);
+/* Most rows that a rank's slice can have. */
+uint32_t pipeline_slice_rows(const struct opiml_pipeline *pipeline, uint32_t world);
+/* Bad records that an epoch may have. */
+uint64_t pipeline_budget(const struct opiml_pipeline *pipeline);
+
+#endif

@@ -1,0 +1,226 @@
+/* Planning a stage. */
+#include "pipeline/plan.h"
+
+#include <sched.h>
+
+#include "batch/frame.h"
+
+#define ALIGNMENT 64
+#define READS_LEAST MIB(1)
+#define READS_MOST MIB(32)
+#define READS_AHEAD 64 /* records of the largest size that reading ahead may hold, up to READS_MOST */
+
+uint32_t plan_cores(void) {
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+
+    return count < 1 ? 1 : (uint32_t)count;
+}
+
+/* ---- scratch: every value written between operators has a place while somebody may read it ---- */
+
+struct interval {
+    uint64_t offset, bytes;
+    uint32_t until; /* last operator that may read it */
+};
+
+struct scratch {
+    struct interval live[PIPELINE_OPS_MAX * OPIML_MAX_FIELDS];
+    uint32_t count;
+    uint64_t top;
+};
+
+/* First fit among what is still alive at operator `now`. */
+static uint64_t place(struct scratch *scratch, uint64_t bytes, uint32_t now, uint32_t until) {
+    uint64_t offset = 0;
+    uint32_t kept = 0;
+    bool moved = true;
+
+    for (uint32_t i = 0; i < scratch->count; i++)
+        if (scratch->live[i].until >= now)
+            scratch->live[kept++] = scratch->live[i];
+    scratch->count = kept;
+    bytes = base_align_up(bytes, ALIGNMENT);
+    while (moved) {
+        moved = false;
+        for (uint32_t i = 0; i < scratch->count; i++) {
+            const struct interval *other = &scratch->live[i];
+
+            if (offset < other->offset + other->bytes && other->offset < offset + bytes) {
+                offset = other->offset + other->bytes;
+                moved = true;
+            }
+        }
+    }
+    assert(scratch->count < COUNT_OF(scratch->live));
+    scratch->live[scratch->count++] =
+        (struct interval){.offset = offset, .bytes = bytes, .until = until};
+    scratch->top = base_max_u64(scratch->top, offset + bytes);
+    return offset;
+}
+
+/* Follow field f as it leaves operator k of [k, last): the last operator that is handed it, and the
+ * field of the stage's output that it becomes untouched (-1: none or several). */
+static uint32_t follow(const struct opiml_pipeline *pipeline, uint32_t k, uint32_t last, uint32_t f,
+                       int32_t *ret_final) {
+    bool here[OPIML_MAX_FIELDS] = {false}, next[OPIML_MAX_FIELDS];
+    uint32_t until = k, finals = 0;
+
+    here[f] = true;
+    for (uint32_t i = k + 1; i < last; i++) {
+        const struct opiml_op_shape *shape = &pipeline->op[i]->shape;
+        const struct opiml_schema *in = pipeline_schema(pipeline, i);
+        bool any = false;
+
+        for (uint32_t g = 0; g < in->count; g++)
+            any |= here[g];
+        if (!any)
+            break;
+        until = i;
+        memset(next, 0, sizeof(next));
+        for (uint32_t g = 0; g < shape->out.count; g++)
+            next[g] = shape->from[g] >= 0 && here[shape->from[g]];
+        memcpy(here, next, sizeof(here));
+    }
+    *ret_final = -1;
+    for (uint32_t g = 0; g < OPIML_MAX_FIELDS; g++)
+        if (here[g]) {
+            *ret_final = (int32_t)g;
+            finals++;
+        }
+    if (finals > 0)
+        until = last; /* the slot is filled from it at the end */
+    if (finals != 1)
+        *ret_final = -1;
+    return until;
+}
+
+static void lay_worker(struct plan *plan) {
+    const struct opiml_pipeline *pipeline = plan->pipeline;
+    struct scratch scratch = {.count = 0};
+    uint64_t op_scratch = 0, parse = 0, group = 0;
+
+    for (uint32_t f = 0; f < plan->out->count; f++)
+        plan->copy[f] = 1;
+    for (uint32_t k = plan->last; plan->delivers && k < pipeline->ops; k++)
+        op_scratch = base_max_u64(op_scratch, pipeline->op[k]->shape.scratch_bytes);
+    for (uint32_t k = plan->first; k < plan->last; k++) {
+        const struct opiml_op_shape *shape = &pipeline->op[k]->shape;
+
+        op_scratch = base_max_u64(op_scratch, shape->scratch_bytes);
+        for (uint32_t f = 0; f < shape->out.count; f++) {
+            struct plan_target *target = &plan->target[k][f];
+            int32_t final;
+            uint32_t until;
+
+            if (shape->from[f] != OPIML_OP_NEW)
+                continue;
+            until = follow(pipeline, k, plan->last, f, &final);
+            target->room = shape->out.fields[f].max_bytes;
+            target->slot_field = -1;
+            if (final >= 0 && opiml_field_fixed(&plan->out->fields[final])) {
+                target->slot_field = final;
+                plan->copy[final] = 0;
+            } else {
+                target->offset = place(&scratch, target->room, k, until);
+            }
+        }
+    }
+    if (plan->reads)
+        for (uint32_t d = 0; d < pipeline->datasets; d++)
+            parse = base_max_u64(parse, dataset_parse_bytes(pipeline->dataset[d]));
+    plan->parse_offset = base_align_up(scratch.top, 4096);
+    plan->scratch_offset = base_align_up(plan->parse_offset + parse, ALIGNMENT);
+    plan->group_offset = base_align_up(plan->scratch_offset + op_scratch, ALIGNMENT);
+    if (plan->delivers && pipeline->ops > pipeline->row_ops) /* run_group's row tables */
+        group = pipeline->group_rows *
+                (plan->out->count * sizeof(struct opiml_value) + sizeof(void *) + sizeof(bool));
+    plan->worker_bytes = base_align_up(plan->group_offset + group, 4096);
+}
+
+/* ---- sizes ---- */
+
+static uint64_t largest_read(const struct opiml_pipeline *pipeline) {
+    uint64_t most = 0;
+
+    for (uint32_t d = 0; d < pipeline->datasets; d++)
+        most = base_max_u64(most, source_room(dataset_max_read(pipeline->dataset[d]),
+                                              dataset_direct(pipeline->dataset[d])));
+    return base_align_up(most, 4096);
+}
+
+/* A ragged frame's heap: each varying row at its largest would be far too much for encoded images, so
+ * at most a quarter of the pool. frame_put says when a batch does not fit. */
+static uint64_t heap_bytes(const struct plan *plan, uint64_t pool_bytes) {
+    uint64_t per_row = FRAME_ERROR_BYTES_MAX, most = pool_bytes / 4 / PLAN_SLOTS_MIN;
+
+    for (uint32_t f = 0; f < plan->out->count; f++)
+        if (!opiml_field_fixed(&plan->out->fields[f]))
+            per_row += base_align_up(plan->out->fields[f].max_bytes, ALIGNMENT);
+    return per_row > most / plan->rows ? most : per_row * plan->rows;
+}
+
+static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error *err) {
+    uint64_t fixed, charge;
+
+    plan->heap_bytes = plan->delivers ? (uint64_t)base_min_u64(plan->rows, 64) * FRAME_ERROR_BYTES_MAX
+                                      : heap_bytes(plan, pool_bytes);
+    plan->slot_bytes = frame_bytes(plan->out, plan->rows, plan->heap_bytes);
+    if (plan->slot_bytes == 0)
+        return opiml_fail(err, OPIML_ELIMIT, "a batch of %u rows overflows", plan->rows);
+    if (plan->reads) {
+        uint64_t most = largest_read(plan->pipeline) * plan->pipeline->datasets;
+
+        plan->read_bytes = base_max_u64(2 * most, base_min_u64(most * READS_AHEAD, READS_MOST));
+        plan->read_bytes = base_max_u64(plan->read_bytes, READS_LEAST);
+    } else {
+        plan->read_bytes = 0;
+    }
+    charge = plan->reads ? pool_bytes / 8 : 0;
+    fixed = plan->read_bytes + plan->worker_bytes * plan->threads + charge;
+    plan->slots = PLAN_SLOTS_MIN;
+    if (fixed + plan->slots * plan->slot_bytes > pool_bytes)
+        return opiml_fail(err, OPIML_ELIMIT,
+                          "pool: %" PRIu64 " MiB are too few: %u batches of %.1f MiB, reads of %.1f "
+                          "MiB and %u threads of %.1f MiB need %.0f MiB",
+                          pool_bytes >> 20, plan->slots, (double)plan->slot_bytes / MIB(1),
+                          (double)plan->read_bytes / MIB(1), plan->threads,
+                          (double)plan->worker_bytes / MIB(1),
+                          (double)(fixed + plan->slots * plan->slot_bytes) / MIB(1) + 1);
+    while (plan->slots < PLAN_SLOTS_MAX &&
+           (plan->slots + 1) * plan->slot_bytes <= PLAN_SLOTS_BYTES &&
+           fixed + (plan->slots + 1) * plan->slot_bytes <= pool_bytes)
+        plan->slots++;
+    plan->charge_bytes = pool_bytes - fixed + charge - plan->slots * plan->slot_bytes;
+    plan->total_bytes = fixed - charge + plan->slots * plan->slot_bytes;
+    return 0;
+}
+
+int plan_create(const struct opiml_pipeline *pipeline, uint32_t first, uint32_t last,
+                uint32_t threads, uint32_t rank, uint32_t world, uint64_t pool_bytes,
+                struct plan **ret_plan, struct opiml_error *err) {
+    struct plan *plan = base_alloc(sizeof(*plan));
+    int rc;
+
+    if (!plan)
+        return base_fail_memory(err, sizeof(*plan), "a plan");
+    plan->pipeline = pipeline;
+    plan->first = first;
+    plan->last = last;
+    plan->reads = first == 0;
+    plan->delivers = last == pipeline->row_ops;
+    plan->in = pipeline_schema(pipeline, first);
+    plan->out = pipeline_schema(pipeline, plan->delivers ? pipeline->ops : last);
+    plan->rank = rank;
+    plan->world = world;
+    plan->threads = threads ? threads : plan_cores();
+    plan->rows = pipeline_slice_rows(pipeline, world);
+    lay_worker(plan);
+    rc = size_stage(plan, pool_bytes, err);
+    if (rc < 0) {
+        base_free(plan);
+        return rc;
+    }
+    *ret_plan = plan;
+    return 0;
+}

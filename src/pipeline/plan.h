@@ -1,0 +1,43 @@
+/* Planning: which operators make a stage, and every byte that it will need, before anything starts.
+ * Only this file knows where a station runs. */
+#ifndef PIPELINE_PLAN_H
+#define PIPELINE_PLAN_H
+
+#include "pipeline/pipeline.h"
+
+#define PLAN_SLOTS_MIN 3 /* one with the consumer, one ready, one being filled */
+#define PLAN_SLOTS_MAX 8
+#define PLAN_SLOTS_BYTES MIB(256) /* more slots than the least only up to here */
+
+/* Where one output field of one operator is written. */
+struct plan_target {
+    int32_t slot_field; /* straight into the batch: this field of it; -1: into scratch */
+    uint64_t offset;    /* scratch: where in the worker's memory */
+    uint64_t room;
+};
+
+/* One stage: the operators [first, last), from an inlet to slots. */
+struct plan {
+    const struct opiml_pipeline *pipeline;
+    uint32_t first, last;
+    bool delivers; /* the last stage: dense batches, group operators; else ragged frames */
+    bool reads;    /* the first stage: its rows come from the dataset */
+    const struct opiml_schema *in, *out;
+    uint32_t rank, world;
+    uint32_t threads, rows; /* rows: most of a slice */
+    uint32_t slots;
+    uint64_t heap_bytes; /* of a slot's frame */
+    uint64_t slot_bytes, worker_bytes, read_bytes, charge_bytes, total_bytes;
+    uint64_t parse_offset, scratch_offset, group_offset; /* in the worker's memory */
+    struct plan_target target[PIPELINE_OPS_MAX][OPIML_MAX_FIELDS];
+    int32_t copy[OPIML_MAX_FIELDS]; /* per field of out: 1 when nobody wrote it to the slot yet */
+};
+
+/* Plan the operators [first, last) within pool_bytes. OPIML_ELIMIT names the pool that would do. */
+int plan_create(const struct opiml_pipeline *pipeline, uint32_t first, uint32_t last,
+                uint32_t threads, uint32_t rank, uint32_t world, uint64_t pool_bytes,
+                struct plan **ret_plan, struct opiml_error *err);
+/* Usable cores: what the scheduler allows this process. */
+uint32_t plan_cores(void);
+
+#endif

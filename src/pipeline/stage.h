@@ -1,0 +1,156 @@
+/* A stage at work: an inlet makes tasks of rows, workers take them through the operators, each row
+ * lands in its batch's slot. Slots are handed out and come back in order: they are the credits that
+ * bound everything. */
+#ifndef PIPELINE_STAGE_H
+#define PIPELINE_STAGE_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "base/hash.h"
+#include "batch/arena.h"
+#include "batch/frame.h"
+#include "pipeline/plan.h"
+#include "pipeline/tasks.h"
+
+struct stage;
+struct inlet;
+
+/* One row on its way. Lies in its slot; written by the inlet, then read by one worker. */
+struct task {
+    struct slot *slot;
+    uint32_t row, dataset;
+    uint64_t position, record, sample;
+    const uint8_t *data; /* reader: the record's bytes */
+    uint32_t bytes;
+    uint32_t hold;       /* inlet: what row_done gives back */
+    int result;          /* negative: the row failed before it came here; see `why` */
+    int errnum;
+};
+
+enum slot_state { SLOT_FREE, SLOT_FILLING, SLOT_READY, SLOT_HELD };
+
+struct slot {
+    struct stage *stage;
+    struct frame frame;
+    enum slot_state state; /* under the stage's lock */
+    uint64_t seq;          /* the stage's how-manieth batch */
+    struct pipeline_slice slice;
+    struct frame inbox;    /* link inlet: the frame that the rows come from */
+    _Atomic uint32_t left; /* rows still on their way, and walkers that have not been through */
+    _Atomic uint32_t *group_left;
+    struct task *tasks;
+    struct hash128 *digests; /* per row; NULL when not asked for */
+    uint32_t live, dropped, failed; /* counted when ready */
+    struct opiml_batch batch; /* what the consumer sees, with the two arrays behind it */
+    uint8_t *statuses;
+    uint64_t *samples;
+    char token[OPIML_TOKEN_BYTES];
+};
+
+struct counters {
+    _Atomic uint64_t rows, bytes, busy_ns, wait_ns;
+};
+/* One writer each; readers may look at any time. */
+static inline void counter_add(_Atomic uint64_t *counter, uint64_t n) {
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+static inline uint64_t counter_get(const _Atomic uint64_t *counter) {
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* A compute thread. */
+struct worker {
+    struct stage *stage;
+    uint32_t number;
+    pthread_t thread;
+    bool started;
+    struct arena memory;
+    void *states[PIPELINE_OPS_MAX];
+    uint64_t charged;
+    struct opiml_op_call call;
+    struct opiml_value values[2][OPIML_MAX_FIELDS];
+    struct counters parse, op[PIPELINE_OPS_MAX];
+};
+
+struct inlet_ops {
+    const char *name;
+    int (*start)(struct inlet *inlet, struct stage *stage, struct opiml_error *err);
+    /* Make the row's fields of the task; worker thread; `scratch` is plan->parse_offset's. */
+    int (*row)(struct inlet *inlet, const struct task *task, struct opiml_value *values,
+               uint8_t *scratch, struct opiml_error *err);
+    /* Where a bad row came from, for its message. Returns `to`. */
+    char *(*describe)(struct inlet *inlet, const struct task *task, char *to, size_t room);
+    void (*row_done)(struct inlet *inlet, const struct task *task);  /* its bytes are free */
+    void (*slot_done)(struct inlet *inlet, struct slot *slot);       /* all of its rows are done */
+    void (*wake)(struct inlet *inlet);                               /* a slot became free */
+    void (*stop)(struct inlet *inlet);                               /* ends and joins its threads */
+    void (*destroy)(struct inlet *inlet);
+    uint32_t (*stats)(struct inlet *inlet, struct opiml_station_stats *to, uint32_t room,
+                      uint64_t *ret_bytes_read);
+};
+
+struct inlet {
+    const struct inlet_ops *ops;
+    uint32_t walkers; /* threads that go through every slot's rows */
+};
+
+struct stage_options {
+    uint64_t first;   /* number of the first batch, over epochs */
+    uint64_t batches; /* to make; UINT64_MAX: without end */
+    bool digest;
+};
+
+struct stage {
+    const struct plan *plan;
+    struct stage_options options;
+    struct inlet *inlet;
+    struct arena slots_memory;
+    struct slot *slots;
+    struct tasks *tasks;
+    struct worker *workers;
+    pthread_mutex_t lock;
+    sem_t changed; /* posted when the next slot is ready, the stage failed or stopped; a semaphore,
+                      since posting one is safe in a signal handler */
+    _Atomic bool cancelled;
+    pthread_cond_t charge_free;
+    uint64_t next;             /* seq that stage_next hands out */
+    uint64_t charge_left, charge_peak;
+    struct opiml_error error;  /* .code negative: the stage failed */
+    bool stopped;
+};
+
+/* Takes the inlet in any case; the plan must outlive the stage. */
+int stage_create(const struct plan *plan, struct inlet *inlet, const struct stage_options *options,
+                 struct stage **ret_stage, struct opiml_error *err);
+/* The next slot in order: 1, 0 at the end, OPIML_EBUSY when the caller holds all of them. */
+int stage_next(struct stage *stage, struct slot **ret_slot, struct opiml_error *err);
+void stage_recycle(struct slot *slot);
+void stage_fail(struct stage *stage, const struct opiml_error *error); /* any thread; first one counts */
+void stage_cancel(struct stage *stage); /* stage_next fails from now on; async-signal-safe */
+void stage_stop(struct stage *stage); /* wakes and joins; idempotent */
+void stage_destroy(struct stage *stage);
+
+/* For inlets. The slot of batch `seq`, begun now if it was free; NULL: no credit yet. Several inlet
+ * threads may ask for the same. */
+struct slot *stage_begin(struct stage *stage, uint64_t seq);
+bool stage_stopping(struct stage *stage);
+
+/* For workers (run.c): the whole way of one row. */
+void run_task(struct worker *worker, struct task *task);
+int run_open(struct worker *worker, struct opiml_error *err); /* operators' states */
+void run_close(struct worker *worker);
+/* A row is done, or a walker has been through; the last one makes the slot ready. */
+void stage_leave(struct slot *slot);
+
+/* Inlets. */
+int inlet_reader_create(const struct plan *plan, struct inlet **ret_inlet, struct opiml_error *err);
+struct link;
+/* Takes rows from frames that come over the link, `depth` of them in flight; the link stays the
+ * caller's. frame_bytes: the largest. */
+int inlet_link_create(const struct plan *plan, struct link *link, uint32_t depth,
+                      uint64_t frame_bytes, struct inlet **ret_inlet, struct opiml_error *err);
+
+#endif
