@@ -149,7 +149,7 @@ void feed_report_verdict(const struct opiml_feed_stats *stats) {
     worst = &stats->station[stats->bottleneck];
     printf("\nbottleneck: %s, busy %.0f%% of its %u thread%s' time\n", worst->name,
            utilisation(stats, worst) * 100, worst->threads, worst->threads == 1 ? "" : "s");
-    if (strcmp(worst->name, "read") == 0)
+    if (strncmp(worst->name, "read", 4) == 0 || strcmp(worst->name, "link") == 0)
         printf("  The storage is the limit. A faster disk helps, or smaller files, or a cache\n"
                "  station behind the first operator when there are several epochs.\n");
     else if (worst->threads < cores)

@@ -1,0 +1,190 @@
+/* Records, one by one. */
+#include "records.h"
+
+#define SHOWN_MAX 8   /* elements of a list in text */
+#define JSON_MAX 4096 /* elements of a list in JSON */
+#define TEXT_MAX 80   /* bytes of a text that is shown whole */
+
+int records_open(const char *where, const char *format, struct dataset **ret_dataset,
+                 struct opiml_error *err) {
+    AUTO_YAML struct yaml *yaml = NULL;
+    const struct yaml_node *node;
+    int rc;
+
+    if (!text_ends(where, ".yaml") && !text_ends(where, ".yml"))
+        return dataset_open_uri(where, format, ret_dataset, err);
+    if ((rc = yaml_load(where, &yaml, err)) < 0)
+        return rc;
+    node = yaml_get(yaml->root, "dataset");
+    if (!node && (node = yaml_get(yaml->root, "datasets")))
+        node = node->child;
+    if (!node)
+        return opiml_fail(err, OPIML_EINVAL, "%s: a pipeline file with a \"dataset\" is meant",
+                          where);
+    return dataset_open(yaml, node, ret_dataset, err);
+}
+
+void records_close_at(struct dataset **dataset) {
+    if (*dataset)
+        dataset_close(*dataset);
+}
+
+int record_read(const struct dataset *dataset, uint64_t number, struct record *record,
+                struct opiml_error *err) {
+    struct source *source = dataset_source(dataset);
+    struct dataset_extent extent;
+    const char *key;
+    char where[1024];
+    int64_t got;
+
+    dataset_locate(dataset, number, &extent);
+    if (!record->data) {
+        record->room = dataset_max_read(dataset);
+        record->data = base_alloc_aligned(record->room ? record->room : 1, 64);
+        record->scratch = base_alloc_aligned(dataset_parse_bytes(dataset) + 64, 64);
+        if (!record->data || !record->scratch)
+            return base_fail_memory(err, record->room, "a record");
+    }
+    key = source->key(source->key_context, extent.object);
+    got = source->ops->read(source, key, record->data, extent.bytes, extent.offset, err);
+    if (got < 0)
+        return (int)got;
+    if ((uint32_t)got != extent.bytes)
+        return opiml_fail(err, OPIML_ESTALE, "%s: only %" PRId64 " of %u bytes are there",
+                          dataset_describe(dataset, number, where, sizeof(where)), got,
+                          extent.bytes);
+    record->number = number;
+    record->bytes = extent.bytes;
+    return dataset_parse(dataset, number, record->data, extent.bytes, record->values,
+                         record->scratch, err);
+}
+
+void record_release(struct record *record) {
+    base_free(record->data);
+    base_free(record->scratch);
+    *record = (struct record){0};
+}
+
+/* ---- values ---- */
+
+static double half_number(uint16_t bits) {
+    uint32_t exponent = bits >> 10 & 31, fraction = bits & 1023;
+    double value = (double)fraction / 1024;
+
+    if (exponent == 31)
+        value = fraction ? (double)__builtin_nanf("") : (double)__builtin_inff();
+    else if (exponent == 0)
+        value = value / 16384;
+    else
+        value = exponent >= 15 ? (1 + value) * (double)(1u << (exponent - 15))
+                               : (1 + value) / (double)(1u << (15 - exponent));
+    return bits >> 15 ? -value : value;
+}
+
+static double number_at(uint32_t dtype, const uint8_t *data, size_t i) {
+    switch (dtype) {
+#define NUMBER(name, type)                                                                         \
+    case OPIML_##name: {                                                                           \
+        type value;                                                                                \
+        memcpy(&value, data + i * sizeof(value), sizeof(value));                                   \
+        return (double)value;                                                                      \
+    }
+        NUMBER(U8, uint8_t)
+        NUMBER(I8, int8_t)
+        NUMBER(U16, uint16_t)
+        NUMBER(I16, int16_t)
+        NUMBER(I32, int32_t)
+        NUMBER(I64, int64_t)
+        NUMBER(F32, float)
+        NUMBER(F64, double)
+#undef NUMBER
+    case OPIML_F16: {
+        uint16_t bits;
+        memcpy(&bits, data + i * 2, 2);
+        return half_number(bits);
+    }
+    case OPIML_BF16: {
+        uint16_t bits;
+        uint32_t wide;
+        float value;
+        memcpy(&bits, data + i * 2, 2);
+        wide = (uint32_t)bits << 16;
+        memcpy(&value, &wide, 4);
+        return (double)value;
+    }
+    default: return 0;
+    }
+}
+
+static bool is_integer(uint32_t dtype) {
+    return dtype >= OPIML_U8 && dtype <= OPIML_I64;
+}
+
+static size_t elements(const struct opiml_field *field, const struct opiml_value *value) {
+    size_t size = opiml_dtype_bytes(field->dtype);
+
+    return size ? value->bytes / size : 0;
+}
+
+/* Bytes that are meant as text: one dimension of u8, no control characters. */
+static bool is_text(const struct opiml_field *field, const struct opiml_value *value) {
+    if (field->dtype != OPIML_U8 || field->ndim != 1 || opiml_field_fixed(field))
+        return false;
+    for (uint64_t i = 0; i < value->bytes; i++)
+        if (value->data[i] < ' ' || value->data[i] == 127)
+            return false;
+    return true;
+}
+
+void record_format(const struct opiml_field *field, const struct opiml_value *value,
+                   struct text *to) {
+    size_t count = elements(field, value);
+    char bytes[32];
+
+    if (is_text(field, value) && value->bytes <= TEXT_MAX) {
+        text_add_bytes(to, value->data, value->bytes);
+        return;
+    }
+    if (field->dtype == OPIML_U8 && field->ndim) {
+        text_printf(to, "%s bytes", text_format_count(bytes, sizeof(bytes), value->bytes));
+        return;
+    }
+    text_add(to, field->ndim ? "[" : "");
+    for (size_t i = 0; i < count && i < SHOWN_MAX; i++)
+        text_printf(to, is_integer(field->dtype) ? "%s%.0f" : "%s%.7g", i ? ", " : "",
+                    number_at(field->dtype, value->data, i));
+    text_add(to, count > SHOWN_MAX ? ", ..." : "");
+    text_add(to, field->ndim ? "]" : "");
+}
+
+struct js *record_json(const struct opiml_field *field, const struct opiml_value *value) {
+    size_t count = elements(field, value);
+    struct js *list;
+
+    if (is_text(field, value)) {
+        AUTO_FREE char *text = base_printf("%.*s", (int)base_min_u64(value->bytes, INT32_MAX),
+                                           (const char *)value->data);
+
+        return js_text(text);
+    }
+    if (count > JSON_MAX || (field->dtype == OPIML_U8 && field->ndim))
+        return js_null();
+    if (!field->ndim)
+        return is_integer(field->dtype) ? js_int((int64_t)number_at(field->dtype, value->data, 0))
+                                        : js_num(number_at(field->dtype, value->data, 0));
+    list = js_array();
+    for (size_t i = 0; i < count; i++)
+        js_add(list, js_num(number_at(field->dtype, value->data, i)));
+    return list;
+}
+
+void record_format_type(const struct opiml_field *field, const int64_t *shape, struct text *to) {
+    text_add(to, opiml_dtype_text(field->dtype));
+    for (uint32_t d = 0; d < field->ndim; d++) {
+        text_add(to, d ? " x " : " ");
+        if (shape[d] < 0)
+            text_add(to, "?");
+        else
+            text_printf(to, "%" PRId64, shape[d]);
+    }
+}

@@ -1,0 +1,190 @@
+/* Whole files. */
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+int64_t file_pread(int fd, void *to, size_t bytes, uint64_t offset, const char *name,
+                   struct opiml_error *err) {
+    size_t done = 0;
+
+    while (done < bytes) {
+        ssize_t got = pread(fd, (char *)to + done, bytes - done, (off_t)(offset + done));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return base_fail_errno(err, errno, "%s: reading at %" PRIu64, name, offset + done);
+        if (got == 0)
+            break;
+        done += (size_t)got;
+    }
+    return (int64_t)done;
+}
+
+int file_pwrite(int fd, const void *from, size_t bytes, uint64_t offset, const char *name,
+                struct opiml_error *err) {
+    size_t done = 0;
+
+    while (done < bytes) {
+        ssize_t put = pwrite(fd, (const char *)from + done, bytes - done, (off_t)(offset + done));
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return base_fail_errno(err, errno, "%s: writing at %" PRIu64, name, offset + done);
+        done += (size_t)put;
+    }
+    return 0;
+}
+
+int file_read(const char *path, uint64_t limit, char **ret_data, size_t *ret_bytes,
+              struct opiml_error *err) {
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    AUTO_FREE char *data = NULL;
+    struct stat info;
+    int64_t got;
+
+    if (fd < 0)
+        return base_fail_errno(err, errno, "%s", path);
+    if (fstat(fd, &info) < 0)
+        return base_fail_errno(err, errno, "%s", path);
+    if (S_ISDIR(info.st_mode))
+        return base_fail_errno(err, EISDIR, "%s", path);
+    if ((uint64_t)info.st_size > limit)
+        return opiml_fail(err, OPIML_ELIMIT, "%s: %" PRIu64 " bytes; at most %" PRIu64 " are read",
+                          path, (uint64_t)info.st_size, limit);
+    data = base_alloc((size_t)info.st_size + 1);
+    if (!data)
+        return base_fail_memory(err, (uint64_t)info.st_size, path);
+    got = file_pread(fd, data, (size_t)info.st_size, 0, path, err);
+    if (got < 0)
+        return (int)got;
+    *ret_bytes = (size_t)got;
+    *ret_data = TAKE(data);
+    return 0;
+}
+
+/* ---- writing ---- */
+
+int file_writer_init(struct file_writer *writer, const char *path, struct opiml_error *err) {
+    *writer = (struct file_writer){.fd = -1};
+    writer->path = base_strdup(path);
+    writer->temporary = base_printf("%s.tmp-%d", path, (int)getpid());
+    if (!writer->path || !writer->temporary)
+        return base_fail_memory(err, strlen(path), "a file's name");
+    writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (writer->fd < 0)
+        return base_fail_errno(err, errno, "%s", writer->temporary);
+    return 0;
+}
+
+int file_writer_add(struct file_writer *writer, const void *data, size_t bytes,
+                    struct opiml_error *err) {
+    int rc = file_pwrite(writer->fd, data, bytes, writer->bytes, writer->temporary, err);
+
+    if (rc == 0)
+        writer->bytes += bytes;
+    return rc;
+}
+
+/* Make a rename in the file's folder last through a power cut. */
+static int sync_folder(const char *path, struct opiml_error *err) {
+    AUTO_FREE char *folder = base_strdup(path);
+    AUTO_FD int fd = -1;
+    char *slash;
+
+    if (!folder)
+        return base_fail_memory(err, strlen(path), "a folder's name");
+    slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = 0;
+    fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL)) /* some file systems cannot sync folders */
+        return base_fail_errno(err, errno, "%s: syncing its folder", path);
+    return 0;
+}
+
+int file_writer_commit(struct file_writer *writer, struct opiml_error *err) {
+    int fd = writer->fd;
+
+    if (fsync(fd) < 0)
+        return base_fail_errno(err, errno, "%s: syncing", writer->temporary);
+    writer->fd = -1;
+    if (close(fd) < 0)
+        return base_fail_errno(err, errno, "%s: closing", writer->temporary);
+    if (rename(writer->temporary, writer->path) < 0)
+        return base_fail_errno(err, errno, "%s: renaming to %s", writer->temporary, writer->path);
+    base_free(writer->temporary);
+    writer->temporary = NULL;
+    return sync_folder(writer->path, err);
+}
+
+void file_writer_release(struct file_writer *writer) {
+    if (writer->fd >= 0)
+        close(writer->fd);
+    if (writer->temporary)
+        unlink(writer->temporary);
+    base_free(writer->temporary);
+    base_free(writer->path);
+    *writer = (struct file_writer){.fd = -1};
+}
+
+int file_write_atomic(const char *path, const void *data, size_t bytes, struct opiml_error *err) {
+    CLEANUP(file_writer_release) struct file_writer writer = {.fd = -1};
+    int rc;
+
+    if ((rc = file_writer_init(&writer, path, err)) < 0 ||
+        (rc = file_writer_add(&writer, data, bytes, err)) < 0)
+        return rc;
+    return file_writer_commit(&writer, err);
+}
+
+/* ---- folders ---- */
+
+int file_make_folders(const char *path, struct opiml_error *err) {
+    AUTO_FREE char *part = base_strdup(path);
+    struct stat info;
+
+    if (!part)
+        return base_fail_memory(err, strlen(path), "a folder's name");
+    for (char *at = part + 1; part[0]; at++) {
+        char was = *at;
+
+        if (was && was != '/')
+            continue;
+        *at = 0;
+        if (mkdir(part, 0777) < 0 && errno != EEXIST)
+            return base_fail_errno(err, errno, "%s: making the folder", part);
+        *at = was;
+        if (!was)
+            break;
+    }
+    if (stat(path, &info) < 0)
+        return base_fail_errno(err, errno, "%s", path);
+    if (!S_ISDIR(info.st_mode))
+        return base_fail_errno(err, ENOTDIR, "%s", path);
+    return 0;
+}
+
+int file_cache_folder(char **ret_path, struct opiml_error *err) {
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    AUTO_FREE char *path = NULL;
+    int rc;
+
+    if (cache && cache[0] == '/')
+        path = base_printf("%s/opiml", cache);
+    else if (home && home[0] == '/')
+        path = base_printf("%s/.cache/opiml", home);
+    else
+        return opiml_fail(err, OPIML_ENOENT, "no cache folder: set XDG_CACHE_HOME or HOME");
+    if (!path)
+        return base_fail_memory(err, 1, "a folder's name");
+    rc = file_make_folders(path, err);
+    if (rc == 0)
+        *ret_path = TAKE(path);
+    return rc;
+}

@@ -1,0 +1,113 @@
+/* Logging. */
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+
+#define COMPONENTS_MAX 16
+
+static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
+
+/* The one piece of process-wide state in base: what the user asked to see. */
+static struct {
+    pthread_mutex_t lock;
+    enum log_level all;
+    uint32_t count;
+    struct {
+        char name[32];
+        enum log_level level;
+    } component[COMPONENTS_MAX];
+    _Atomic bool json;
+} settings = {.lock = PTHREAD_MUTEX_INITIALIZER, .all = LOG_WARN};
+
+static int parse_level(const char *text, enum log_level *ret_level, struct opiml_error *err) {
+    for (int i = 0; level_names[i]; i++)
+        if (strcmp(level_names[i], text) == 0) {
+            *ret_level = (enum log_level)i;
+            return 0;
+        }
+    return opiml_fail(err, OPIML_EINVAL, "no log level \"%s\": error, warn, info or debug", text);
+}
+
+static int set_one(char *item, struct opiml_error *err) {
+    char *equals = strchr(item, '=');
+    enum log_level level = LOG_WARN;
+    int rc = parse_level(equals ? equals + 1 : item, &level, err);
+
+    if (rc < 0)
+        return rc;
+    if (!equals) {
+        settings.all = level;
+        return 0;
+    }
+    *equals = 0;
+    if (settings.count == COMPONENTS_MAX)
+        return opiml_fail(err, OPIML_ELIMIT, "more than %d components to log", COMPONENTS_MAX);
+    text_copy(settings.component[settings.count].name, 32, item);
+    settings.component[settings.count++].level = level;
+    return 0;
+}
+
+int log_configure(const char *levels, struct opiml_error *err) {
+    AUTO_FREE char *copy = base_strdup(levels);
+    int rc = 0;
+
+    if (!copy)
+        return base_fail_memory(err, strlen(levels), "log levels");
+    pthread_mutex_lock(&settings.lock);
+    settings.count = 0;
+    for (char *item = copy, *next; item && rc == 0; item = next) {
+        next = strchr(item, ',');
+        if (next)
+            *next++ = 0;
+        rc = set_one(item, err);
+    }
+    pthread_mutex_unlock(&settings.lock);
+    return rc;
+}
+
+void log_json(bool on) {
+    atomic_store(&settings.json, on);
+}
+
+bool log_enabled(const char *component, enum log_level level) {
+    enum log_level most;
+
+    pthread_mutex_lock(&settings.lock);
+    most = settings.all;
+    for (uint32_t i = 0; i < settings.count; i++)
+        if (strcmp(settings.component[i].name, component) == 0)
+            most = settings.component[i].level;
+    pthread_mutex_unlock(&settings.lock);
+    return level <= most;
+}
+
+void log_write(const char *component, enum log_level level, const char *format, ...) {
+    char line[1024];
+    va_list arguments;
+
+    if (!log_enabled(component, level))
+        return;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    if (atomic_load(&settings.json)) {
+        AUTO_JS struct js *object = js_object();
+        AUTO_FREE char *text = NULL;
+
+        js_set(object, "time_ns", js_u64(clock_wall_ns()));
+        js_set(object, "level", js_text(level_names[level]));
+        js_set(object, "component", js_text(component));
+        js_set(object, "message", js_text(line));
+        text = js_dump(object, 0);
+        if (text)
+            fprintf(stderr, "%s\n", text);
+    } else {
+        fprintf(stderr, "%s: %s: %s\n", level_names[level], component, line);
+    }
+}

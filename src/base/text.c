@@ -1,0 +1,191 @@
+/* Text. */
+#include "base/text.h"
+
+#include <stdarg.h>
+
+/* ---- the growing buffer ---- */
+
+static bool make_room(struct text *text, size_t more) {
+    size_t need, room;
+    char *at;
+
+    if (text->failed || __builtin_add_overflow(text->count, more + 1, &need)) {
+        text->failed = true;
+        return false;
+    }
+    if (need <= text->room)
+        return true;
+    room = need < 128 ? 128 : need + need / 2;
+    at = base_realloc(text->at, room);
+    if (!at) {
+        text->failed = true;
+        return false;
+    }
+    text->at = at;
+    text->room = room;
+    return true;
+}
+
+void text_add_bytes(struct text *text, const void *more, size_t count) {
+    if (!make_room(text, count))
+        return;
+    if (count)
+        memcpy(text->at + text->count, more, count);
+    text->count += count;
+    text->at[text->count] = 0;
+}
+
+void text_add(struct text *text, const char *more) {
+    text_add_bytes(text, more, strlen(more));
+}
+
+void text_printf(struct text *text, const char *format, ...) {
+    va_list arguments;
+    int length;
+
+    va_start(arguments, format);
+    length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    if (length < 0 || !make_room(text, (size_t)length))
+        return;
+    va_start(arguments, format);
+    vsnprintf(text->at + text->count, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    text->count += (size_t)length;
+}
+
+void text_release(struct text *text) {
+    base_free(text->at);
+    *text = (struct text){0};
+}
+
+/* ---- small helpers ---- */
+
+bool text_copy(char *to, size_t room, const char *from) {
+    size_t length = strlen(from), fits = length < room ? length : room - 1;
+
+    memcpy(to, from, fits);
+    to[fits] = 0;
+    return fits == length;
+}
+
+bool text_ends(const char *text, const char *suffix) {
+    size_t a = strlen(text), b = strlen(suffix);
+
+    return a >= b && memcmp(text + a - b, suffix, b) == 0;
+}
+
+bool text_starts(const char *text, const char *prefix) {
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+char *text_path(const char *folder, const char *name) {
+    if (name[0] == '/' || folder[0] == 0)
+        return base_strdup(name);
+    return base_printf("%s%s%s", folder, text_ends(folder, "/") ? "" : "/", name);
+}
+
+/* ---- did you mean ---- */
+
+#define WORD_MAX 63
+
+/* Optimal string alignment distance: insert, delete, replace, swap neighbours. */
+static size_t distance(const char *a, const char *b) {
+    size_t rows[3][WORD_MAX + 2], n = strlen(a), m = strlen(b);
+    size_t *before = rows[0], *last = rows[1], *now = rows[2];
+
+    if (n > WORD_MAX || m > WORD_MAX)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= m; j++)
+        last[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t *spare = before;
+
+        now[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t best = last[j - 1] + (a[i - 1] != b[j - 1]);
+
+            best = base_min_u64(best, base_min_u64(last[j], now[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                best = base_min_u64(best, before[j - 2] + 1);
+            now[j] = best;
+        }
+        before = last;
+        last = now;
+        now = spare;
+    }
+    return last[m];
+}
+
+const char *text_nearest(const char *word, const char *const *words) {
+    size_t length = strlen(word), best = SIZE_MAX;
+    size_t most = length < 3 ? 0 : base_max_u64(1, length / 3); /* any word is near to "x" */
+    const char *found = NULL;
+
+    for (size_t i = 0; words[i]; i++) {
+        size_t d = distance(word, words[i]);
+
+        if (d <= most && d < best) {
+            best = d;
+            found = words[i];
+        }
+    }
+    return found;
+}
+
+/* ---- sizes ---- */
+
+static const struct {
+    const char *name;
+    unsigned shift;
+} units[] = {{"", 0},     {"B", 0},    {"k", 10},   {"K", 10},   {"KiB", 10}, {"M", 20},
+             {"MiB", 20}, {"G", 30},   {"GiB", 30}, {"T", 40},   {"TiB", 40}};
+
+bool text_parse_bytes(const char *text, uint64_t *ret_bytes) {
+    unsigned long long number;
+    char *end;
+
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    errno = 0;
+    number = strtoull(text, &end, 10);
+    if (errno)
+        return false;
+    while (*end == ' ')
+        end++;
+    for (size_t i = 0; i < COUNT_OF(units); i++)
+        if (strcmp(end, units[i].name) == 0) {
+            if (number > UINT64_MAX >> units[i].shift)
+                return false;
+            *ret_bytes = (uint64_t)number << units[i].shift;
+            return true;
+        }
+    return false;
+}
+
+char *text_format_bytes(char *to, size_t room, uint64_t bytes) {
+    static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+
+    while (value >= 1024 && unit < COUNT_OF(names) - 1) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(to, room, unit && value < 100 ? "%.1f %s" : "%.0f %s", value, names[unit]);
+    return to;
+}
+
+char *text_format_count(char *to, size_t room, uint64_t count) {
+    char digits[24];
+    int length = snprintf(digits, sizeof(digits), "%" PRIu64, count);
+    size_t at = 0;
+
+    for (int i = 0; i < length && at + 2 < room; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            to[at++] = ',';
+        to[at++] = digits[i];
+    }
+    to[at] = 0;
+    return to;
+}

@@ -1,0 +1,378 @@
+/* YAML (over libfyaml's event parser). */
+#include "base/yaml.h"
+
+#include <libfyaml.h>
+#include <stdarg.h>
+
+#include "base/file.h"
+
+#define ANCHORS_MAX 64
+#define NODES_MAX 65536
+
+/* Everything of a document comes from a chain of blocks that is freed with it. */
+struct block {
+    struct block *next;
+    size_t used, room;
+    _Alignas(16) char at[];
+};
+
+struct anchor {
+    const char *name;
+    const struct yaml_node *node;
+};
+
+struct builder {
+    struct yaml *yaml;
+    struct block *blocks;
+    struct fy_parser *parser;
+    struct fy_diag *diag;
+    struct anchor anchors[ANCHORS_MAX];
+    uint32_t anchor_count, node_count;
+    struct opiml_error *err;
+};
+
+static void *take(struct builder *self, size_t bytes) {
+    struct block *block = self->blocks;
+
+    bytes = base_align_up(bytes, 16);
+    if (!block || block->room - block->used < bytes) {
+        size_t room = base_max_u64(bytes, 8192);
+
+        block = base_alloc(sizeof(*block) + room);
+        if (!block)
+            return NULL;
+        block->room = room;
+        block->next = self->blocks;
+        self->blocks = block;
+    }
+    block->used += bytes;
+    return block->at + block->used - bytes;
+}
+
+static char *take_text(struct builder *self, struct fy_token *token) {
+    size_t length = 0;
+    const char *text = token ? fy_token_get_text(token, &length) : "";
+    char *copy = take(self, length + 1);
+
+    if (copy && length)
+        memcpy(copy, text, length);
+    return copy;
+}
+
+static int fail_at(struct builder *self, const struct yaml_node *node, const char *what) {
+    return opiml_fail(self->err, OPIML_EINVAL, "%s:%u:%u: %s", self->yaml->name, node->line,
+                      node->column, what);
+}
+
+static int out_of_memory(struct builder *self) {
+    return base_fail_memory(self->err, sizeof(struct yaml_node), self->yaml->name);
+}
+
+/* libfyaml's first complaint, as one line. */
+static int fail_syntax(struct builder *self) {
+    void *at = NULL;
+    struct fy_diag_error *problem = fy_diag_errors_iterate(self->diag, &at);
+
+    if (!problem)
+        return opiml_fail(self->err, OPIML_EINVAL, "%s: no YAML document", self->yaml->name);
+    return opiml_fail(self->err, OPIML_EINVAL, "%s:%d:%d: %s", self->yaml->name, problem->line,
+                      problem->column, problem->msg);
+}
+
+static void mark(struct yaml_node *node, struct fy_token *token) {
+    const struct fy_mark *start = token ? fy_token_start_mark(token) : NULL;
+
+    node->line = start ? (uint32_t)start->line + 1 : 1;
+    node->column = start ? (uint32_t)start->column + 1 : 1;
+}
+
+static struct yaml_node *new_node(struct builder *self, enum yaml_kind kind,
+                                  struct fy_token *token) {
+    struct yaml_node *node = ++self->node_count > NODES_MAX ? NULL : take(self, sizeof(*node));
+
+    if (!node)
+        return NULL;
+    memset(node, 0, sizeof(*node));
+    node->kind = kind;
+    node->text = "";
+    mark(node, token);
+    return node;
+}
+
+static int keep_anchor(struct builder *self, struct fy_token *token, const struct yaml_node *node) {
+    if (!token)
+        return 0;
+    if (self->anchor_count == ANCHORS_MAX)
+        return fail_at(self, node, "too many anchors");
+    self->anchors[self->anchor_count].name = take_text(self, token);
+    if (!self->anchors[self->anchor_count].name)
+        return out_of_memory(self);
+    self->anchors[self->anchor_count++].node = node;
+    return 0;
+}
+
+/* An alias is a copy of the node that shares its children: no text can blow up the tree. */
+static int follow_alias(struct builder *self, struct fy_token *token, struct yaml_node **ret_node) {
+    struct yaml_node *node = new_node(self, YAML_SCALAR, token);
+    char *name = take_text(self, token);
+
+    if (!node || !name)
+        return out_of_memory(self);
+    for (uint32_t i = self->anchor_count; i-- > 0;)
+        if (strcmp(self->anchors[i].name, name) == 0) {
+            uint32_t line = node->line, column = node->column;
+
+            *node = *self->anchors[i].node;
+            node->line = line;
+            node->column = column;
+            node->next = NULL;
+            *ret_node = node;
+            return 0;
+        }
+    return fail_at(self, node, "alias without anchor");
+}
+
+static int read_node(struct builder *self, struct fy_event *event, uint32_t depth,
+                     struct yaml_node **ret_node);
+
+/* The next event; its end is `end` (then *ret_node is NULL) or the start of a node. */
+static int next_node(struct builder *self, enum fy_event_type end, uint32_t depth,
+                     struct yaml_node **ret_node) {
+    struct fy_event *event = fy_parser_parse(self->parser);
+    int rc = 0;
+
+    *ret_node = NULL;
+    if (!event)
+        return fail_syntax(self);
+    if (event->type != end)
+        rc = read_node(self, event, depth, ret_node);
+    fy_parser_event_free(self->parser, event);
+    return rc;
+}
+
+static void append(struct yaml_node *parent, struct yaml_node **last, struct yaml_node *node) {
+    if (*last)
+        (*last)->next = node;
+    else
+        parent->child = node;
+    *last = node;
+    parent->count++;
+}
+
+static int read_sequence(struct builder *self, struct yaml_node *list, uint32_t depth) {
+    struct yaml_node *last = NULL, *node;
+    int rc;
+
+    while ((rc = next_node(self, FYET_SEQUENCE_END, depth, &node)) == 0 && node)
+        append(list, &last, node);
+    return rc;
+}
+
+static int read_mapping(struct builder *self, struct yaml_node *map, uint32_t depth) {
+    struct yaml_node *last = NULL, *key, *value;
+    int rc;
+
+    while ((rc = next_node(self, FYET_MAPPING_END, depth, &key)) == 0 && key) {
+        if (key->kind != YAML_SCALAR)
+            return fail_at(self, key, "keys are plain texts");
+        if (yaml_get(map, key->text))
+            return opiml_fail(self->err, OPIML_EINVAL, "%s:%u:%u: \"%s\" stands here twice",
+                              self->yaml->name, key->line, key->column, key->text);
+        if ((rc = next_node(self, FYET_NONE, depth, &value)) < 0)
+            return rc;
+        value->key = key->text;
+        value->key_line = key->line;
+        value->key_column = key->column;
+        append(map, &last, value);
+    }
+    return rc;
+}
+
+static int read_scalar(struct builder *self, struct fy_event *event, struct yaml_node *node) {
+    struct fy_token *token = event->scalar.value;
+    enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
+    size_t length = 0;
+
+    if (token)
+        fy_token_get_text(token, &length);
+    node->text = take_text(self, token);
+    if (!node->text)
+        return out_of_memory(self);
+    if (strlen(node->text) != length)
+        return fail_at(self, node, "a text with a zero byte");
+    node->quoted = style != FYSS_PLAIN && style != FYSS_ANY;
+    if (!node->quoted && (strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0))
+        node->text = "";
+    return 0;
+}
+
+static int read_node(struct builder *self, struct fy_event *event, uint32_t depth,
+                     struct yaml_node **ret_node) {
+    struct fy_token *token = NULL, *anchor = NULL;
+    enum yaml_kind kind = YAML_SCALAR;
+    struct yaml_node *node;
+    int rc;
+
+    switch (event->type) {
+    case FYET_ALIAS:
+        return follow_alias(self, event->alias.anchor, ret_node);
+    case FYET_SCALAR:
+        token = event->scalar.value;
+        anchor = event->scalar.anchor;
+        break;
+    case FYET_SEQUENCE_START:
+        kind = YAML_SEQUENCE;
+        token = event->sequence_start.sequence_start;
+        anchor = event->sequence_start.anchor;
+        break;
+    case FYET_MAPPING_START:
+        kind = YAML_MAPPING;
+        token = event->mapping_start.mapping_start;
+        anchor = event->mapping_start.anchor;
+        break;
+    default:
+        return opiml_fail(self->err, OPIML_EINVAL, "%s: the document ends too early",
+                          self->yaml->name);
+    }
+    node = new_node(self, kind, token);
+    if (!node)
+        return out_of_memory(self);
+    if (depth == YAML_DEPTH_MAX)
+        return fail_at(self, node, "nested too deeply");
+    rc = kind == YAML_SCALAR     ? read_scalar(self, event, node)
+         : kind == YAML_SEQUENCE ? read_sequence(self, node, depth + 1)
+                                 : read_mapping(self, node, depth + 1);
+    if (rc == 0)
+        rc = keep_anchor(self, anchor, node);
+    if (rc == 0)
+        *ret_node = node;
+    return rc;
+}
+
+/* Stream start, document start, one node; what follows must be the end. */
+static int read_document(struct builder *self) {
+    struct fy_event *event;
+    struct yaml_node *root = NULL;
+    bool first = true;
+    int rc = 0;
+
+    while (rc == 0 && (event = fy_parser_parse(self->parser))) {
+        switch (event->type) {
+        case FYET_STREAM_START:
+        case FYET_STREAM_END:
+        case FYET_DOCUMENT_END:
+            break;
+        case FYET_DOCUMENT_START:
+            if (!first)
+                rc = opiml_fail(self->err, OPIML_EINVAL, "%s: more than one document",
+                                self->yaml->name);
+            first = false;
+            break;
+        default:
+            rc = read_node(self, event, 0, &root);
+        }
+        fy_parser_event_free(self->parser, event);
+    }
+    if (rc == 0 && (!root || fy_diag_got_error(self->diag)))
+        rc = fail_syntax(self);
+    self->yaml->root = root;
+    return rc;
+}
+
+int yaml_parse(const char *data, size_t bytes, const char *name, struct yaml **ret_yaml,
+               struct opiml_error *err) {
+    AUTO_YAML struct yaml *yaml = base_alloc(sizeof(*yaml));
+    struct builder self = {.yaml = yaml, .err = err};
+    struct fy_diag_cfg diag_config;
+    struct fy_parse_cfg config = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG};
+    int rc;
+
+    if (!yaml || !(yaml->name = base_strdup(name)))
+        return base_fail_memory(err, sizeof(*yaml), name);
+    if (bytes > YAML_BYTES_MAX)
+        return opiml_fail(err, OPIML_ELIMIT, "%s: %zu bytes; at most %" PRIu64 " are read", name,
+                          bytes, YAML_BYTES_MAX);
+    fy_diag_cfg_default(&diag_config);
+    diag_config.fp = NULL;
+    self.diag = fy_diag_create(&diag_config);
+    if (!self.diag)
+        return out_of_memory(&self);
+    fy_diag_set_collect_errors(self.diag, true);
+    config.diag = self.diag;
+    self.parser = fy_parser_create(&config);
+    if (!self.parser || fy_parser_set_string(self.parser, data, bytes) != 0)
+        rc = out_of_memory(&self);
+    else
+        rc = read_document(&self);
+    if (self.parser)
+        fy_parser_destroy(self.parser);
+    fy_diag_destroy(self.diag);
+    yaml->memory = self.blocks;
+    if (rc == 0)
+        *ret_yaml = TAKE(yaml);
+    return rc;
+}
+
+int yaml_load(const char *path, struct yaml **ret_yaml, struct opiml_error *err) {
+    AUTO_FREE char *data = NULL;
+    size_t bytes;
+    int rc = file_read(path, YAML_BYTES_MAX, &data, &bytes, err);
+
+    return rc < 0 ? rc : yaml_parse(data, bytes, path, ret_yaml, err);
+}
+
+void yaml_free(struct yaml *yaml) {
+    if (!yaml)
+        return;
+    for (struct block *block = yaml->memory, *next; block; block = next) {
+        next = block->next;
+        base_free(block);
+    }
+    base_free(yaml->name);
+    base_free(yaml);
+}
+
+void yaml_free_at(struct yaml **yaml) {
+    yaml_free(*yaml);
+}
+
+const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key) {
+    if (!map || map->kind != YAML_MAPPING)
+        return NULL;
+    for (const struct yaml_node *node = map->child; node; node = node->next)
+        if (strcmp(node->key, key) == 0)
+            return node;
+    return NULL;
+}
+
+static int fail_line(const char *name, uint32_t line, uint32_t column, struct opiml_error *err,
+                     const char *format, va_list arguments) {
+    char text[sizeof(err->message)];
+
+    vsnprintf(text, sizeof(text), format, arguments);
+    return opiml_fail(err, OPIML_EINVAL, "%.300s:%u:%u: %s", name, line, column, text);
+}
+
+int yaml_fail(const struct yaml *yaml, const struct yaml_node *at, struct opiml_error *err,
+              const char *format, ...) {
+    va_list arguments;
+    int rc;
+
+    va_start(arguments, format);
+    rc = fail_line(yaml->name, at->line, at->column, err, format, arguments);
+    va_end(arguments);
+    return rc;
+}
+
+int yaml_fail_key(const struct yaml *yaml, const struct yaml_node *at, struct opiml_error *err,
+                  const char *format, ...) {
+    bool key = at->key != NULL;
+    va_list arguments;
+    int rc;
+
+    va_start(arguments, format);
+    rc = fail_line(yaml->name, key ? at->key_line : at->line, key ? at->key_column : at->column, err,
+                   format, arguments);
+    va_end(arguments);
+    return rc;
+}

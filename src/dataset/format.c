@@ -1,0 +1,69 @@
+#include "dataset/format.h"
+
+#include <strings.h>
+
+#define FORMAT(kind) extern const struct format format_##kind;
+#include "format_list.inc"
+#undef FORMAT
+
+#define NUMBER_DIGITS_MAX 20
+
+const struct format *const *format_kinds(void) {
+    static const struct format *const kinds[] = {
+#define FORMAT(kind) &format_##kind,
+#include "format_list.inc"
+#undef FORMAT
+        NULL,
+    };
+    return kinds;
+}
+
+static bool same_name(const char *a, const char *b) {
+    for (; *a && *b; a++, b++)
+        if ((*a == '_' ? '-' : *a) != (*b == '_' ? '-' : *b))
+            return false;
+    return *a == *b;
+}
+
+const struct format *format_find(const char *name) {
+    for (const struct format *const *kind = format_kinds(); *kind; kind++)
+        if (same_name((*kind)->name, name))
+            return *kind;
+    return NULL;
+}
+
+bool format_has_extension(const char *key, const char *const *extensions) {
+    const char *dot = strrchr(key, '.');
+    if (!dot || strchr(dot, '/'))
+        return false;
+    for (; *extensions; extensions++)
+        if (strcasecmp(dot + 1, *extensions) == 0)
+            return true;
+    return false;
+}
+
+bool format_read_i32(const uint8_t *data, uint64_t bytes, int32_t *ret_number) {
+    int64_t number = 0;
+    while (bytes > 0 && (data[0] == ' ' || data[0] == '\t')) {
+        data++;
+        bytes--;
+    }
+    while (bytes > 0 && strchr(" \t\r\n", data[bytes - 1]) && data[bytes - 1])
+        bytes--;
+    bool negative = bytes > 0 && data[0] == '-';
+    uint64_t i = bytes > 0 && (data[0] == '-' || data[0] == '+');
+    if (i == bytes || bytes > NUMBER_DIGITS_MAX)
+        return false;
+    for (; i < bytes; i++) {
+        if (data[i] < '0' || data[i] > '9')
+            return false;
+        number = number * 10 + (data[i] - '0');
+        if (number > (int64_t)INT32_MAX + 1)
+            return false;
+    }
+    number = negative ? -number : number;
+    if (number > INT32_MAX)
+        return false;
+    *ret_number = (int32_t)number;
+    return true;
+}

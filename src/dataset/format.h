@@ -1,0 +1,59 @@
+/* Formats: what records objects hold. One file per format, format_*.c; the build writes the table.
+ * All formats here are of random access: any record can be read without those before it. */
+#ifndef DATASET_FORMAT_H
+#define DATASET_FORMAT_H
+
+#include <opiml/op.h>
+
+#include "dataset/index.h"
+#include "dataset/source.h"
+
+struct format {
+    const char *name; /* as in YAML: "image-folder" */
+    const char *help;
+    const struct opiml_param *params; /* NULL: none of its own */
+    size_t params_bytes;
+    /* Records are parts of few objects, all of which are looked at when an index is opened; else
+     * each record is an object, and only folders are looked at. */
+    bool shards;
+    /* Whether an object of this name may belong to it: what stands in a folder beside such objects
+     * is left out, and finding the format by looking goes by it. */
+    bool (*takes)(const char *key);
+    /* Whether finding the format by looking may choose it. */
+    bool found_by_looking;
+    /* Fill the draft: schema, rows, classes, flags. The listing has what `takes` took. May block. */
+    int (*build)(struct source *source, const struct source_listing *listing, const void *params,
+                 struct index_draft *draft, struct opiml_error *err);
+    /* Whether an index, perhaps a hostile one, has the shape that build gives and parse needs. */
+    bool (*check)(const struct index *index, const void *params);
+    /* See dataset_parse. */
+    int (*parse)(const struct index *index, const void *params, uint64_t record,
+                 const uint8_t *data, uint32_t bytes, struct opiml_value *values, uint8_t *scratch,
+                 struct opiml_error *err);
+    /* Bytes of scratch that parse needs. */
+    uint64_t (*scratch_bytes)(const struct index *index);
+};
+
+const struct format *const *format_kinds(void); /* NULL-terminated */
+/* By name; '_' stands for '-' too. NULL when there is none. */
+const struct format *format_find(const char *name);
+
+/* A value that borrows `bytes` bytes of one varying dimension. */
+static inline struct opiml_value format_value(const uint8_t *data, uint64_t bytes) {
+    return (struct opiml_value){.data = (uint8_t *)data, .bytes = bytes, .shape = {(int64_t)bytes}};
+}
+/* Put a scalar into *scratch and move it on, to the next multiple of 8 bytes. */
+static inline struct opiml_value format_scalar(uint8_t **scratch, const void *from, size_t bytes) {
+    struct opiml_value value = {.data = *scratch, .bytes = bytes};
+    memcpy(*scratch, from, bytes);
+    *scratch += base_align_up(bytes, 8);
+    return value;
+}
+/* Whether a name ends in one of the extensions (NULL-terminated, lower case, without dots), written
+ * in any case. */
+bool format_has_extension(const char *key, const char *const *extensions);
+/* Whether bytes are the text of a whole number from INT32_MIN to INT32_MAX; spaces and line ends
+ * around it are fine. */
+bool format_read_i32(const uint8_t *data, uint64_t bytes, int32_t *ret_number);
+
+#endif

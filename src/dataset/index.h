@@ -1,0 +1,154 @@
+/* The index: which records a dataset has and where their bytes lie. One file, little-endian, mapped
+ * into memory as it is; a hash over its content and a check of every number in it stand between a
+ * damaged or hostile file and its readers. */
+#ifndef DATASET_INDEX_H
+#define DATASET_INDEX_H
+
+#include <opiml/batch.h>
+
+#include "base/text.h"
+#include "dataset/source.h"
+
+#define INDEX_VERSION 1
+#define INDEX_FORMAT_BYTES 24
+#define INDEX_PART_CUT UINT32_MAX         /* index_part.bytes: cut off by the end of its object */
+#define INDEX_PART_MISSING (UINT32_MAX - 1) /* the sample has no such part */
+#define INDEX_CLASSES_MAX 1000000
+
+/* Flags of an index. */
+enum {
+    INDEX_WHOLE = 1 << 0, /* every record is one whole object */
+    INDEX_AUTO = 1 << 1,  /* looking at the objects alone finds this format */
+    INDEX_KEYS = 1 << 2,  /* records have keys; else they are rows, by number */
+};
+
+/* The file: this header, then objects, records, parts, folders, classes, fields and the pool of
+ * texts, each at the next multiple of 8 bytes. Texts are given as offsets into the pool and end with
+ * a zero byte, except the keys of records, which have a length. */
+struct index_header {
+    uint8_t magic[8];
+    uint32_t version, header_bytes;
+    uint64_t file_bytes;
+    uint64_t hash[2]; /* XXH3-128, low and high, of the file with these two zero */
+    uint64_t id;      /* of what was asked for: format, its parameters, pattern */
+    uint64_t fingerprint;
+    uint64_t from_ns, to_ns; /* when the building began and ended, since 1970 */
+    uint64_t records, objects, folders, classes, fields;
+    uint64_t parts;        /* per record; 0 or as many as fields */
+    uint64_t pool_bytes;
+    uint64_t max_read;     /* bytes of the largest record */
+    uint64_t record_bytes; /* of each record when all are alike: there is no table of records then */
+    uint64_t lead_bytes;   /* before the first such record of an object */
+    uint64_t flags;
+    char format[INDEX_FORMAT_BYTES];
+};
+
+struct index_object {
+    uint64_t key, bytes, modified_ns;
+    uint64_t first; /* record, when all are alike */
+};
+struct index_record {
+    uint64_t offset, key;
+    uint32_t bytes, object, key_bytes;
+    uint32_t label; /* a class's number, or the line where a CSV record begins */
+};
+struct index_part { /* one field's bytes within a record */
+    uint32_t offset, bytes;
+};
+struct index_folder {
+    uint64_t key, bytes, modified_ns; /* as source_listing tells of folders */
+};
+
+/* The tables of a file, in order, and where they stand. */
+enum {
+    INDEX_OBJECTS,
+    INDEX_RECORDS,
+    INDEX_PARTS,
+    INDEX_FOLDERS,
+    INDEX_CLASSES,
+    INDEX_FIELDS,
+    INDEX_POOL,
+    INDEX_TABLES
+};
+struct index_layout {
+    uint64_t at[INDEX_TABLES], bytes[INDEX_TABLES], end;
+};
+extern const uint8_t index_magic[8];
+/* From the header's counts; false when they overflow. */
+bool index_lay_out(const struct index_header *header, struct index_layout *ret_layout);
+/* Put the hash of a file's content into its header. */
+void index_seal(void *data, size_t bytes);
+
+struct index {
+    const struct index_header *header;
+    const struct index_object *objects;
+    const struct index_record *records; /* NULL when all are alike */
+    const struct index_part *parts;
+    const struct index_folder *folders;
+    const uint64_t *classes;
+    const char *pool;
+    struct opiml_schema schema;
+    void *memory;
+    size_t bytes;
+    bool mapped; /* else allocated */
+};
+
+/* Look at a file image of any origin. OPIML_ECORRUPT and a reason when something in it is wrong. On
+ * success the index points into `data`, which the caller keeps (memory is not set). */
+int index_check(const void *data, size_t bytes, struct index *ret_index, struct opiml_error *err);
+/* Map a file and check it. */
+int index_map(const char *path, struct index *ret_index, struct opiml_error *err);
+void index_release(struct index *index);
+
+/* Where a record lies. */
+struct index_place {
+    uint32_t object, bytes;
+    uint64_t offset;
+};
+struct index_place index_find(const struct index *index, uint64_t record);
+static inline const char *index_object_key(const struct index *index, uint32_t object) {
+    return index->pool + index->objects[object].key;
+}
+
+/* Building. Rows are gathered per object, perhaps by several threads, and joined. */
+struct index_rows {
+    struct index_record *records;
+    struct index_part *parts; /* `parts` of each record */
+    size_t count, room;
+    struct text keys; /* what records' keys point to */
+};
+void index_rows_release(struct index_rows *rows);
+/* One record more, whose key (not for rows by number) is copied; `part` has `parts` entries. */
+int index_rows_add(struct index_rows *rows, const struct index_record *record, const char *key,
+                   const struct index_part *part, uint32_t parts, struct opiml_error *err);
+/* Append `more`, which is empty afterwards. */
+int index_rows_join(struct index_rows *rows, struct index_rows *more, uint32_t parts,
+                    struct opiml_error *err);
+
+struct index_draft {
+    const char *format;
+    uint64_t id, flags;
+    uint64_t from_ns;
+    uint64_t content; /* a hash of content, into the fingerprint; 0: names and sizes only */
+    uint64_t record_bytes, lead_bytes;
+    uint64_t like_records; /* how many there are when all are alike */
+    uint64_t *first;       /* per object, when all are alike; owned */
+    struct opiml_schema schema;
+    uint32_t parts;
+    struct index_rows rows; /* keys begin with those of the listing's objects */
+    uint64_t *object_keys;  /* per object: where its key lies in rows.keys; owned */
+    uint64_t *classes;      /* offsets into rows.keys; owned */
+    size_t class_count, class_room;
+};
+/* Begins with the objects' keys. */
+int index_draft_init(struct index_draft *draft, const struct source_listing *listing,
+                     struct opiml_error *err);
+void index_draft_release(struct index_draft *draft);
+int index_draft_add_class(struct index_draft *draft, const char *name, size_t bytes,
+                          struct opiml_error *err);
+/* The file: records with keys are sorted bytewise by them (then by object and offset), the
+ * fingerprint and the hash are computed. The caller frees *ret_data with base_free. */
+int index_draft_finish(struct index_draft *draft, const struct source_listing *listing,
+                       void **ret_data, size_t *ret_bytes, struct opiml_error *err);
+
+#endif

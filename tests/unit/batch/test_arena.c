@@ -1,0 +1,59 @@
+/* Arenas: sealed, aligned, released. */
+#include "../test.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "batch/arena.h"
+
+static void shared_arena_is_sealed_and_passable(void **state) {
+    struct arena arena;
+    uint8_t *other;
+
+    assert_int_equal(arena_init_shared(&arena, 10000, "test", NULL), 0);
+    assert_int_equal(arena.bytes, 12288);
+    assert_int_equal(ftruncate(arena.fd, 4096), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(fcntl(arena.fd, F_GET_SEALS), F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+    /* Whoever gets the descriptor sees the same bytes. */
+    other = mmap(NULL, arena.bytes, PROT_READ, MAP_SHARED, arena.fd, 0);
+    assert_ptr_not_equal(other, MAP_FAILED);
+    strcpy((char *)arena.at + 5000, "here");
+    assert_string_equal((char *)other + 5000, "here");
+    munmap(other, arena.bytes);
+    arena_release(&arena);
+    arena_release(&arena);
+}
+
+static void takes_are_aligned_and_apart(void **state) {
+    struct arena arena;
+    uint8_t *a, *b;
+
+    assert_int_equal(arena_init_private(&arena, 8192, NULL), 0);
+    a = arena_take(&arena, 10, 64);
+    b = arena_take(&arena, 10, 4096);
+    assert_ptr_equal(a, arena.at);
+    assert_ptr_equal(b, arena.at + 4096);
+    assert_int_equal(b[0], 0);
+    arena_release(&arena);
+}
+
+static void too_much_is_an_error_not_a_crash(void **state) {
+    struct opiml_error err = {0};
+    struct arena arena;
+
+    assert_true(arena_init_shared(&arena, UINT64_C(1) << 60, "test", &err) < 0);
+    assert_true(err.message[0] != 0);
+    assert_null(arena.at);
+    arena_release(&arena);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shared_arena_is_sealed_and_passable),
+        cmocka_unit_test(takes_are_aligned_and_apart),
+        cmocka_unit_test(too_much_is_an_error_not_a_crash),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
