@@ -5,9 +5,27 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* The kernel's estimate of what can be had without swapping; UINT64_MAX when it does not say. Reserving
+ * more would not fail: it would wake the out-of-memory killer. */
+static uint64_t available_bytes(void) {
+    AUTO_FILE FILE *file = fopen("/proc/meminfo", "re");
+    char line[128];
+    uint64_t kib;
+
+    while (file && fgets(line, sizeof(line), file))
+        if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1)
+            return kib << 10;
+    return UINT64_MAX;
+}
+
 static int map_sealed(struct arena *arena, int fd, uint64_t bytes, struct opiml_error *err) {
+    uint64_t available = available_bytes();
     int rc;
 
+    if (bytes > available)
+        return opiml_fail(err, OPIML_ENOMEM, "a shared arena of %" PRIu64 " MiB is more than the %"
+                          PRIu64 " MiB that are available: lower `pool`", bytes >> 20,
+                          available >> 20);
     if (ftruncate(fd, (off_t)bytes) < 0)
         return base_fail_errno(err, errno, "sizing a shared arena of %" PRIu64 " bytes", bytes);
     /* Reserve every page: a later fault on a full tmpfs would be a SIGBUS in the middle of a copy. */

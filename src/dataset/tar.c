@@ -206,11 +206,8 @@ static void take_member(struct tar *tar, const uint8_t *header, uint64_t offset,
 int tar_next(struct tar *tar, struct tar_member *ret_member, struct opiml_error *err) {
     for (;;) {
         uint64_t at = tar->at, bytes;
-        if (at >= tar->bytes) {
-            if (tar->has_long_name || tar->has_long_bytes)
-                return damaged(at, "the archive ends after a long name", err);
+        if (at >= tar->bytes)
             return 0;
-        }
         if (tar->bytes - at < BLOCK)
             return damaged(at, "the archive ends within a header", err);
         struct opiml_error why = {.code = OPIML_EIO};
@@ -235,6 +232,8 @@ int tar_next(struct tar *tar, struct tar_member *ret_member, struct opiml_error 
         }
         if (type == 'x' || type == 'L' || type == 'g' || type == 'K') {
             tar->at = at + BLOCK + base_align_up(bytes, BLOCK);
+            if (tar->at >= tar->bytes)
+                return damaged(at, "the archive ends within a header", err);
             continue;
         }
         if (!tar->has_long_name && !header_name(tar, header))

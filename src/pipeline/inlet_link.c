@@ -45,22 +45,11 @@ static int check_frame(const struct inbox *self, const struct frame *frame,
 }
 
 static void push_rows(struct inbox *self, struct slot *slot) {
-    const struct opiml_pipeline *pipeline = self->plan->pipeline;
-
     for (uint32_t r = 0; r < slot->slice.rows; r++) {
-        struct task *task = &slot->tasks[r];
-        struct mix_at at;
-        void *item = task;
+        void *task = &slot->tasks[r];
 
-        mix_find(&pipeline->mix, slot->slice.epoch, slot->slice.first + r, &at);
-        *task = (struct task){.slot = slot,
-                              .row = r,
-                              .dataset = at.dataset,
-                              .position = slot->slice.first + r,
-                              .record = at.record,
-                              .sample = at.sample};
         counter_add(&self->counters.rows, 1);
-        tasks_push(self->stage->tasks, &item, 1);
+        tasks_push(self->stage->tasks, &task, 1);
     }
 }
 

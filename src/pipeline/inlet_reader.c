@@ -46,24 +46,18 @@ static const struct dataset *dataset_of(const struct reactor *self) {
     return self->reader->plan->pipeline->dataset[self->dataset];
 }
 
-/* The task of the cursor's row, if it is this dataset's. */
-static struct task *make_task(struct reactor *self) {
-    const struct opiml_pipeline *pipeline = self->reader->plan->pipeline;
-    struct slot *slot = self->slot;
-    uint64_t position = slot->slice.first + self->row;
-    struct task *task = &slot->tasks[self->row];
-    struct mix_at at;
+/* The cursor's task when it has to be read here; rows of other datasets are theirs, and cached ones
+ * need no read. */
+static struct task *take_task(struct reactor *self) {
+    struct task *task = &self->slot->tasks[self->row];
+    void *item = task;
 
-    mix_find(&pipeline->mix, slot->slice.epoch, position, &at);
-    if (at.dataset != self->dataset)
+    if (task->dataset != self->dataset)
         return NULL;
-    *task = (struct task){.slot = slot,
-                          .row = self->row,
-                          .dataset = at.dataset,
-                          .position = position,
-                          .record = at.record,
-                          .sample = at.sample};
-    return task;
+    if (!task->cached)
+        return task;
+    tasks_push(self->reader->stage->tasks, &item, 1);
+    return NULL;
 }
 
 /* Prepare the read for a task; false when there is no memory for it yet. */
@@ -115,7 +109,7 @@ static void pump(struct reactor *self) {
         uint32_t taken;
 
         while (self->frees > 0 && have_row(self)) {
-            struct task *task = make_task(self);
+            struct task *task = take_task(self);
 
             if (task && !make_read(self, task))
                 break;
@@ -207,6 +201,8 @@ static void reader_row_done(struct inlet *inlet, const struct task *task) {
     struct reader *self = (struct reader *)inlet;
     struct reactor *reactor = &self->reactor[task->dataset];
 
+    if (task->cached)
+        return;
     reads_give(&reactor->ring, task->hold);
     wake(reactor);
 }

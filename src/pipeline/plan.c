@@ -177,15 +177,17 @@ static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error
         plan->read_bytes = 0;
     }
     charge = plan->reads ? pool_bytes / 8 : 0;
-    fixed = plan->read_bytes + plan->worker_bytes * plan->threads + charge;
+    if (plan->reads && plan->pipeline->cache.on && plan->pipeline->cache.at <= plan->last)
+        plan->cache_bytes = plan->pipeline->cache.bytes;
+    fixed = plan->read_bytes + plan->worker_bytes * plan->threads + plan->cache_bytes + charge;
     plan->slots = PLAN_SLOTS_MIN;
     if (fixed + plan->slots * plan->slot_bytes > pool_bytes)
         return opiml_fail(err, OPIML_ELIMIT,
                           "pool: %" PRIu64 " MiB are too few: %u batches of %.1f MiB, reads of %.1f "
-                          "MiB and %u threads of %.1f MiB need %.0f MiB",
+                          "MiB, a cache of %.1f MiB and %u threads of %.1f MiB need %.0f MiB",
                           pool_bytes >> 20, plan->slots, (double)plan->slot_bytes / MIB(1),
-                          (double)plan->read_bytes / MIB(1), plan->threads,
-                          (double)plan->worker_bytes / MIB(1),
+                          (double)plan->read_bytes / MIB(1), (double)plan->cache_bytes / MIB(1),
+                          plan->threads, (double)plan->worker_bytes / MIB(1),
                           (double)(fixed + plan->slots * plan->slot_bytes) / MIB(1) + 1);
     while (plan->slots < PLAN_SLOTS_MAX &&
            (plan->slots + 1) * plan->slot_bytes <= PLAN_SLOTS_BYTES &&

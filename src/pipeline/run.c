@@ -1,6 +1,7 @@
 /* A row's way through a stage's operators, on a worker's thread. */
 #include "base/clock.h"
 #include "base/rng.h"
+#include "pipeline/cache.h"
 #include "pipeline/stage.h"
 
 /* ---- what operators may ask for ---- */
@@ -128,14 +129,18 @@ static uint64_t output_bytes(const struct opiml_op_shape *shape, const struct op
 static int run_ops(struct worker *worker, const struct task *task, uint64_t *mark,
                    struct opiml_value **ret_values, struct opiml_error *err) {
     const struct plan *plan = worker->stage->plan;
+    struct cache *cache = worker->stage->cache;
+    uint32_t cache_at = plan->pipeline->cache.at;
     uint32_t side = 0;
 
-    for (uint32_t k = plan->first; k < plan->last; k++) {
+    for (uint32_t k = task->cached ? cache_at : plan->first; k < plan->last; k++) {
         const struct pipeline_op *op = plan->pipeline->op[k];
         struct opiml_value *in = worker->values[side], *out = worker->values[side ^ 1];
         uint64_t now;
         int rc;
 
+        if (cache && k == cache_at && !task->cached)
+            cache_put(cache, task->dataset, task->record, in);
         begin_call(worker, k, task, task->sample);
         aim_outputs(worker, k, task, in, out);
         worker->call.in = in;
@@ -151,6 +156,8 @@ static int run_ops(struct worker *worker, const struct task *task, uint64_t *mar
             return rc;
         side ^= 1;
     }
+    if (cache && cache_at == plan->last && !task->cached)
+        cache_put(cache, task->dataset, task->record, worker->values[side]);
     *ret_values = worker->values[side];
     return 0;
 }
@@ -287,8 +294,11 @@ void run_task(struct worker *worker, struct task *task) {
     uint64_t mark = clock_now_ns(), now;
     int rc;
 
-    rc = inlet->ops->row(inlet, task, worker->values[0], worker->memory.at + plan->parse_offset,
-                         &err);
+    if (task->cached)
+        rc = cache_get(stage->cache, task->cached, worker->values[0]);
+    else
+        rc = inlet->ops->row(inlet, task, worker->values[0], worker->memory.at + plan->parse_offset,
+                             &err);
     now = clock_now_ns();
     counter_add(&worker->parse.rows, 1);
     counter_add(&worker->parse.bytes, task->bytes);

@@ -1,6 +1,8 @@
 /* Stages: threads, slots and their credits. */
 #include "pipeline/stage.h"
 
+#include "pipeline/cache.h"
+
 /* ---- slots ---- */
 
 static int make_slot(struct stage *stage, struct slot *slot, struct opiml_error *err) {
@@ -21,6 +23,24 @@ static int make_slot(struct stage *stage, struct slot *slot, struct opiml_error 
     return 0;
 }
 
+/* Which record stands at each row, and whether it is cached: decided once, for whoever looks. */
+static void resolve_rows(struct stage *stage, struct slot *slot) {
+    for (uint32_t r = 0; r < slot->slice.rows; r++) {
+        struct task *task = &slot->tasks[r];
+        struct mix_at at;
+
+        mix_find(&stage->plan->pipeline->mix, slot->slice.epoch, slot->slice.first + r, &at);
+        *task = (struct task){.slot = slot,
+                              .row = r,
+                              .dataset = at.dataset,
+                              .position = slot->slice.first + r,
+                              .record = at.record,
+                              .sample = at.sample};
+        if (stage->cache)
+            task->cached = cache_find(stage->cache, at.dataset, at.record);
+    }
+}
+
 static void begin_slot(struct stage *stage, struct slot *slot, uint64_t seq) {
     const struct plan *plan = stage->plan;
     const struct opiml_pipeline *pipeline = plan->pipeline;
@@ -30,6 +50,7 @@ static void begin_slot(struct stage *stage, struct slot *slot, uint64_t seq) {
     slot->state = SLOT_FILLING;
     frame_begin(&slot->frame, slot->slice.epoch, slot->slice.batch, slot->slice.first,
                 slot->slice.rows);
+    resolve_rows(stage, slot);
     atomic_store(&slot->left, slot->slice.rows + stage->inlet->walkers);
     for (uint32_t r = 0; r < slot->slice.rows; r += pipeline->group_rows)
         atomic_store_explicit(
@@ -195,6 +216,10 @@ static int start(struct stage *stage, struct opiml_error *err) {
     uint64_t tasks = (uint64_t)plan->slots * plan->rows;
     int rc;
 
+    if (plan->cache_bytes && (rc = cache_create(plan->pipeline, plan->cache_bytes,
+                                                &stage->cache, err)) < 0)
+        return rc;
+
     stage->slots = base_alloc_array(plan->slots, sizeof(*stage->slots));
     stage->workers = base_alloc_aligned(plan->threads * sizeof(*stage->workers), 64);
     if (!stage->slots || !stage->workers)
@@ -270,6 +295,7 @@ void stage_destroy(struct stage *stage) {
     }
     for (uint32_t w = 0; stage->workers && w < stage->plan->threads; w++)
         arena_release(&stage->workers[w].memory);
+    cache_destroy(stage->cache);
     base_free(stage->workers);
     base_free(stage->slots);
     arena_release(&stage->slots_memory);

@@ -16,12 +16,15 @@
 
 struct stage;
 struct inlet;
+struct cache;
+struct cache_row;
 
 /* One row on its way. Lies in its slot; written by the inlet, then read by one worker. */
 struct task {
     struct slot *slot;
     uint32_t row, dataset;
     uint64_t position, record, sample;
+    const struct cache_row *cached; /* the row as it left the operator before the cache; NULL: not there */
     const uint8_t *data; /* reader: the record's bytes */
     uint32_t bytes;
     uint32_t hold;       /* inlet: what row_done gives back */
@@ -107,6 +110,7 @@ struct stage {
     const struct plan *plan;
     struct stage_options options;
     struct inlet *inlet;
+    struct cache *cache; /* NULL: none in this stage */
     struct arena slots_memory;
     struct slot *slots;
     struct tasks *tasks;
