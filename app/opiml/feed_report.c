@@ -94,9 +94,8 @@ int feed_report_json(const struct feed_report *report, struct opiml_error *err) 
     js_set(root, "rss", js_u64(feed_rss_bytes()));
     js_set(root, "rss_peak", js_u64(feed_rss_peak_bytes()));
     js_set(root, "allocations", js_u64(stats->allocations));
-    js_set(root, "bottleneck", stats->bottleneck >= 0
-                                   ? js_text(stats->station[stats->bottleneck].name)
-                                   : js_null());
+    js_set(root, "bottleneck",
+           stats->bottleneck >= 0 ? js_text(stats->station[stats->bottleneck].name) : js_null());
     js_set(root, "stations", feed_report_stations(stats));
     for (uint32_t i = 0; opiml_feed_bad(report->feed, i); i++)
         js_add(bad, js_text(opiml_feed_bad(report->feed, i)));
@@ -173,8 +172,7 @@ void feed_report_text(const struct feed_report *report) {
     printf("  read %s (%.1f MB/s), delivered %s in %" PRIu64 " batches\n",
            text_format_bytes(bytes, sizeof(bytes), stats->bytes_read),
            rate(stats->bytes_read, stats->elapsed_ns) / 1e6,
-           text_format_bytes(delivered, sizeof(delivered), stats->bytes_delivered),
-           stats->batches);
+           text_format_bytes(delivered, sizeof(delivered), stats->bytes_delivered), stats->batches);
     printf("  first batch after %.3f s; pool %s of %s; peak memory %s; %" PRIu64
            " allocations since\n",
            seconds(stats->first_batch_ns),

@@ -65,7 +65,8 @@ static void heading(const struct page *page, const char *title) {
         else
             printf("\n%s\n", title);
         break;
-    case HELP_MARKDOWN: printf("\n## %c", title[0]);
+    case HELP_MARKDOWN:
+        printf("\n## %c", title[0]);
         for (const char *at = title + 1; *at; at++)
             putchar(tolower((unsigned char)*at));
         puts("\n");
@@ -93,8 +94,11 @@ static void verbatim(const struct page *page, const char *line, size_t bytes) {
 static void paragraph(const struct page *page, const char *text) {
     switch (page->form) {
     case HELP_TEXT: wrap(page, INDENT, text); break;
-    case HELP_MARKDOWN: printf("%s\n", text); break;
-    case HELP_MAN: fputs(".PP\n", stdout); troff(text); break;
+    case HELP_MARKDOWN: wrap(page, 0, text); break;
+    case HELP_MAN:
+        fputs(".PP\n", stdout);
+        troff(text);
+        break;
     }
 }
 
@@ -221,7 +225,7 @@ static void exit_statuses(const struct page *page) {
 }
 
 static void examples(const struct page *page, const char *text) {
-    while (text && *text) {
+    for (bool first = true; text && *text; first = false) {
         const char *what = strchr(text, '\n');
         const char *end = what ? strchrnul(what + 1, '\n') : NULL;
 
@@ -232,8 +236,8 @@ static void examples(const struct page *page, const char *text) {
             printf("%*s%.*s\n", 2 * INDENT, "", (int)(end - what - 1), what + 1);
             break;
         case HELP_MARKDOWN:
-            printf("%.*s\n\n    $ %.*s\n\n", (int)(end - what - 1), what + 1, (int)(what - text),
-                   text);
+            printf("%s%.*s\n\n    $ %.*s\n", first ? "" : "\n", (int)(end - what - 1), what + 1,
+                   (int)(what - text), text);
             break;
         case HELP_MAN:
             fputs(".TP\n.B ", stdout);
@@ -265,7 +269,7 @@ static void title(const struct page *page, const struct verb *verb) {
 void help_verb(const struct verb *verb, enum help_form form) {
     struct page page = {.form = form};
 
-    page.width = (int)base_min_u64((uint64_t)screen_columns(stdout), 100);
+    page.width = form == HELP_TEXT ? (int)base_min_u64((uint64_t)screen_columns(stdout), 100) : 100;
     page.bold = form == HELP_TEXT && screen_colour(stdout);
     title(&page, verb);
     heading(&page, "SYNOPSIS");
@@ -288,8 +292,8 @@ void help_overview(FILE *to, const char *noun) {
     fprintf(to, "usage: opiml %s%sVERB [ARGUMENT...] [--OPTION...]\n\n", noun ? noun : "",
             noun ? " " : "");
     for (size_t i = 0; verb_table[i]; i++)
-        if (!noun || (strncmp(verb_table[i]->name, noun, length) == 0 &&
-                      verb_table[i]->name[length] == ' '))
+        if (!noun ||
+            (strncmp(verb_table[i]->name, noun, length) == 0 && verb_table[i]->name[length] == ' '))
             fprintf(to, "  %-12s %s\n", verb_table[i]->name, verb_table[i]->help);
     fprintf(to, "\n`opiml VERB -h` shows a verb's options and examples.\n");
 }

@@ -55,8 +55,8 @@ static int compress(const uint8_t *rgb, uint32_t width, uint32_t height, int qua
     return 0;
 }
 
-int jpeg_write(const uint8_t *rgb, uint32_t width, uint32_t height, int quality,
-               uint8_t **ret_data, size_t *ret_bytes, struct opiml_error *err) {
+int jpeg_write(const uint8_t *rgb, uint32_t width, uint32_t height, int quality, uint8_t **ret_data,
+               size_t *ret_bytes, struct opiml_error *err) {
     struct output output = {0};
     int rc = compress(rgb, width, height, quality, &output, err);
 

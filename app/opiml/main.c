@@ -1,4 +1,5 @@
-/* opiml: finds the verb, reads its options, runs it, and turns its error into a line and a status. */
+/* opiml: finds the verb, reads its options, runs it, and turns its error into a line and a status.
+ */
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -76,8 +77,8 @@ int verb_unknown(char **words, int count, struct opiml_error *err) {
     near = text_nearest(words[noun != NULL], list);
     if (near)
         return opiml_fail(err, OPIML_EINVAL, "no verb \"%s%s%s\"; did you mean \"%s%s%s\"?",
-                          noun ? noun : "", noun ? " " : "", words[noun != NULL],
-                          noun ? noun : "", noun ? " " : "", near);
+                          noun ? noun : "", noun ? " " : "", words[noun != NULL], noun ? noun : "",
+                          noun ? " " : "", near);
     return opiml_fail(err, OPIML_EINVAL, "no verb \"%s%s%s\"; there are %s", noun ? noun : "",
                       noun ? " " : "", words[noun != NULL], all.at);
 }

@@ -12,8 +12,7 @@
 
 /* A record's JPEG file. The quality differs from record to record. */
 static int make_jpeg(const struct make_conf *conf, const struct make_split *split, uint64_t record,
-                     uint8_t *rgb, uint8_t **ret_data, size_t *ret_bytes,
-                     struct opiml_error *err) {
+                     uint8_t *rgb, uint8_t **ret_data, size_t *ret_bytes, struct opiml_error *err) {
     image_render(conf->seed, split->number, record, make_class(conf, record), conf->size, rgb);
     return jpeg_write(rgb, conf->size, conf->size, 80 + (int)(record % 15), ret_data, ret_bytes,
                       err);
@@ -184,8 +183,7 @@ static int raw_shard(const struct make_conf *conf, const struct make_split *spli
 
 static void raw_describe(const struct make_conf *conf, const struct make_split *split, char *to,
                          size_t room) {
-    snprintf(to, room,
-             "{uri: %s.bin, format: raw, fields: [\"image u8 %u %u 3\", \"label i32\"]}",
+    snprintf(to, room, "{uri: %s.bin, format: raw, fields: [\"image:u8:%ux%ux3\", \"label:i32\"]}",
              split->name, conf->size, conf->size);
 }
 

@@ -11,32 +11,31 @@ struct point {
 static const struct point triangle[] = {{0, -1}, {0.87f, 0.5f}, {-0.87f, 0.5f}};
 static const struct point square[] = {
     {-0.72f, -0.72f}, {0.72f, -0.72f}, {0.72f, 0.72f}, {-0.72f, 0.72f}};
-static const struct point star[] = {{0, -1},           {0.247f, -0.34f}, {0.951f, -0.309f},
-                                    {0.4f, 0.13f},     {0.588f, 0.809f}, {0, 0.42f},
-                                    {-0.588f, 0.809f}, {-0.4f, 0.13f},   {-0.951f, -0.309f},
-                                    {-0.247f, -0.34f}};
-static const struct point cross[] = {{-0.28f, -0.95f}, {0.28f, -0.95f}, {0.28f, -0.28f},
-                                     {0.95f, -0.28f},  {0.95f, 0.28f},  {0.28f, 0.28f},
-                                     {0.28f, 0.95f},   {-0.28f, 0.95f}, {-0.28f, 0.28f},
+static const struct point star[] = {
+    {0, -1},    {0.247f, -0.34f},  {0.951f, -0.309f}, {0.4f, 0.13f},      {0.588f, 0.809f},
+    {0, 0.42f}, {-0.588f, 0.809f}, {-0.4f, 0.13f},    {-0.951f, -0.309f}, {-0.247f, -0.34f}};
+static const struct point cross[] = {{-0.28f, -0.95f}, {0.28f, -0.95f},  {0.28f, -0.28f},
+                                     {0.95f, -0.28f},  {0.95f, 0.28f},   {0.28f, 0.28f},
+                                     {0.28f, 0.95f},   {-0.28f, 0.95f},  {-0.28f, 0.28f},
                                      {-0.95f, 0.28f},  {-0.95f, -0.28f}, {-0.28f, -0.28f}};
 static const struct point arrow[] = {{0, -1},         {0.75f, -0.15f}, {0.26f, -0.15f},
                                      {0.26f, 0.95f},  {-0.26f, 0.95f}, {-0.26f, -0.15f},
                                      {-0.75f, -0.15f}};
 static const struct point heart[] = {
-    {0, 0.95f},        {-0.5f, 0.45f},   {-0.85f, 0.02f}, {-0.95f, -0.35f}, {-0.82f, -0.65f},
-    {-0.55f, -0.78f},  {-0.25f, -0.7f},  {0, -0.38f},     {0.25f, -0.7f},   {0.55f, -0.78f},
-    {0.82f, -0.65f},   {0.95f, -0.35f},  {0.85f, 0.02f},  {0.5f, 0.45f}};
+    {0, 0.95f},       {-0.5f, 0.45f},  {-0.85f, 0.02f}, {-0.95f, -0.35f}, {-0.82f, -0.65f},
+    {-0.55f, -0.78f}, {-0.25f, -0.7f}, {0, -0.38f},     {0.25f, -0.7f},   {0.55f, -0.78f},
+    {0.82f, -0.65f},  {0.95f, -0.35f}, {0.85f, 0.02f},  {0.5f, 0.45f}};
 static const struct point hourglass[] = {{-0.75f, -0.9f}, {0.75f, -0.9f}, {0.14f, 0},
                                          {0.75f, 0.9f},   {-0.75f, 0.9f}, {-0.14f, 0}};
-static const struct point bolt[] = {{0.35f, -1},     {-0.6f, 0.15f}, {-0.08f, 0.15f},
-                                    {-0.35f, 1},     {0.6f, -0.2f},  {0.08f, -0.2f}};
+static const struct point bolt[] = {{0.35f, -1}, {-0.6f, 0.15f}, {-0.08f, 0.15f},
+                                    {-0.35f, 1}, {0.6f, -0.2f},  {0.08f, -0.2f}};
 static const struct point corner[] = {{-0.75f, -0.85f}, {-0.2f, -0.85f}, {-0.2f, 0.35f},
                                       {0.8f, 0.35f},    {0.8f, 0.85f},   {-0.75f, 0.85f}};
-static const struct point tee[] = {{-0.9f, -0.8f},  {0.9f, -0.8f},  {0.9f, -0.3f},  {0.25f, -0.3f},
-                                   {0.25f, 0.95f},  {-0.25f, 0.95f}, {-0.25f, -0.3f},
-                                   {-0.9f, -0.3f}};
-static const struct point chevron[] = {{-0.9f, -0.3f}, {0, -0.95f},  {0.9f, -0.3f},
-                                       {0.9f, 0.35f},  {0, -0.3f},   {-0.9f, 0.35f}};
+static const struct point tee[] = {{-0.9f, -0.8f},  {0.9f, -0.8f},  {0.9f, -0.3f},
+                                   {0.25f, -0.3f},  {0.25f, 0.95f}, {-0.25f, 0.95f},
+                                   {-0.25f, -0.3f}, {-0.9f, -0.3f}};
+static const struct point chevron[] = {{-0.9f, -0.3f}, {0, -0.95f}, {0.9f, -0.3f},
+                                       {0.9f, 0.35f},  {0, -0.3f},  {-0.9f, 0.35f}};
 static const struct point pentagon[] = {
     {0, -0.95f}, {0.903f, -0.294f}, {0.558f, 0.769f}, {-0.558f, 0.769f}, {-0.903f, -0.294f}};
 
@@ -64,7 +63,8 @@ static const struct shape {
     const struct point *points;
     uint32_t count;
 } shapes[SHAPE_MAX] = {
-#define POLYGON(name) {#name, NULL, name, COUNT_OF(name)}
+#define POLYGON(name)                                                                              \
+    { #name, NULL, name, COUNT_OF(name) }
     {"disc", disc_distance},
     {"ring", ring_distance},
     {"crescent", crescent_distance},

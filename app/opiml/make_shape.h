@@ -8,8 +8,8 @@
 
 /* "disc", "ring", ...; which < SHAPE_MAX. */
 const char *shape_name(uint32_t which);
-/* Signed distance of (x, y) from the outline, negative inside; the shape fills the unit circle. Plain
- * additions, multiplications, divisions and square roots: the same bits on every machine. */
+/* Signed distance of (x, y) from the outline, negative inside; the shape fills the unit circle.
+ * Plain additions, multiplications, divisions and square roots: the same bits on every machine. */
 float shape_distance(uint32_t which, float x, float y);
 
 #endif

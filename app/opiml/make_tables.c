@@ -47,7 +47,8 @@ static int32_t make_row(const struct make_conf *conf, const struct make_split *s
         float score = draw(&rng) * 0.1f;
 
         for (uint32_t f = 0; f < conf->fields; f++)
-            score += x[f] * rule->line[k][f] + x[f] * x[(f + 1) % conf->fields] * rule->product[k][f];
+            score +=
+                x[f] * rule->line[k][f] + x[f] * x[(f + 1) % conf->fields] * rule->product[k][f];
         if (k == 0 || score > best) {
             best = score;
             label = (int32_t)k;
@@ -151,7 +152,7 @@ static int raw_shard(const struct make_conf *conf, const struct make_split *spli
 
 static void raw_describe(const struct make_conf *conf, const struct make_split *split, char *to,
                          size_t room) {
-    snprintf(to, room, "{uri: %s.bin, format: raw, fields: [\"x f32 %u\", \"label i32\"]}",
+    snprintf(to, room, "{uri: %s.bin, format: raw, fields: [\"x:f32:%u\", \"label:i32\"]}",
              split->name, conf->fields);
 }
 

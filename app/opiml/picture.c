@@ -154,8 +154,8 @@ static void cell_colour(const struct picture *picture, uint32_t x, uint32_t y, u
     count = (uint64_t)(x1 - x0) * (y1 - y0);
     for (uint32_t row = y0; row < y1; row++) {
         for (uint32_t column = x0; column < x1; column++) {
-            const uint8_t *pixel = picture->pixels +
-                                   ((uint64_t)row * picture->width + column) * picture->channels;
+            const uint8_t *pixel =
+                picture->pixels + ((uint64_t)row * picture->width + column) * picture->channels;
 
             for (uint32_t c = 0; c < 3; c++)
                 sum[c] += pixel[picture->channels == 3 ? c : 0];

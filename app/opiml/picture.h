@@ -10,8 +10,8 @@ struct picture {
 };
 void picture_release(struct picture *picture);
 
-/* The first field that holds a JPEG or PNG file or height × width × channels bytes. A record without
- * one is no error: pixels stay NULL. A damaged file is. */
+/* The first field that holds a JPEG or PNG file or height × width × channels bytes. A record
+ * without one is no error: pixels stay NULL. A damaged file is. */
 int picture_find(const struct dataset *dataset, const struct record *record,
                  struct picture *ret_picture, struct opiml_error *err);
 /* Draw on standard output, `columns` wide, two rows of pixels to a line, in true colour. */

@@ -1,4 +1,4 @@
-/* Pixels → a PNG file (ISO/IEC 15948), its zlib stream (RFC 1950) made of stored blocks (RFC 1951). */
+/* Pixels → a PNG file (ISO/IEC 15948); its zlib stream (RFC 1950) has stored blocks only. */
 #include "base/file.h"
 #include "base/text.h"
 #include "png_write.h"

@@ -24,8 +24,8 @@ char *screen_duration(char *to, size_t room, double seconds);
 /* A bar of `cells` characters; 0 to 1. */
 void screen_bar(FILE *to, double share, int cells);
 
-/* SIGINT and SIGTERM: the first sets a flag and calls `stop` (async-signal-safe) with its context, a
- * second one ends the program at once. */
+/* SIGINT and SIGTERM: the first sets a flag and calls `stop` (async-signal-safe) with its context,
+ * a second one ends the program at once. */
 void signals_catch(void (*stop)(void *context), void *context);
 void signals_release(void); /* the default again */
 bool signals_seen(void);

@@ -36,5 +36,6 @@ bool signals_seen(void) {
 }
 
 int signals_fail(struct opiml_error *err) {
-    return opiml_fail(err, OPIML_ECANCELED, "stopped by %s", seen == SIGTERM ? "SIGTERM" : "SIGINT");
+    return opiml_fail(err, OPIML_ECANCELED, "stopped by %s",
+                      seen == SIGTERM ? "SIGTERM" : "SIGINT");
 }

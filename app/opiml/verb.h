@@ -1,5 +1,5 @@
-/* Verbs: what `opiml NAME` does. A verb is a file verb_*.c and a word in meson.build; its table serves
- * parsing, help, manual, completion and did-you-mean. */
+/* Verbs: what `opiml NAME` does. A verb is a file verb_*.c and a word in meson.build; its table
+ * serves parsing, help, manual, completion and did-you-mean. */
 #ifndef APP_VERB_H
 #define APP_VERB_H
 
@@ -30,7 +30,7 @@ struct option {
 
 /* The row that every verb with machine-readable output has. */
 #define OPTION_JSON(type)                                                                          \
-    {"json", NULL, NULL, "Write JSON instead of text", offsetof(type, json), OPTION_FLAG}
+    { "json", NULL, NULL, "Write JSON instead of text", offsetof(type, json), OPTION_FLAG }
 
 /* One run of a verb. */
 struct call {
@@ -46,26 +46,27 @@ struct verb {
     const char *args;  /* "PIPELINE", "URI [N|KEY]"; "" for none */
     const char *help;  /* one line */
     const char *about; /* paragraphs, separated by empty lines; indented lines stay as they are */
-    const char *examples; /* pairs of lines: a command, then what it does */
+    const char *examples;         /* pairs of lines: a command, then what it does */
     const struct option *options; /* NULL: none but --help */
     size_t config_bytes;
     int args_least, args_most; /* -1: any number */
-    const char *words; /* "a|b|c" that the first argument completes to; NULL: files */
+    const char *words;         /* "a|b|c" that the first argument completes to; NULL: files */
     /* 0, or a negative code with *err set, which main prints once. */
     int (*run)(struct call *call, struct opiml_error *err);
 };
 
 /* Every verb in the order of meson.build, NULL-terminated. */
 extern const struct verb *const verb_table[];
-/* By its words, which may be fewer than `count`; *ret_used says how many. NULL when there is none. */
+/* By its words, which may be fewer than `count`; *ret_used says how many. NULL when there is none.
+ */
 const struct verb *verb_find(char **words, int count, int *ret_used);
 /* OPIML_EINVAL that names what `words` may have meant. */
 int verb_unknown(char **words, int count, struct opiml_error *err);
 /* `noun` starts names of two words ("data"). */
 bool verb_is_noun(const char *noun);
 
-/* Fill *config (zeroed) from defaults and arguments; args that are no options are moved to the front
- * of argv, *ret_count of them. *ret_help: -h or --help was among them. */
+/* Fill *config (zeroed) from defaults and arguments; args that are no options are moved to the
+ * front of argv, *ret_count of them. *ret_help: -h or --help was among them. */
 int options_parse(const struct verb *verb, void *config, int argc, char **argv, int *ret_count,
                   bool *ret_help, struct opiml_error *err);
 /* The flag of that name in a verb's config; false when it has none. */

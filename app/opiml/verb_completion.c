@@ -160,10 +160,11 @@ static void zsh(void) {
         if (!verb_is_noun(noun) || (i && strncmp(verb_table[i - 1]->name, noun, strlen(noun)) == 0))
             continue;
         verb_words(noun, &seconds);
-        printf("    if [[ $verb = %s ]]; then\n        if (( CURRENT == 3 )); then\n"
-               "            compadd -- %s\n            return\n        fi\n"
-               "        verb=\"%s $words[3]\"\n        shift words\n        (( CURRENT-- ))\n    fi\n",
-               noun, seconds.at ? seconds.at : "", noun);
+        printf(
+            "    if [[ $verb = %s ]]; then\n        if (( CURRENT == 3 )); then\n"
+            "            compadd -- %s\n            return\n        fi\n"
+            "        verb=\"%s $words[3]\"\n        shift words\n        (( CURRENT-- ))\n    fi\n",
+            noun, seconds.at ? seconds.at : "", noun);
     }
     puts("    shift words\n    (( CURRENT-- ))\n    case $verb in");
     for (size_t i = 0; verb_table[i]; i++)
@@ -252,8 +253,9 @@ const struct verb verb_completion = {
     .name = "completion",
     .args = "bash|zsh|fish",
     .help = "Write a shell's completion of verbs, options and values",
-    .about = "Writes a script for the named shell to standard output. It is made of the tables that "
-             "the program itself parses with, so it knows every verb, option and choice.",
+    .about =
+        "Writes a script for the named shell to standard output. It is made of the tables that "
+        "the program itself parses with, so it knows every verb, option and choice.",
     .examples = "opiml completion bash > ~/.local/share/bash-completion/completions/opiml\n"
                 "For bash, from the next shell on.\n"
                 "opiml completion zsh > ~/.zfunc/_opiml\n"

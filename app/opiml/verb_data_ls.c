@@ -20,7 +20,6 @@ static const struct option ls_options[] = {
     {0},
 };
 
-
 /* Numbers and short texts; what is long is told by its size. */
 static void show_text(const struct dataset *dataset, const struct record *record, const char *key) {
     const struct opiml_schema *schema = dataset_schema(dataset);
@@ -56,8 +55,7 @@ static int show_json(const struct dataset *dataset, const struct record *record,
     js_set(one, "key", js_text(key));
     js_set(one, "bytes", js_int(record->bytes));
     for (uint32_t f = 0; f < schema->count; f++)
-        js_set(fields, schema->fields[f].name,
-               record_json(&schema->fields[f], &record->values[f]));
+        js_set(fields, schema->fields[f].name, record_json(&schema->fields[f], &record->values[f]));
     js_set(one, "fields", fields);
     text = js_dump(one, 0);
     if (!text)
@@ -100,13 +98,14 @@ const struct verb verb_data_ls = {
     .name = "data ls",
     .args = "URI",
     .help = "List the records of a dataset",
-    .about = "Shows each record's key, its bytes and its fields, in the dataset's own order: numbers "
-             "and short texts as they are, images and the like by their size. A label is followed "
-             "by its class.\n\n"
-             "URI is a folder, a file or file:///... ; the format is found by looking. A pipeline "
-             "file (*.yaml) stands for its dataset: the way to name a format that needs "
-             "parameters.\n\n"
-             "A damaged record ends the list with an error that names it.",
+    .about =
+        "Shows each record's key, its bytes and its fields, in the dataset's own order: numbers "
+        "and short texts as they are, images and the like by their size. A label is followed "
+        "by its class.\n\n"
+        "URI is a folder, a file or file:///... ; the format is found by looking. A pipeline "
+        "file (*.yaml) stands for its dataset: the way to name a format that needs "
+        "parameters.\n\n"
+        "A damaged record ends the list with an error that names it.",
     .examples = "opiml data ls data/shapes/train --limit 10\n"
                 "The first ten records.\n"
                 "opiml data ls train.yaml --json | jq .fields.label | sort -n | uniq -c\n"

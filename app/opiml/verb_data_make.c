@@ -143,8 +143,7 @@ static int run_job(struct job *job, uint32_t threads, struct opiml_error *err) {
 
     progress_begin(&progress);
     /* Fewer threads than asked for only make it slower. */
-    while (started + 1 < threads &&
-           pthread_create(&thread[started], NULL, thread_main, job) == 0)
+    while (started + 1 < threads && pthread_create(&thread[started], NULL, thread_main, job) == 0)
         started++;
     work(job, &progress);
     for (uint32_t i = 0; i < started; i++)
@@ -203,7 +202,8 @@ static int make_root(const char *out, char **ret_root, struct opiml_error *err) 
         path[--length] = 0;
     if (lstat(path, &info) == 0)
         return opiml_fail(err, OPIML_EEXIST,
-                          "%s is there already: remove it, or name another folder with --out", path);
+                          "%s is there already: remove it, or name another folder with --out",
+                          path);
     root = base_printf("%s.making-%d", path, (int)getpid());
     if (!root)
         return base_fail_memory(err, length, "a path");
@@ -259,7 +259,8 @@ static int find_format(const struct make_config *config, const char *kind, bool 
     if (strcmp(kind, "table") == 0)
         list = make_table_formats;
     else if (strcmp(kind, "images") != 0)
-        return opiml_fail(err, OPIML_EINVAL, "make what? \"images\" or \"table\", not \"%s\"", kind);
+        return opiml_fail(err, OPIML_EINVAL, "make what? \"images\" or \"table\", not \"%s\"",
+                          kind);
     *ret_table = list == make_table_formats;
     for (; list->name; list++) {
         if (config->format == FORMAT_AUTO || strcmp(list->name, names[config->format]) == 0) {
@@ -302,15 +303,18 @@ static int make_run(struct call *call, struct opiml_error *err) {
 const struct verb verb_data_make = {
     .name = "data make",
     .args = "images|table",
-    .help = "Make a synthetic data set: rendered, classified images or a table",
+    .help = "Make a synthetic data set: classified images, or a table",
     .about =
         "`images` renders JPEG images of textured shapes (disc, ring, crescent, triangle, square, "
-        "star, cross, arrow, heart, hourglass and six more) in all colours, sizes and poses, before "
+        "star, cross, arrow, heart, hourglass and six more) in all colours, sizes and poses, "
+        "before "
         "a background with gradients, clutter and noise. A small network learns them in minutes, a "
         "linear one does not. `table` makes rows of numbers whose class follows from sums and "
         "products of them.\n\n"
-        "A record is a pure function of the seed, the split and its number: the same call gives the "
-        "same bytes on every machine, whatever the number of threads. The folder appears when it is "
+        "A record is a pure function of the seed, the split and its number: the same call gives "
+        "the "
+        "same bytes on every machine, whatever the number of threads. The folder appears when it "
+        "is "
         "complete; a call that fails or is stopped leaves nothing behind.\n\n"
         "Formats of images:\n\n"
         "    image-folder   DIR/train/CLASS/NUMBER.jpg and DIR/test/CLASS/NUMBER.jpg\n"
@@ -318,13 +322,14 @@ const struct verb verb_data_make = {
         "    raw            DIR/train.bin: size x size x 3 bytes, then the label as i32\n\n"
         "Formats of a table:\n\n"
         "    csv            DIR/train.csv with a heading: x0,x1,...,label\n"
-        "    raw            DIR/train.bin: the numbers as f32, then the label as i32\n",
-    .examples = "opiml data make images --out data/shapes\n"
-                "10,000 images of 10 classes to train with, 2,000 to test with.\n"
-                "opiml data make images --count 250000 --size 64 --format webdataset --out /data/big\n"
-                "Shards of 1,000 images.\n"
-                "opiml data make table --classes 3 --out data/rows\n"
-                "Two CSV files.\n",
+        "    raw            DIR/train.bin: the numbers as f32, then the label as i32",
+    .examples =
+        "opiml data make images --out data/shapes\n"
+        "10,000 images of 10 classes to train with, 2,000 to test with.\n"
+        "opiml data make images --count 250000 --size 64 --format webdataset --out /data/big\n"
+        "Shards of 1,000 images.\n"
+        "opiml data make table --classes 3 --out data/rows\n"
+        "Two CSV files.\n",
     .options = make_options,
     .config_bytes = sizeof(struct make_config),
     .args_least = 1,

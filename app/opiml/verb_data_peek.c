@@ -165,12 +165,13 @@ const struct verb verb_data_peek = {
     .name = "data peek",
     .args = "URI [N|KEY]",
     .help = "Show one record of a dataset, an image as a picture",
-    .about = "Shows record number N (from 0, in the dataset's own order; 0 by default) or the one "
-             "with the key KEY: where its bytes lie, its fields with types, shapes and values. An "
-             "image is decoded and drawn in the terminal, two pixels to a character; --width draws "
-             "it also when standard output is no terminal. --png writes it to a file at full size.\n\n"
-             "URI is a folder, a file or file:///... ; the format is found by looking. A pipeline "
-             "file (*.yaml) stands for its dataset.",
+    .about =
+        "Shows record number N (from 0, in the dataset's own order; 0 by default) or the one "
+        "with the key KEY: where its bytes lie, its fields with types, shapes and values. An "
+        "image is decoded and drawn in the terminal, two pixels to a character; --width draws "
+        "it also when standard output is no terminal. --png writes it to a file at full size.\n\n"
+        "URI is a folder, a file or file:///... ; the format is found by looking. A pipeline "
+        "file (*.yaml) stands for its dataset.",
     .examples = "opiml data peek data/shapes/train 17\n"
                 "Record 17.\n"
                 "opiml data peek data/shapes/train star/000005 --png star.png\n"

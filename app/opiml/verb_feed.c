@@ -60,8 +60,7 @@ struct run {
 
 /* ---- the state file ---- */
 
-static int read_state(const struct feed_config *config, char **ret_token,
-                      struct opiml_error *err) {
+static int read_state(const struct feed_config *config, char **ret_token, struct opiml_error *err) {
     AUTO_FREE char *text = NULL;
     size_t bytes = 0;
     struct opiml_error why = {0};
@@ -103,8 +102,8 @@ static int write_state(struct run *run, bool last, struct opiml_error *err) {
 /* Positions of all that this run will deliver, 0 when there is no end to it. */
 static uint64_t total_positions(const struct run *run) {
     uint64_t epochs = (uint64_t)run->config->epochs, limit = (uint64_t)run->config->limit;
-    uint64_t epoch = opiml_pipeline_batches(run->pipeline) *
-                     opiml_pipeline_batch_rows(run->pipeline);
+    uint64_t epoch =
+        opiml_pipeline_batches(run->pipeline) * opiml_pipeline_batch_rows(run->pipeline);
     uint64_t all = base_min_u64(epoch, opiml_pipeline_positions(run->pipeline)) * epochs;
 
     return limit && (limit < all || !all) ? limit : all;
@@ -144,7 +143,7 @@ static int deliver(struct run *run, struct opiml_error *err) {
         show_progress(run, positions, batch->epoch);
         opiml_batch_release(batch);
         if ((rc = write_state(run, false, err)) < 0)
-            return rc;
+            break;
     }
     progress_end(&run->progress);
     /* What was delivered counts, however the run ended. */
@@ -236,21 +235,28 @@ const struct verb verb_feed = {
     .help = "Run a pipeline and say how fast it is, and why not faster",
     .about =
         "Reads the pipeline file PIPELINE, runs it at full speed and throws the batches away, as "
-        "fio does with a disk's blocks. On a terminal a line shows the progress; at the end a table "
+        "fio does with a disk's blocks. On a terminal a line shows the progress; at the end a "
+        "table "
         "shows each station with the rows and bytes that passed it, the time it was busy and the "
         "time it waited, and which station is the bottleneck.\n\n"
-        "What is delivered is a pure function of the pipeline, the data, the seed and the position: "
-        "--digest sums it, and the sum is the same for any number of threads, for any cut, and, added "
+        "What is delivered is a pure function of the pipeline, the data, the seed and the "
+        "position: "
+        "--digest sums it, and the sum is the same for any number of threads, for any cut, and, "
+        "added "
         "up modulo 2^128, for the ranks of any world.\n\n"
-        "Every batch carries a resume token. With --state the token is kept in a file, at most 50 ms "
-        "behind what was delivered, so that a run that was killed goes on where the file stands; the "
+        "Every batch carries a resume token. With --state the token is kept in a file, at most 50 "
+        "ms "
+        "behind what was delivered, so that a run that was killed goes on where the file stands; "
+        "the "
         "token carries the digest so far. A resumed run counts --epochs from the first epoch, not "
         "from where it goes on.\n\n"
         "A bad record becomes a hole in its batch, is counted and listed on standard error. Past "
         "the pipeline's error budget the run ends with exit status 6.\n\n"
         "JSON has samples, samples_per_s, dropped, errors, bad[], batches, bytes_read, "
-        "bytes_delivered, elapsed_s, first_batch_s, wait_s, digest, resume, pool (bytes, peak), rss, "
-        "allocations, bottleneck and stations[] with name, rows, bytes, busy_s, wait_s, threads and "
+        "bytes_delivered, elapsed_s, first_batch_s, wait_s, digest, resume, pool (bytes, peak), "
+        "rss, "
+        "allocations, bottleneck and stations[] with name, rows, bytes, busy_s, wait_s, threads "
+        "and "
         "utilisation.",
     .examples = "opiml feed train.yaml\n"
                 "One epoch, with a table of where the time went.\n"

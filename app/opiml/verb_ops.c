@@ -115,9 +115,11 @@ static void op_markdown(const struct opiml_op *op) {
 static void catalogue(void) {
     const struct opiml_op *const *list = op_list();
 
-    puts("# Operators\n\nWritten by `./dev docs` from the operators' tables. `opiml ops NAME` shows "
-         "the same in a\nterminal. An operator stands in a pipeline file's `ops` list as "
-         "`- name: {parameter: value}`; `label: text`\nbeside it keys its random stream.\n\nTraits:");
+    puts(
+        "# Operators\n\nWritten by `./dev docs` from the operators' tables. `opiml ops NAME` shows "
+        "the same in a\nterminal. An operator stands in a pipeline file's `ops` list as "
+        "`- name: {parameter: value}`; `label: text`\nbeside it keys its random "
+        "stream.\n\nTraits:");
     for (size_t i = 0; i < COUNT_OF(traits); i++)
         printf("%s%s: %s", i ? "; " : " ", traits[i].word, traits[i].help);
     puts(".");
@@ -185,7 +187,8 @@ static int no_op(const char *name, struct opiml_error *err) {
     names[count] = NULL;
     near = text_nearest(name, names);
     if (near)
-        return opiml_fail(err, OPIML_ENOENT, "no operator \"%s\"; did you mean \"%s\"?", name, near);
+        return opiml_fail(err, OPIML_ENOENT, "no operator \"%s\"; did you mean \"%s\"?", name,
+                          near);
     return opiml_fail(err, OPIML_ENOENT, "no operator \"%s\"; `opiml ops` lists them", name);
 }
 
@@ -214,12 +217,13 @@ const struct verb verb_ops = {
     .name = "ops",
     .args = "[NAME]",
     .help = "List the operators, or show one with its parameters",
-    .about = "Without NAME lists every operator that a pipeline file may use; with it shows the "
-             "operator's parameters, their types, defaults and ranges. All of it comes from the "
-             "tables that pipeline files are checked against.\n\n"
-             "Operators of your own appear here too: OPIML_OP_PATH names shared objects, or folders "
-             "of them, divided by colons (docs/extending.md). One that cannot be loaded is named on "
-             "standard error and left out.",
+    .about =
+        "Without NAME lists every operator that a pipeline file may use; with it shows the "
+        "operator's parameters, their types, defaults and ranges. All of it comes from the "
+        "tables that pipeline files are checked against.\n\n"
+        "Operators of your own appear here too: OPIML_OP_PATH names shared objects, or folders "
+        "of them, divided by colons (docs/extending.md). One that cannot be loaded is named on "
+        "standard error and left out.",
     .examples = "opiml ops\n"
                 "All of them, a line each.\n"
                 "opiml ops random_resized_crop\n"

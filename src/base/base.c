@@ -36,9 +36,11 @@ void *base_realloc(void *old, size_t bytes) {
 void *base_alloc_aligned(size_t bytes, size_t alignment) {
     void *memory = NULL;
 
-    if (must_fail() || bytes > SIZE_MAX / 2 || posix_memalign(&memory, alignment, bytes + 1) != 0)
+    bytes = bytes ? bytes : 1;
+    alignment = alignment < sizeof(void *) ? sizeof(void *) : alignment; /* as posix_memalign wants */
+    if (must_fail() || posix_memalign(&memory, alignment, bytes) != 0)
         return NULL;
-    memset(memory, 0, bytes + 1);
+    memset(memory, 0, bytes);
     return memory;
 }
 
@@ -106,6 +108,7 @@ static int code_of_errno(int errnum) {
     case ENOTDIR:
         return OPIML_ENOENT;
     case EEXIST:
+    case ENOTEMPTY:
         return OPIML_EEXIST;
     case EACCES:
     case EPERM:
@@ -128,6 +131,11 @@ static int code_of_errno(int errnum) {
     case EAGAIN:
     case EBUSY:
         return OPIML_EBUSY;
+    case ENODEV:
+    case ENXIO:
+        return OPIML_ENODEV;
+    case ECANCELED:
+        return OPIML_ECANCELED;
     case ETIMEDOUT:
         return OPIML_ETIMEDOUT;
     case ENOSYS:

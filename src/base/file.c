@@ -2,10 +2,30 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
+
+/* Opening a pipe or a file on a network may be interrupted. */
+static int open_file(const char *path, int flags) {
+    int fd;
+
+    do
+        fd = open(path, flags | O_CLOEXEC, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static int sync_fd(int fd) {
+    int rc;
+
+    do
+        rc = fsync(fd);
+    while (rc < 0 && errno == EINTR);
+    return rc;
+}
 
 int64_t file_pread(int fd, void *to, size_t bytes, uint64_t offset, const char *name,
                    struct opiml_error *err) {
@@ -34,51 +54,83 @@ int file_pwrite(int fd, const void *from, size_t bytes, uint64_t offset, const c
 
         if (put < 0 && errno == EINTR)
             continue;
-        if (put < 0)
-            return base_fail_errno(err, errno, "%s: writing at %" PRIu64, name, offset + done);
+        if (put <= 0)
+            return base_fail_errno(err, put < 0 ? errno : EIO, "%s: writing at %" PRIu64, name,
+                                   offset + done);
         done += (size_t)put;
     }
     return 0;
 }
 
+static int too_large(const char *path, uint64_t limit, struct opiml_error *err) {
+    return opiml_fail(err, OPIML_ELIMIT, "%s: larger than the %" PRIu64 " bytes that are read of it",
+                      path, limit);
+}
+
+/* Pipes and /proc do not know their size, so it is only the first guess and the end of the file
+ * decides. */
 int file_read(const char *path, uint64_t limit, char **ret_data, size_t *ret_bytes,
               struct opiml_error *err) {
-    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    AUTO_FD int fd = open_file(path, O_RDONLY);
     AUTO_FREE char *data = NULL;
+    size_t room = 0, done = 0;
     struct stat info;
-    int64_t got;
 
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &info) < 0)
         return base_fail_errno(err, errno, "%s", path);
-    if (fstat(fd, &info) < 0)
-        return base_fail_errno(err, errno, "%s", path);
-    if (S_ISDIR(info.st_mode))
-        return base_fail_errno(err, EISDIR, "%s", path);
-    if ((uint64_t)info.st_size > limit)
-        return opiml_fail(err, OPIML_ELIMIT, "%s: %" PRIu64 " bytes; at most %" PRIu64 " are read",
-                          path, (uint64_t)info.st_size, limit);
-    data = base_alloc((size_t)info.st_size + 1);
-    if (!data)
-        return base_fail_memory(err, (uint64_t)info.st_size, path);
-    got = file_pread(fd, data, (size_t)info.st_size, 0, path, err);
-    if (got < 0)
-        return (int)got;
-    *ret_bytes = (size_t)got;
+    if (info.st_size > 0 && (uint64_t)info.st_size > limit)
+        return too_large(path, limit, err);
+    for (;;) {
+        ssize_t got;
+
+        if (done + 1 >= room) { /* always room for one byte more and the closing zero */
+            char *more;
+
+            room = room ? room * 2 : base_max_u64((uint64_t)info.st_size, 4096) + 2;
+            more = base_realloc(data, room);
+            if (!more)
+                return base_fail_memory(err, room, path);
+            data = more;
+        }
+        got = read(fd, data + done, room - done - 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return base_fail_errno(err, errno, "%s: reading at %zu", path, done);
+        if (got == 0)
+            break;
+        done += (size_t)got;
+        if (done > limit)
+            return too_large(path, limit, err);
+    }
+    data[done] = 0;
+    *ret_bytes = done;
     *ret_data = TAKE(data);
     return 0;
 }
 
 /* ---- writing ---- */
 
+/* The name is random beside the process id: in two containers on one volume ids are the same. */
 int file_writer_init(struct file_writer *writer, const char *path, struct opiml_error *err) {
+    uint32_t random = 0;
+
     *writer = (struct file_writer){.fd = -1};
+    if (getrandom(&random, sizeof(random), 0) < 0)
+        return base_fail_errno(err, errno, "%s: a name for its new version", path);
     writer->path = base_strdup(path);
-    writer->temporary = base_printf("%s.tmp-%d", path, (int)getpid());
-    if (!writer->path || !writer->temporary)
+    writer->temporary = base_printf("%s.tmp-%d-%08" PRIx32, path, (int)getpid(), random);
+    if (!writer->path || !writer->temporary) {
+        base_free(TAKE(writer->temporary)); /* nothing to remove yet */
         return base_fail_memory(err, strlen(path), "a file's name");
-    writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (writer->fd < 0)
-        return base_fail_errno(err, errno, "%s", writer->temporary);
+    }
+    writer->fd = open_file(writer->temporary, O_WRONLY | O_CREAT | O_EXCL);
+    if (writer->fd < 0) {
+        int errnum = errno;
+
+        base_free(TAKE(writer->temporary));
+        return base_fail_errno(err, errnum, "%s: making its new version", path);
+    }
     return 0;
 }
 
@@ -102,8 +154,8 @@ static int sync_folder(const char *path, struct opiml_error *err) {
     slash = strrchr(folder, '/');
     if (slash)
         slash[slash == folder] = 0;
-    fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL)) /* some file systems cannot sync folders */
+    fd = open_file(slash ? folder : ".", O_RDONLY | O_DIRECTORY);
+    if (fd < 0 || (sync_fd(fd) < 0 && errno != EINVAL)) /* some file systems cannot sync folders */
         return base_fail_errno(err, errno, "%s: syncing its folder", path);
     return 0;
 }
@@ -111,20 +163,19 @@ static int sync_folder(const char *path, struct opiml_error *err) {
 int file_writer_commit(struct file_writer *writer, struct opiml_error *err) {
     int fd = writer->fd;
 
-    if (fsync(fd) < 0)
+    if (sync_fd(fd) < 0)
         return base_fail_errno(err, errno, "%s: syncing", writer->temporary);
     writer->fd = -1;
-    if (close(fd) < 0)
+    if (close(fd) < 0 && errno != EINTR) /* Linux has closed it even when interrupted */
         return base_fail_errno(err, errno, "%s: closing", writer->temporary);
     if (rename(writer->temporary, writer->path) < 0)
         return base_fail_errno(err, errno, "%s: renaming to %s", writer->temporary, writer->path);
-    base_free(writer->temporary);
-    writer->temporary = NULL;
+    base_free(TAKE(writer->temporary));
     return sync_folder(writer->path, err);
 }
 
 void file_writer_release(struct file_writer *writer) {
-    if (writer->fd >= 0)
+    if (writer->path && writer->fd >= 0) /* a zeroed struct owns no descriptor 0 */
         close(writer->fd);
     if (writer->temporary)
         unlink(writer->temporary);

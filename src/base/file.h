@@ -4,15 +4,16 @@
 
 #include "base/base.h"
 
-/* Read a whole file of at most `limit` bytes; zero-terminated past its end. The caller frees
- * *ret_data. OPIML_ELIMIT when it is larger. */
+/* Read a whole file, pipe or other thing that ends, of at most `limit` bytes; zero-terminated past
+ * its end. The caller frees *ret_data. OPIML_ELIMIT when it is larger. */
 int file_read(const char *path, uint64_t limit, char **ret_data, size_t *ret_bytes,
               struct opiml_error *err);
 /* Replace a file so that a crash at any instant leaves the old or the new one whole: written beside
  * it, synced, renamed, folder synced. */
 int file_write_atomic(const char *path, const void *data, size_t bytes, struct opiml_error *err);
-/* The same in pieces, for what does not fit in memory. `init` opens PATH.tmp-PID; `commit` renames;
- * `release` after a failure (or a commit) closes and removes what is left. */
+/* The same in pieces, for what does not fit in memory. `init` opens PATH.tmp-PID-RANDOM, which only a
+ * kill leaves behind; `commit` renames; `release` after a failure (or a commit) closes and removes what
+ * is left. */
 struct file_writer {
     char *path, *temporary;
     int fd;

@@ -1,6 +1,8 @@
 /* Fixed-point mathematics. */
 #include "base/fixed.h"
 
+#include <assert.h>
+
 typedef __int128 i128;
 
 uint64_t fixed_sqrt_u64(uint64_t n) {
@@ -24,9 +26,16 @@ int64_t fixed_mul_q32(int64_t a_q32, int64_t b_q32) {
 }
 
 int64_t fixed_from_double(double x) {
-    double scaled = x * 4294967296.0;
+    double scaled = x * 4294967296.0, rest; /* a power of two: exact */
+    int64_t whole;
 
-    return (int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+    if (!(scaled > -0x1p63)) /* and not a number */
+        return x == x ? INT64_MIN : 0;
+    if (scaled >= 0x1p63)
+        return INT64_MAX;
+    whole = (int64_t)scaled;
+    rest = scaled - (double)whole; /* exact; adding 0.5 before the cut would round twice */
+    return whole + (rest >= 0.5) - (rest <= -0.5);
 }
 
 /* 2^x = 2^floor(x) · e^(f ln 2) with the fraction f in [0, 1): the exponential series in Q62, whose
@@ -43,20 +52,26 @@ int64_t fixed_exp2_q32(int64_t x_q32) {
         term = (int64_t)(((i128)term * y_q62) >> 62) / i;
         sum += term;
     }
-    if (shift <= 0)
-        return (int64_t)(sum << -shift);
-    if (shift > 62)
+    if (shift < 0)
+        return INT64_MAX;
+    if (shift == 0)
+        return (int64_t)sum;
+    if (shift > 64)
         return 0;
     return (int64_t)((sum + ((i128)1 << (shift - 1))) >> shift);
 }
 
-/* log2 by repeated squaring of the mantissa m in [1, 2): each square that reaches 2 is a binary digit of
- * the result. */
+/* log2 by repeated squaring of the mantissa m in [1, 2): each square that reaches 2 is a binary
+ * digit of the result. */
 int64_t fixed_log2_q32(uint64_t x_q32) {
-    int top = 63 - __builtin_clzll(x_q32);
-    uint64_t m_q63 = x_q32 << (63 - top);
-    int64_t result = (int64_t)((uint64_t)(int64_t)(top - 32) << 32);
+    int top;
+    uint64_t m_q63;
+    int64_t result;
 
+    assert(x_q32 > 0);
+    top = 63 - __builtin_clzll(x_q32);
+    m_q63 = x_q32 << (63 - top);
+    result = (int64_t)(top - 32) * (INT64_C(1) << 32);
     for (int bit = 31; bit >= 0; bit--) {
         unsigned __int128 square = (unsigned __int128)m_q63 * m_q63; /* Q126, in [1, 4) */
 

@@ -4,6 +4,8 @@
 #include <jansson.h>
 #include <math.h>
 
+#include "base/text.h"
+
 /* A struct js is a json_t under a name that does not drag jansson's header into everything. */
 static json_t *in(const struct js *value) {
     return (json_t *)(uintptr_t)value;
@@ -21,23 +23,47 @@ struct js *js_array(void) {
     return out(json_array());
 }
 
-/* Bytes that are no UTF-8 (file names may be anything) become '?'. */
-static struct js *replaced_text(const char *text) {
-    AUTO_FREE char *copy = base_strdup(text);
+/* Bytes of the UTF-8 character at `at`, 0 when there is none (overlong, surrogate, cut, stray). */
+static size_t character_bytes(const unsigned char *at) {
+    uint32_t least, code;
+    size_t bytes;
 
-    for (char *at = copy; at && *at; at++)
-        if ((unsigned char)*at >= 0x80)
-            *at = '?';
-    return copy ? out(json_string(copy)) : NULL;
+    if (at[0] < 0x80)
+        return 1;
+    if (at[0] < 0xc0 || at[0] >= 0xf8)
+        return 0;
+    bytes = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+    least = bytes == 2 ? 0x80 : bytes == 3 ? 0x800 : 0x10000;
+    code = at[0] & (0x7fu >> bytes);
+    for (size_t i = 1; i < bytes; i++) { /* the closing zero stops this too */
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (at[i] & 0x3f);
+    }
+    return code < least || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : bytes;
+}
+
+/* File names may be anything: each byte that is no UTF-8 becomes U+FFFD. */
+static void add_clean(struct text *to, const char *text) {
+    for (const unsigned char *at = (const unsigned char *)text; *at;) {
+        size_t bytes = character_bytes(at);
+
+        text_add_bytes(to, bytes ? (const char *)at : "\xef\xbf\xbd", bytes ? bytes : 3);
+        at += bytes ? bytes : 1;
+    }
 }
 
 struct js *js_text(const char *text) {
+    AUTO_TEXT struct text clean = {0};
     json_t *value;
 
     if (!text)
         return js_null();
     value = json_string(text);
-    return value ? out(value) : replaced_text(text);
+    if (value)
+        return out(value);
+    add_clean(&clean, text);
+    return clean.at && !clean.failed ? out(json_string(clean.at)) : NULL;
 }
 
 struct js *js_int(int64_t number) {
@@ -66,8 +92,11 @@ struct js *js_null(void) {
 }
 
 void js_set(struct js *object, const char *key, struct js *value) {
-    if (object)
-        json_object_set_new(in(object), key, in(value));
+    AUTO_TEXT struct text clean = {0};
+
+    add_clean(&clean, key);
+    if (object && !clean.failed)
+        json_object_set_new(in(object), clean.at ? clean.at : "", in(value));
     else
         json_decref(in(value));
 }
@@ -128,11 +157,99 @@ double js_as_num(const struct js *value, double otherwise) {
     return json_is_number(in(value)) ? json_number_value(in(value)) : otherwise;
 }
 
+/* ---- as text ----
+ *
+ * jansson writes every real with the same number of digits: too few lose bits, too many turn 0.1 into
+ * 0.10000000000000001. So the writing is our own. */
+
+static void write_text(struct text *to, const char *text) {
+    static const char escaped[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+
+    text_add(to, "\"");
+    while (*text) {
+        size_t plain = 0;
+        const char *special;
+
+        while (text[plain] && (unsigned char)text[plain] >= ' ' && text[plain] != '"' &&
+               text[plain] != '\\')
+            plain++;
+        text_add_bytes(to, text, plain);
+        text += plain;
+        if (!*text)
+            break;
+        special = strchr(escaped, *text);
+        if (special)
+            text_printf(to, "\\%c", letters[special - escaped]);
+        else
+            text_printf(to, "\\u%04x", (unsigned)(unsigned char)*text);
+        text++;
+    }
+    text_add(to, "\"");
+}
+
+static void write_real(struct text *to, double number) {
+    size_t start = to->count;
+
+    text_add_double(to, number);
+    if (!to->failed && !strpbrk(to->at + start, ".e"))
+        text_add(to, ".0"); /* so that it is read back as a real */
+}
+
+static void write_break(struct text *to, int indent, int depth) {
+    if (indent > 0)
+        text_printf(to, "\n%*s", indent * depth, "");
+}
+
+/* As deep as the value: what was parsed is at most 2048 deep, and the rest programs build. */
+static void write_value(struct text *to, json_t *value, int indent, int depth) {
+    const char *between = "", *comma = indent > 0 ? "," : ", ";
+    const char *key;
+    json_t *child;
+    size_t i;
+
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        text_add(to, "{");
+        json_object_foreach(value, key, child) {
+            text_add(to, between);
+            between = comma;
+            write_break(to, indent, depth + 1);
+            write_text(to, key);
+            text_add(to, ": ");
+            write_value(to, child, indent, depth + 1);
+        }
+        if (json_object_size(value) > 0)
+            write_break(to, indent, depth);
+        text_add(to, "}");
+        break;
+    case JSON_ARRAY:
+        text_add(to, "[");
+        json_array_foreach(value, i, child) {
+            text_add(to, between);
+            between = comma;
+            write_break(to, indent, depth + 1);
+            write_value(to, child, indent, depth + 1);
+        }
+        if (json_array_size(value) > 0)
+            write_break(to, indent, depth);
+        text_add(to, "]");
+        break;
+    case JSON_STRING: write_text(to, json_string_value(value)); break;
+    case JSON_INTEGER: text_printf(to, "%" PRId64, (int64_t)json_integer_value(value)); break;
+    case JSON_REAL: write_real(to, json_real_value(value)); break;
+    case JSON_TRUE: text_add(to, "true"); break;
+    case JSON_FALSE: text_add(to, "false"); break;
+    case JSON_NULL: text_add(to, "null"); break;
+    }
+}
+
 char *js_dump(const struct js *value, int indent) {
-    /* jansson allocates; hand out what base_free frees. Both are malloc. */
-    return value ? json_dumps(in(value), JSON_ENCODE_ANY | JSON_REAL_PRECISION(12) |
-                                             (indent ? JSON_INDENT(indent) : 0))
-                 : NULL;
+    AUTO_TEXT struct text to = {0};
+
+    if (!value)
+        return NULL;
+    write_value(&to, in(value), indent, 0);
+    return to.failed ? NULL : TAKE(to.at);
 }
 
 void js_free(struct js *value) {

@@ -13,28 +13,39 @@
 
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
 
-/* The one piece of process-wide state in base: what the user asked to see. */
-static struct {
-    pthread_mutex_t lock;
+struct levels {
     enum log_level all;
     uint32_t count;
     struct {
         char name[32];
         enum log_level level;
     } component[COMPONENTS_MAX];
+};
+
+/* The one piece of process-wide state in base: what the user asked to see. `most` is the most
+ * talkative level of any component, so that what nobody listens to costs one load. */
+static struct {
+    pthread_mutex_t lock;
+    struct levels levels;
+    _Atomic int most;
     _Atomic bool json;
-} settings = {.lock = PTHREAD_MUTEX_INITIALIZER, .all = LOG_WARN};
+} settings = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .levels = {.all = LOG_WARN}, .most = LOG_WARN};
 
 static int parse_level(const char *text, enum log_level *ret_level, struct opiml_error *err) {
+    const char *near;
+
     for (int i = 0; level_names[i]; i++)
         if (strcmp(level_names[i], text) == 0) {
             *ret_level = (enum log_level)i;
             return 0;
         }
-    return opiml_fail(err, OPIML_EINVAL, "no log level \"%s\": error, warn, info or debug", text);
+    near = text_nearest(text, level_names);
+    return opiml_fail(err, OPIML_EINVAL, "no log level \"%s\"%s%s%s (error, warn, info, debug)", text,
+                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-static int set_one(char *item, struct opiml_error *err) {
+static int set_one(struct levels *levels, char *item, struct opiml_error *err) {
     char *equals = strchr(item, '=');
     enum log_level level = LOG_WARN;
     int rc = parse_level(equals ? equals + 1 : item, &level, err);
@@ -42,33 +53,41 @@ static int set_one(char *item, struct opiml_error *err) {
     if (rc < 0)
         return rc;
     if (!equals) {
-        settings.all = level;
+        levels->all = level;
         return 0;
     }
     *equals = 0;
-    if (settings.count == COMPONENTS_MAX)
+    if (levels->count == COMPONENTS_MAX)
         return opiml_fail(err, OPIML_ELIMIT, "more than %d components to log", COMPONENTS_MAX);
-    text_copy(settings.component[settings.count].name, 32, item);
-    settings.component[settings.count++].level = level;
+    if (item[0] == 0 || !text_copy(levels->component[levels->count].name,
+                                   sizeof(levels->component[0].name), item))
+        return opiml_fail(err, OPIML_EINVAL, "\"%s\" is no component to log", item);
+    levels->component[levels->count++].level = level;
     return 0;
 }
 
 int log_configure(const char *levels, struct opiml_error *err) {
     AUTO_FREE char *copy = base_strdup(levels);
-    int rc = 0;
+    struct levels wanted = {.all = LOG_WARN};
+    int rc, most;
 
     if (!copy)
         return base_fail_memory(err, strlen(levels), "log levels");
-    pthread_mutex_lock(&settings.lock);
-    settings.count = 0;
-    for (char *item = copy, *next; item && rc == 0; item = next) {
+    for (char *item = copy, *next; item; item = next) {
         next = strchr(item, ',');
         if (next)
             *next++ = 0;
-        rc = set_one(item, err);
+        if ((rc = set_one(&wanted, item, err)) < 0)
+            return rc;
     }
+    most = wanted.all;
+    for (uint32_t i = 0; i < wanted.count; i++)
+        most = (int)wanted.component[i].level > most ? (int)wanted.component[i].level : most;
+    pthread_mutex_lock(&settings.lock);
+    settings.levels = wanted;
+    atomic_store(&settings.most, most);
     pthread_mutex_unlock(&settings.lock);
-    return rc;
+    return 0;
 }
 
 void log_json(bool on) {
@@ -78,11 +97,13 @@ void log_json(bool on) {
 bool log_enabled(const char *component, enum log_level level) {
     enum log_level most;
 
+    if ((int)level > atomic_load_explicit(&settings.most, memory_order_relaxed))
+        return false;
     pthread_mutex_lock(&settings.lock);
-    most = settings.all;
-    for (uint32_t i = 0; i < settings.count; i++)
-        if (strcmp(settings.component[i].name, component) == 0)
-            most = settings.component[i].level;
+    most = settings.levels.all;
+    for (uint32_t i = 0; i < settings.levels.count; i++)
+        if (strcmp(settings.levels.component[i].name, component) == 0)
+            most = settings.levels.component[i].level;
     pthread_mutex_unlock(&settings.lock);
     return level <= most;
 }
@@ -96,6 +117,7 @@ void log_write(const char *component, enum log_level level, const char *format, 
     va_start(arguments, format);
     vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
+    text_one_line(line);
     if (atomic_load(&settings.json)) {
         AUTO_JS struct js *object = js_object();
         AUTO_FREE char *text = NULL;

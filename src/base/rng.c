@@ -29,11 +29,11 @@ void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
     out[3] = d;
 }
 
-/* The key is a hash of seed and label; the counter holds block, epoch and sample, so that streams of
- * one key never overlap for epochs below 2^32. */
+/* The key is a hash of seed and label (both little-endian), the counter is block, epoch and sample:
+ * two streams of one key never share a block. What an epoch has above 2^32 goes into the key. */
 void rng_init(struct opiml_rng *rng, uint64_t seed, uint64_t epoch, uint64_t sample,
               uint32_t label) {
-    uint64_t words[2] = {seed, label};
+    uint64_t words[2] = {seed, label | (epoch >> 32 << 32)};
     uint64_t key = hash_64(words, sizeof(words), 0);
 
     *rng = (struct opiml_rng){
@@ -53,12 +53,14 @@ uint32_t opiml_rng_u32(struct opiml_rng *rng) {
 }
 
 uint32_t opiml_rng_below(struct opiml_rng *rng, uint32_t bound) {
-    uint32_t unfair = bound ? (uint32_t)-bound % bound : 0; /* 2^32 mod bound */
-    uint64_t product;
+    uint64_t product = (uint64_t)opiml_rng_u32(rng) * bound;
 
-    do
-        product = (uint64_t)opiml_rng_u32(rng) * bound;
-    while ((uint32_t)product < unfair);
+    if ((uint32_t)product < bound) { /* rare, and only then is the division needed */
+        uint32_t unfair = (uint32_t)-bound % bound; /* 2^32 mod bound */
+
+        while ((uint32_t)product < unfair)
+            product = (uint64_t)opiml_rng_u32(rng) * bound;
+    }
     return (uint32_t)(product >> 32);
 }
 

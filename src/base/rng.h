@@ -6,7 +6,8 @@
 
 /* Philox4x32-10. */
 void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
-/* The stream of (seed, epoch, sample, label); `label` is a hash of the operator's stable label. */
+/* The stream of (seed, epoch, sample, label); `label` is a hash of the operator's stable label. A
+ * stream has 2^34 draws, then it repeats. */
 void rng_init(struct opiml_rng *rng, uint64_t seed, uint64_t epoch, uint64_t sample,
               uint32_t label);
 

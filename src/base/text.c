@@ -1,6 +1,8 @@
 /* Text. */
 #include "base/text.h"
 
+#include <locale.h>
+#include <math.h>
 #include <stdarg.h>
 
 /* ---- the growing buffer ---- */
@@ -46,6 +48,8 @@ void text_printf(struct text *text, const char *format, ...) {
     va_start(arguments, format);
     length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
+    if (length < 0)
+        text->failed = true;
     if (length < 0 || !make_room(text, (size_t)length))
         return;
     va_start(arguments, format);
@@ -64,6 +68,7 @@ void text_release(struct text *text) {
 bool text_copy(char *to, size_t room, const char *from) {
     size_t length = strlen(from), fits = length < room ? length : room - 1;
 
+    assert(room > 0);
     memcpy(to, from, fits);
     to[fits] = 0;
     return fits == length;
@@ -77,6 +82,12 @@ bool text_ends(const char *text, const char *suffix) {
 
 bool text_starts(const char *text, const char *prefix) {
     return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+void text_one_line(char *line) {
+    for (; *line; line++)
+        if ((unsigned char)*line < ' ' || *line == 0x7f)
+            *line = ' ';
 }
 
 char *text_path(const char *folder, const char *name) {
@@ -133,6 +144,53 @@ const char *text_nearest(const char *word, const char *const *words) {
     return found;
 }
 
+/* ---- numbers ---- */
+
+/* The C library reads and writes numbers as the user's locale has them ("0,5"); files are the same
+ * everywhere. glibc and musl hand out a constant for "C", so this neither allocates nor fails. */
+static locale_t plain_locale(void) {
+    return newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
+bool text_parse_double(const char *text, double *ret_number) {
+    size_t sign = text[0] == '-' || text[0] == '+';
+    locale_t plain;
+    double number;
+    char *end;
+
+    /* strtod would take spaces, hexadecimal, "inf" and "nan" too. */
+    if (text[sign + strspn(text + sign, "0123456789.eE+-")] || !strpbrk(text, "0123456789"))
+        return false;
+    plain = plain_locale();
+    if (!plain)
+        return false;
+    number = strtod_l(text, &end, plain);
+    freelocale(plain);
+    if (*end || !isfinite(number))
+        return false;
+    *ret_number = number;
+    return true;
+}
+
+void text_add_double(struct text *text, double number) {
+    locale_t plain = plain_locale(), before;
+    char digits[32] = "";
+
+    if (!plain) {
+        text->failed = true;
+        return;
+    }
+    before = uselocale(plain);
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(digits, sizeof(digits), "%.*g", precision, number);
+        if (strtod(digits, NULL) == number)
+            break;
+    }
+    uselocale(before);
+    freelocale(plain);
+    text_add(text, digits);
+}
+
 /* ---- sizes ---- */
 
 static const struct {
@@ -165,14 +223,17 @@ bool text_parse_bytes(const char *text, uint64_t *ret_bytes) {
 
 char *text_format_bytes(char *to, size_t room, uint64_t bytes) {
     static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    double value = (double)bytes;
+    unsigned __int128 tenths = (unsigned __int128)bytes * 10, one = 10;
     size_t unit = 0;
 
-    while (value >= 1024 && unit < COUNT_OF(names) - 1) {
-        value /= 1024;
+    /* A step up from 1023.5 already, so that no rounding writes "1024 KiB". */
+    for (; unit < COUNT_OF(names) - 1 && tenths >= one * 1024 - one / 2; one <<= 10)
         unit++;
-    }
-    snprintf(to, room, unit && value < 100 ? "%.1f %s" : "%.0f %s", value, names[unit]);
+    if (unit && tenths < one * 100 - one / 20)
+        snprintf(to, room, "%u.%u %s", (unsigned)((tenths + one / 20) / one),
+                 (unsigned)((tenths + one / 20) % one * 10 / one), names[unit]);
+    else
+        snprintf(to, room, "%u %s", (unsigned)((tenths + one / 2) / one), names[unit]);
     return to;
 }
 

@@ -14,16 +14,23 @@ struct text {
 void text_add(struct text *text, const char *more);
 void text_add_bytes(struct text *text, const void *more, size_t count);
 void text_printf(struct text *text, const char *format, ...) OPIML_PRINTF(2, 3);
+/* The fewest digits from 15 on that read back as the same number; the same in every locale. */
+void text_add_double(struct text *text, double number);
 void text_release(struct text *text); /* frees; the struct is empty again. For CLEANUP too */
 #define AUTO_TEXT CLEANUP(text_release)
 
-/* Copy with truncation, always terminated; returns false when it was cut. */
+/* Copy with truncation, always terminated; returns false when it was cut. `room` is at least 1. */
 bool text_copy(char *to, size_t room, const char *from);
 bool text_ends(const char *text, const char *suffix);
 bool text_starts(const char *text, const char *prefix);
 /* Of `words` (NULL-terminated) the one that `word` may have meant, NULL when none is near
- * (Damerau-Levenshtein distance at most a third of its length, at least 1). */
+ * (Damerau-Levenshtein distance at most a third of its length, at least 1; words of one or two
+ * characters are near to themselves only). */
 const char *text_nearest(const char *word, const char *const *words);
+/* Control characters become spaces, so that a line stays one and no terminal obeys it. */
+void text_one_line(char *line);
+/* A finite decimal number and nothing else, in every locale: no spaces, no hexadecimal, no "inf". */
+bool text_parse_double(const char *text, double *ret_number);
 /* "12345" or "8 MiB", "8MiB", "1k"; false when malformed or too large. */
 bool text_parse_bytes(const char *text, uint64_t *ret_bytes);
 /* "1.2 GiB" and "1,234,567" into the caller's buffer (32 bytes suffice), which is returned. */

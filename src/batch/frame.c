@@ -285,7 +285,7 @@ int frame_open(struct frame *ret_frame, void *at, uint64_t bytes, struct opiml_s
         return rc;
     if (!lay_out(schema, frame.header->rows, &layout) || layout.heap > frame.header->frame_bytes)
         return bad(err, "shorter than its sections");
-    frame.rows = (void *)(at + layout.rows);
+    frame.rows = (void *)(frame.at + layout.rows);
     frame.heap = layout.heap;
     for (uint32_t f = 0; f < schema->count; f++)
         if (frame.sections[f].offset != layout.section[f] ||

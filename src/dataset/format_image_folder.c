@@ -106,6 +106,8 @@ static bool image_folder_check(const struct index *index, const void *params) {
            (index->header->flags & INDEX_WHOLE) && opiml_schema_find(schema, "image") == FIELD_IMAGE &&
            opiml_schema_find(schema, "label") == FIELD_LABEL &&
            schema->fields[FIELD_IMAGE].dtype == OPIML_U8 && schema->fields[FIELD_IMAGE].ndim == 1 &&
+           schema->fields[FIELD_IMAGE].shape[0] == -1 &&
+           schema->fields[FIELD_IMAGE].max_bytes >= index->header->max_read &&
            schema->fields[FIELD_LABEL].dtype == OPIML_I32 && schema->fields[FIELD_LABEL].ndim == 0;
 }
 

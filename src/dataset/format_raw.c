@@ -2,8 +2,6 @@
  * little-endian; each record holds the declared fields without gaps. */
 #include "dataset/format.h"
 
-#include <limits.h>
-
 struct raw_params {
     struct opiml_text_list fields;
     uint64_t header_bytes;
@@ -122,7 +120,8 @@ static bool raw_check(const struct index *index, const void *params) {
     uint64_t bytes;
     return read_fields(raw, &schema, &bytes, NULL) == 0 && bytes == index->header->record_bytes &&
            raw->header_bytes == index->header->lead_bytes &&
-           memcmp(&schema, &index->schema, sizeof(schema)) == 0;
+           schema.count == index->schema.count &&
+           memcmp(schema.fields, index->schema.fields, schema.count * sizeof(schema.fields[0])) == 0;
 }
 
 static int raw_parse(const struct index *index, const void *params, uint64_t record,

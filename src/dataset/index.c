@@ -148,7 +148,9 @@ static int check_records(const struct index *index, struct opiml_error *err) {
         for (uint64_t j = 0; j < header->parts; j++) {
             const struct index_part *part = &index->parts[i * header->parts + j];
             if (part->bytes < INDEX_PART_MISSING &&
-                (uint64_t)part->offset + part->bytes > index->records[i].bytes)
+                ((uint64_t)part->offset + part->bytes > index->records[i].bytes ||
+                 (!opiml_field_fixed(&index->schema.fields[j]) &&
+                  part->bytes > index->schema.fields[j].max_bytes)))
                 return WRONG("a part's place");
         }
     }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -12,6 +13,17 @@
  * afterwards with the same stamp. */
 #define TICK_NS 20000000u
 #define COARSE_TICK_NS 2000000000u
+
+/* Also root leaves a folder alone that nobody may write to. */
+static bool may_write_beside(const char *path) {
+    AUTO_FREE char *folder = base_strdup(path);
+    char *slash = folder ? strrchr(folder, '/') : NULL;
+    struct stat now;
+    if (!slash)
+        return false;
+    slash[slash == folder] = '\0';
+    return stat(folder, &now) == 0 && (now.st_mode & 0222) != 0 && access(folder, W_OK) == 0;
+}
 
 static int beside_path(const struct index_ask *ask, char **ret_path) {
     const struct source *source = ask->source;
@@ -119,7 +131,8 @@ int index_store_put(const struct index_ask *ask, void *data, size_t bytes,
     AUTO_FREE void *owned = data;
     AUTO_FREE char *beside = NULL, *cache = NULL;
     struct index index;
-    if ((beside_path(ask, &beside) == 0 && keep(beside, data, bytes, &index)) ||
+    if ((beside_path(ask, &beside) == 0 && may_write_beside(beside) &&
+         keep(beside, data, bytes, &index)) ||
         (cache_path(ask, &cache) == 0 && keep(cache, data, bytes, &index))) {
         *ret_index = index;
         return 0;

@@ -61,8 +61,14 @@ static int uri_path(const char *uri, char **ret_path, struct opiml_error *err) {
             i += 2;
             if (path[to - 1] == '\0')
                 return opiml_fail(err, OPIML_EINVAL, "%s: a zero byte in a path", uri);
-        } else if (path[i] != '/' || to == 0 || path[to - 1] != '/')
-            path[to++] = path[i];
+            continue;
+        }
+        bool after_slash = to > 0 && path[to - 1] == '/';
+        if (after_slash && path[i] == '/')
+            continue;
+        if (after_slash && path[i] == '.' && (path[i + 1] == '/' || path[i + 1] == '\0'))
+            continue; /* "/./" is "/"; the slash behind goes as a doubled one */
+        path[to++] = path[i];
     }
     while (to > 1 && path[to - 1] == '/')
         to--;

@@ -100,8 +100,6 @@ static void lay_worker(struct plan *plan) {
     struct scratch scratch = {.count = 0};
     uint64_t op_scratch = 0, parse = 0, group = 0;
 
-    for (uint32_t f = 0; f < plan->out->count; f++)
-        plan->copy[f] = 1;
     for (uint32_t k = plan->last; plan->delivers && k < pipeline->ops; k++)
         op_scratch = base_max_u64(op_scratch, pipeline->op[k]->shape.scratch_bytes);
     for (uint32_t k = plan->first; k < plan->last; k++) {
@@ -118,12 +116,10 @@ static void lay_worker(struct plan *plan) {
             until = follow(pipeline, k, plan->last, f, &final);
             target->room = shape->out.fields[f].max_bytes;
             target->slot_field = -1;
-            if (final >= 0 && opiml_field_fixed(&plan->out->fields[final])) {
+            if (final >= 0 && opiml_field_fixed(&plan->out->fields[final]))
                 target->slot_field = final;
-                plan->copy[final] = 0;
-            } else {
+            else
                 target->offset = place(&scratch, target->room, k, until);
-            }
         }
     }
     if (plan->reads)

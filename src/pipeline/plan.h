@@ -30,7 +30,6 @@ struct plan {
     uint64_t slot_bytes, worker_bytes, read_bytes, cache_bytes, charge_bytes, total_bytes;
     uint64_t parse_offset, scratch_offset, group_offset; /* in the worker's memory */
     struct plan_target target[PIPELINE_OPS_MAX][OPIML_MAX_FIELDS];
-    int32_t copy[OPIML_MAX_FIELDS]; /* per field of out: 1 when nobody wrote it to the slot yet */
 };
 
 /* Plan the operators [first, last) within pool_bytes. OPIML_ELIMIT names the pool that would do. */

@@ -164,8 +164,8 @@ static int run_ops(struct worker *worker, const struct task *task, uint64_t *mar
 
 /* ---- arrival ---- */
 
-/* What no operator wrote into the slot yet is copied there: fields passed on from the record, and rows
- * whose shape varies. */
+/* What no operator of this run wrote into the slot is copied there: fields passed on from the record or
+ * the cache, and rows whose shape varies. */
 static int fill_slot(struct worker *worker, const struct task *task, struct opiml_value *values,
                      struct opiml_error *err) {
     const struct plan *plan = worker->stage->plan;
@@ -174,11 +174,12 @@ static int fill_slot(struct worker *worker, const struct task *task, struct opim
     for (uint32_t f = 0; f < plan->out->count; f++) {
         int rc;
 
-        if (!plan->copy[f])
-            continue;
         if (frame_field_fixed(frame, f)) {
+            uint8_t *to = frame_at(frame, f, task->row);
+
             assert(values[f].bytes == plan->out->fields[f].max_bytes);
-            memcpy(frame_at(frame, f, task->row), values[f].data, values[f].bytes);
+            if (values[f].data != to)
+                memcpy(to, values[f].data, values[f].bytes);
         } else if ((rc = frame_put(frame, f, task->row, &values[f], err)) < 0) {
             return rc;
         }

@@ -38,8 +38,8 @@ check() {
         echo "not ok $cases - $name"
         echo "# failed: $*"
         echo "# status $status"
-        [ ! -s "$tmp/out" ] || head -n 30 "$tmp/out" | cut -c1-300 | sed 's/^/# out: /'
-        [ ! -s "$tmp/err" ] || head -n 30 "$tmp/err" | cut -c1-300 | sed 's/^/# err: /'
+        [ ! -s "$tmp/out" ] || head -n 12 "$tmp/out" | cut -c1-300 | sed 's/^/# out: /'
+        [ ! -s "$tmp/err" ] || head -n 12 "$tmp/err" | cut -c1-300 | sed 's/^/# err: /'
     fi
 }
 

@@ -32,7 +32,7 @@ opiml data make noise --out "$tmp/x"
 check "what cannot be made" fails 2 'make what? "images" or "table"'
 echo >"$tmp/file"
 opiml data make images --out "$tmp/file/x" --count 5
-check "a place that cannot be" fails 2 "."
+check "a place that cannot be" fails 3 "Not a directory"
 check "a place that cannot be is named" err_has "$tmp/file"
 
 small_disk 200k "$OPIML" data make images --out "$tmp/disk/set" --count 2000 >"$tmp/out" 2>"$tmp/err"

@@ -1,0 +1,163 @@
+/* What the engine costs: `opiml feed` over a pipeline against a bare loop on one thread that does the same
+ * reads and operators, and two threads against one.
+ *
+ *   bench_feed PIPELINE.yaml [PAIRS] */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "bench/pairs.h"
+#include "pipeline/plan.h"
+
+#define CHECK(call)                                                                                \
+    do {                                                                                           \
+        if ((call) < 0) {                                                                          \
+            fprintf(stderr, "bench_feed: %s\n", err.message);                                      \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static struct opiml_error err;
+
+/* ---- the bare loop: no threads, no slots, no queues ---- */
+
+struct bare {
+    struct opiml_pipeline *pipeline;
+    struct plan *plan;
+    void *states[PIPELINE_OPS_MAX];
+    uint8_t *read, *scratch, *row;
+    struct opiml_value values[2][OPIML_MAX_FIELDS];
+};
+
+static int no_charge(void *engine, uint64_t bytes, struct opiml_error *problem) {
+    return 0;
+}
+
+static void bare_open(struct bare *bare, struct opiml_pipeline *pipeline) {
+    uint64_t row_bytes = 0;
+
+    bare->pipeline = pipeline;
+    CHECK(plan_create(pipeline, 0, pipeline->row_ops, 1, 0, 1, pipeline->pool_bytes, &bare->plan,
+                      &err));
+    for (uint32_t k = 0; k < pipeline->row_ops; k++)
+        if (pipeline->op[k]->op->open)
+            CHECK(pipeline->op[k]->op->open(pipeline->op[k]->params, &pipeline->op[k]->shape,
+                                            &bare->states[k], &err));
+    for (uint32_t f = 0; f < bare->plan->out->count; f++)
+        row_bytes += base_align_up(bare->plan->out->fields[f].max_bytes, 64);
+    bare->read = base_alloc_aligned(dataset_max_read(pipeline->dataset[0]) + 1, 64);
+    bare->scratch = base_alloc_aligned(bare->plan->worker_bytes, 4096);
+    bare->row = base_alloc_aligned(row_bytes, 64);
+}
+
+static uint8_t *bare_target(const struct bare *bare, const struct plan_target *target) {
+    uint8_t *at = bare->row;
+
+    if (target->slot_field < 0)
+        return bare->scratch + target->offset;
+    for (int32_t f = 0; f < target->slot_field; f++)
+        at += base_align_up(bare->plan->out->fields[f].max_bytes, 64);
+    return at;
+}
+
+static void bare_op(struct bare *bare, uint32_t k, uint64_t epoch, uint64_t record,
+                    struct opiml_value *in, struct opiml_value *out) {
+    const struct pipeline_op *op = bare->pipeline->op[k];
+    struct opiml_op_call call = {.size = sizeof(call),
+                                 .params = op->params,
+                                 .state = bare->states[k],
+                                 .epoch = epoch,
+                                 .position = record,
+                                 .sample = record,
+                                 .in_schema = pipeline_schema(bare->pipeline, k),
+                                 .shape = &op->shape,
+                                 .in = in,
+                                 .out = out,
+                                 .scratch = bare->scratch + bare->plan->scratch_offset,
+                                 .charge = no_charge};
+
+    rng_init(&call.rng, bare->pipeline->seed, epoch, record, op->label_hash);
+    for (uint32_t f = 0; f < op->shape.out.count; f++) {
+        const struct opiml_field *field = &op->shape.out.fields[f];
+
+        if (op->shape.from[f] >= 0) {
+            out[f] = in[op->shape.from[f]];
+            continue;
+        }
+        out[f].data = bare_target(bare, &bare->plan->target[k][f]);
+        out[f].capacity = bare->plan->target[k][f].room;
+        out[f].bytes = opiml_field_fixed(field) ? field->max_bytes : 0;
+        memcpy(out[f].shape, field->shape, sizeof(out[f].shape));
+    }
+    CHECK(op->op->run(&call, &err));
+}
+
+static double bare_run(struct bare *bare, uint64_t epoch) {
+    struct dataset *dataset = bare->pipeline->dataset[0];
+    struct source *source = dataset_source(dataset);
+    uint64_t count = bare->pipeline->mix.positions, start = clock_now_ns();
+
+    for (uint64_t p = 0; p < count; p++) {
+        struct dataset_extent extent;
+        struct mix_at at;
+        uint32_t side = 0;
+
+        mix_find(&bare->pipeline->mix, epoch, p, &at);
+        dataset_locate(dataset, at.record, &extent);
+        CHECK(source->ops->read(source, source->key(source->key_context, extent.object), bare->read,
+                                extent.bytes, extent.offset, &err));
+        CHECK(dataset_parse(dataset, at.record, bare->read, extent.bytes, bare->values[0],
+                            bare->scratch + bare->plan->parse_offset, &err));
+        for (uint32_t k = 0; k < bare->pipeline->row_ops; k++, side ^= 1)
+            bare_op(bare, k, epoch, at.record, bare->values[side], bare->values[side ^ 1]);
+    }
+    return (double)count * 1e9 / (double)(clock_now_ns() - start);
+}
+
+/* ---- the engine ---- */
+
+static double feed_run(struct opiml_pipeline *pipeline, uint32_t threads, uint64_t epochs) {
+    struct opiml_feed_options options;
+    struct opiml_feed *feed;
+    const struct opiml_batch *batch;
+    uint64_t start, rows = 0;
+    int rc;
+
+    opiml_feed_options_init(&options);
+    options.threads = threads;
+    options.epochs = epochs;
+    start = clock_now_ns();
+    CHECK(opiml_feed_open(pipeline, &options, &feed, &err));
+    while ((rc = opiml_feed_next(feed, &batch, &err)) == 1) {
+        rows += batch->live;
+        opiml_batch_release(batch);
+    }
+    CHECK(rc);
+    opiml_feed_close(feed);
+    return (double)rows * 1e9 / (double)(clock_now_ns() - start);
+}
+
+int main(int argc, char **argv) {
+    struct pairs overhead = {.what = "feed, 1 thread / bare loop", .target = 0.95};
+    struct pairs scaling = {.what = "feed, 2 threads / (2 x feed, 1 thread)", .target = 0.90};
+    uint32_t pairs = argc > 2 ? (uint32_t)atoi(argv[2]) : 10;
+    struct opiml_pipeline *pipeline;
+    struct bare bare = {0};
+
+    if (argc < 2) {
+        fprintf(stderr, "usage: bench_feed PIPELINE.yaml [PAIRS]\n");
+        return 2;
+    }
+    CHECK(opiml_pipeline_open(argv[1], &pipeline, &err));
+    bare_open(&bare, pipeline);
+    bare_run(&bare, 0); /* warm the page cache */
+    for (uint32_t i = 0; i < pairs; i++) {
+        double one = feed_run(pipeline, 1, 2);
+
+        pairs_add(&overhead, one, (bare_run(&bare, 0) + bare_run(&bare, 1)) / 2);
+        pairs_add(&scaling, feed_run(pipeline, 2, 2), 2 * one);
+    }
+    return pairs_report(&overhead) + pairs_report(&scaling) > 0;
+}

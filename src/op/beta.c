@@ -1,0 +1,84 @@
+/* Quantiles of the symmetric Beta distribution. */
+#include "op/beta.h"
+
+#include <string.h>
+
+#define LN2 0.69314718055994530942
+
+/* Natural logarithm of a normal x > 0: x = m × 2^e with m near 1, and ln m = 2 artanh((m-1)/(m+1)). */
+static double logarithm(double x) {
+    uint64_t bits;
+    int e;
+    double z, square, sum = 0;
+
+    memcpy(&bits, &x, sizeof(bits));
+    e = (int)(bits >> 52) - 1023;
+    bits = (bits & ((UINT64_C(1) << 52) - 1)) | UINT64_C(1023) << 52;
+    memcpy(&x, &bits, sizeof(x));
+    if (x > 1.41421356237309504880) {
+        x *= 0.5;
+        e++;
+    }
+    z = (x - 1) / (x + 1);
+    square = z * z;
+    for (int k = 25; k >= 1; k -= 2)
+        sum = sum * square + 1.0 / k;
+    return 2 * z * sum + e * LN2;
+}
+
+/* e^y for y <= 0; 0 far below. */
+static double exponential(double y) {
+    int n = (int)(y / LN2 - 0.5);
+    double r = y - n * LN2, sum = 1, scale;
+    uint64_t bits;
+
+    if (n < -1000)
+        return 0;
+    for (int k = 20; k >= 1; k--)
+        sum = 1 + sum * r / k;
+    bits = (uint64_t)(1023 + n) << 52;
+    memcpy(&scale, &bits, sizeof(scale));
+    return sum * scale;
+}
+
+/* The distribution function but for a constant factor; 0 < x <= 1/2. */
+static double mass(double alpha, double x) {
+    double sum = 1, term = 1;
+
+    for (int k = 0; k < 400 && term > sum * 1e-17; k++) {
+        term *= (2 * alpha + k) / (alpha + 1 + k) * x;
+        sum += term;
+    }
+    return exponential(alpha * logarithm(x * (1 - x))) * sum;
+}
+
+void beta_table_init(struct beta_table *table, double alpha) {
+    double half = mass(alpha, 0.5), low = 0;
+
+    table->at[0] = 0;
+    for (int i = 1; i < BETA_STEPS; i++) {
+        double want = half * i / BETA_STEPS, high = 0.5;
+
+        /* Thirty halvings leave less than 2^-30 of the unit. */
+        for (int turn = 0; turn < 30; turn++) {
+            double middle = (low + high) * 0.5;
+
+            if (mass(alpha, middle) < want)
+                low = middle;
+            else
+                high = middle;
+        }
+        table->at[i] = (uint32_t)(high * 16777216.0 + 0.5);
+    }
+    table->at[BETA_STEPS] = 1u << 23;
+}
+
+uint32_t beta_quantile_q16(const struct beta_table *table, uint32_t draw) {
+    /* The upper half mirrors the lower one. */
+    uint32_t side = draw >> 31, place = draw & 0x7FFFFFFF, i = place >> 23;
+    uint64_t between = table->at[i + 1] - table->at[i];
+    uint32_t x = table->at[i] + (uint32_t)(between * (place & 0x7FFFFF) >> 23);
+
+    x = (x + 128) >> 8;
+    return side ? 65536 - x : x;
+}

@@ -1,0 +1,124 @@
+#!/bin/sh
+# `opiml feed`: what it reports, and one digest whatever the threads, ranks, cuts and parts.
+. "$(dirname "$0")/lib.sh"
+
+shapes "$tmp/data" 200 --test 37
+pipeline "$tmp/p.yaml" data/train
+
+opiml feed "$tmp/p.yaml" --digest --json
+check "feeds" status_is 0
+check "samples" same "$(json samples)" 200
+check "batches" same "$(json batches)" 13
+check "no errors" same "$(json errors) $(json dropped) $(json bad)" "0 0 []"
+check "digest" same "$(json digest | wc -c)" 33
+check "resume" same "$(json resume | cut -c1-7)" opiml1-
+whole=$(json digest)
+check "reports on the run" $python - "$tmp/out" <<'PY'
+import json, sys
+r = json.load(open(sys.argv[1]))
+assert r["samples_per_s"] > 0 and r["elapsed_s"] > 0, r
+assert r["bytes_read"] > 200 * 500 and r["bytes_delivered"] >= 200 * 24 * 24 * 3, r
+assert 0 < r["first_batch_s"] <= r["elapsed_s"], r
+assert 0 < r["pool"]["peak_bytes"] <= r["pool"]["bytes"], r
+assert r["rss"] > 0 and r["allocations"] >= 0 and r["wait_s"] >= 0, r
+names = [s["name"] for s in r["stations"]]
+assert len(names) >= 4 and any("decode" in n for n in names), names
+for s in r["stations"]:
+    assert set(s) >= {"name", "rows", "bytes", "busy_s", "wait_s", "threads", "utilisation"}, s
+assert sum(s["rows"] == 200 for s in r["stations"]) >= 3, r["stations"]
+PY
+
+opiml feed "$tmp/p.yaml"
+check "text has the samples" out_has "200 samples in"
+check "text has the stations" out_has "^station .*utilisation"
+check "text has a verdict" out_has "^bottleneck: "
+check "no progress line in a pipe" err_empty
+
+for threads in 1 2 8; do
+    check "the digest of $threads threads" same "$(feed_digest "$tmp/p.yaml" --threads $threads)" "$whole"
+done
+for world in 2 4; do
+    parts=
+    rank=0
+    while [ $rank -lt $world ]; do
+        parts="$parts $(feed_digest "$tmp/p.yaml" --rank $rank --world $world)"
+        rank=$((rank + 1))
+    done
+    # shellcheck disable=SC2086
+    check "the digests of $world ranks add up" same "$(add_digests $parts)" "$whole"
+done
+check "a small pool gives the same" same "$(feed_digest "$tmp/p.yaml" --pool 64MiB)" "$whole"
+
+# Parts.
+opiml feed "$tmp/p.yaml" --limit 64 --digest --json
+check "--limit stops" same "$(json samples)" 64
+token=$(json resume)
+opiml feed "$tmp/p.yaml" --resume "$token" --digest --json
+check "--resume goes on" same "$(json samples)" 136
+check "and ends at the whole's digest" same "$(json digest)" "$whole"
+opiml feed "$tmp/p.yaml" --resume "$token" --digest --json --threads 1
+check "with other threads too" same "$(json digest)" "$whole"
+sed 's/seed: 7/seed: 8/' "$tmp/p.yaml" >"$tmp/q.yaml"
+check "another seed, another digest" differ "$(feed_digest "$tmp/q.yaml")" "$whole"
+opiml feed "$tmp/q.yaml" --resume "$token"
+check "a token of another pipeline is refused" test "$status" != 0
+check "and says why" err_has "token"
+opiml feed "$tmp/p.yaml" --resume opiml1-123
+check "a cut token" fails 2 "token"
+opiml feed "$tmp/p.yaml" --resume "$(echo "$token" | tr 0123 1230)"
+check "a damaged token" fails 6 "token"
+
+# Epochs.
+two=$(feed_digest "$tmp/p.yaml" --epochs 2)
+check "two epochs" same "$(json samples)" 400
+check "differ from one" differ "$two" "$whole"
+check "two epochs, other threads" same "$(feed_digest "$tmp/p.yaml" --epochs 2 --threads 3)" "$two"
+
+# The state file.
+opiml feed "$tmp/p.yaml" --limit 96 --state "$tmp/state" --digest --json
+check "--state writes the token" same "$(cat "$tmp/state")" "$(json resume)"
+opiml feed "$tmp/p.yaml" --state "$tmp/state" --digest --json
+check "--state goes on" same "$(json samples) $(json digest)" "104 $whole"
+opiml feed "$tmp/p.yaml" --state "$tmp/state" --digest --json
+check "at the end there is nothing left" same "$(json samples) $(json digest)" "0 $whole"
+opiml feed "$tmp/p.yaml" --state "$tmp/state" --resume "$token"
+check "--state and --resume exclude each other" fails 2 "both say"
+echo nonsense >"$tmp/state"
+opiml feed "$tmp/p.yaml" --state "$tmp/state"
+check "a state file with something else" fails 2 "token"
+opiml feed "$tmp/p.yaml" --state "$tmp/nowhere/state"
+check "a state file that cannot be" fails 3 "nowhere"
+small_disk 4k sh -c "head -c 8192 /dev/zero >'$tmp/disk/fill'
+    exec '$OPIML' feed '$tmp/p.yaml' --state '$tmp/disk/state'" >"$tmp/out" 2>"$tmp/err"
+status=$?
+if [ $status = 77 ]; then
+    skip "a full disk under the state file" "cannot mount a small one"
+else
+    check "a full disk under the state file" fails 5 "No space left"
+fi
+
+# Signals: what was delivered is reported, the state is written.
+pipeline "$tmp/long.yaml" data/train
+for signal in INT TERM; do
+    # A job in the background ignores SIGINT: ask for the default again.
+    env --default-signal=INT "$OPIML" feed "$tmp/long.yaml" --epochs 0 --state "$tmp/$signal" --json \
+        >"$tmp/out" 2>"$tmp/err" &
+    pid=$!
+    tries=0
+    until [ -s "$tmp/$signal" ] || [ $tries = 100 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    kill -$signal $pid
+    status=0
+    wait $pid || status=$?
+    check "SIG$signal ends it" fails 8 "stopped by SIG$signal"
+    check "SIG$signal: the report is there" same "$(json error.code)" ECANCELED
+    check "SIG$signal: the state is the last" same "$(cat "$tmp/$signal")" "$(json resume)"
+done
+
+# Every format of the same images.
+shapes "$tmp/wds" 200 --test 0 --format webdataset
+pipeline "$tmp/wds.yaml" wds/train
+check "a WebDataset gives the same digest as the folder" same "$(feed_digest "$tmp/wds.yaml")" "$whole"
+finish

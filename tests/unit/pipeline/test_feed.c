@@ -1,0 +1,331 @@
+/* Feeds: one seed, one result, whatever the threads, ranks, cuts and interruptions. */
+#include "harness.h"
+
+#include <pthread.h>
+
+#define RECORDS 1000
+#define REST                                                                                       \
+    "shuffle: {mode: global}\nbatch: {size: 32}\nops:\n"                                           \
+    "  - cast: {field: x, to: f32}\n"                                                              \
+    "  - filter: {where: \"label != 13\"}\n"                                                       \
+    "  - one_hot: {field: label, classes: 1000}\n"
+
+static struct harness data;
+
+static int make_data(void **state) {
+    setenv("XDG_CACHE_HOME", "/nonexistent", 1); /* indexes stay beside the data */
+    data = harness_make(RECORDS);
+    return 0;
+}
+
+static int remove_data(void **state) {
+    harness_remove(&data);
+    return 0;
+}
+
+static struct opiml_feed_options two_epochs(void) {
+    struct opiml_feed_options options;
+
+    opiml_feed_options_init(&options);
+    options.epochs = 2;
+    options.digest = true;
+    options.threads = 2;
+    return options;
+}
+
+static void assert_same(struct hash128 a, struct hash128 b) {
+    assert_int_equal(a.low, b.low);
+    assert_int_equal(a.high, b.high);
+}
+
+/* What comes is exactly the records, each once an epoch, the bytes as they stand in the file. */
+static void every_record_comes_once_an_epoch(void **state) {
+    struct opiml_pipeline *pipeline =
+        harness_pipeline(&data, "shuffle: {mode: global}\nbatch: {size: 64}\n");
+    struct opiml_feed_options options = two_epochs();
+    struct opiml_feed *feed = harness_feed(pipeline, &options);
+    uint32_t seen[RECORDS] = {0}, in_place = 0, rows = 0;
+    const struct opiml_batch *batch;
+
+    while (opiml_feed_next(feed, &batch, NULL) == 1) {
+        for (uint32_t r = 0; r < batch->rows; r++) {
+            uint8_t expected[RECORD_BYTES];
+            int32_t label = ((int32_t *)batch->data[1])[r];
+
+            harness_record((uint32_t)label, expected);
+            assert_memory_equal(batch->data[0] + r * 16, expected, 16);
+            assert_int_equal(batch->status[r], OPIML_ROW_OK);
+            assert_int_equal(batch->samples[r], label);
+            seen[label]++;
+            in_place += (uint64_t)label == batch->first_position + r;
+            rows++;
+        }
+        opiml_batch_release(batch);
+    }
+    assert_int_equal(rows, 2 * RECORDS);
+    for (uint32_t i = 0; i < RECORDS; i++)
+        assert_int_equal(seen[i], 2);
+    assert_true(in_place < 30); /* shuffled */
+    opiml_feed_close(feed);
+    opiml_pipeline_close(pipeline);
+}
+
+static void threads_change_nothing(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, REST);
+    struct opiml_feed_options options = two_epochs();
+    struct hash128 one, many;
+
+    options.threads = 1;
+    one = harness_run(pipeline, &options, NULL);
+    assert_true(one.low != 0);
+    for (uint32_t threads = 2; threads <= 8; threads *= 2) {
+        options.threads = threads;
+        many = harness_run(pipeline, &options, NULL);
+        assert_same(one, many);
+    }
+    opiml_pipeline_close(pipeline);
+}
+
+static void ranks_merge_to_the_whole(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, REST);
+    struct opiml_feed_options options = two_epochs();
+    struct hash128 whole = harness_run(pipeline, &options, NULL);
+
+    for (uint32_t world = 2; world <= 5; world++) {
+        struct hash128 sum = {0};
+
+        options.world = world;
+        for (options.rank = 0; options.rank < world; options.rank++)
+            sum = hash128_add(sum, harness_run(pipeline, &options, NULL));
+        assert_same(whole, sum);
+    }
+    opiml_pipeline_close(pipeline);
+}
+
+static void cuts_change_nothing(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, REST);
+    struct opiml_feed_options options = two_epochs();
+    struct hash128 whole = harness_run(pipeline, &options, NULL);
+
+    for (options.cut = 0; options.cut <= (int32_t)opiml_pipeline_ops(pipeline); options.cut++)
+        assert_same(whole, harness_run(pipeline, &options, NULL));
+    options.cut = 9;
+    assert_int_equal(opiml_feed_open(pipeline, &options, NULL, NULL), OPIML_EINVAL);
+    opiml_pipeline_close(pipeline);
+}
+
+/* Stop after every possible number of batches and go on from the token. */
+static void resuming_anywhere_gives_the_same(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, REST);
+    struct opiml_feed_options options = two_epochs();
+    struct hash128 whole = harness_run(pipeline, &options, NULL);
+
+    for (uint64_t batches = 1; batches <= 2 * opiml_pipeline_batches(pipeline); batches += 3) {
+        char token[OPIML_TOKEN_BYTES];
+        struct opiml_feed_options rest = options;
+
+        options.limit = batches * 32;
+        harness_run(pipeline, &options, token);
+        rest.limit = 0;
+        rest.resume = token;
+        assert_same(whole, harness_run(pipeline, &rest, NULL));
+    }
+    opiml_pipeline_close(pipeline);
+}
+
+static void a_token_of_something_else_is_refused(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, REST);
+    struct opiml_pipeline *other = harness_pipeline(&data, "batch: {size: 32}\n");
+    struct opiml_feed_options options = two_epochs();
+    struct opiml_error err = {0};
+    char token[OPIML_TOKEN_BYTES];
+
+    options.limit = 32;
+    harness_run(pipeline, &options, token);
+    options.resume = token;
+    assert_int_equal(opiml_feed_open(other, &options, NULL, &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "another pipeline"));
+    options.resume = "opiml1-xyz";
+    assert_int_equal(opiml_feed_open(pipeline, &options, NULL, &err), OPIML_EINVAL);
+    opiml_pipeline_close(other);
+    opiml_pipeline_close(pipeline);
+}
+
+static void the_cache_changes_nothing(void **state) {
+    static const char *const sizes[] = {"12KiB", "64KiB", "1MiB"}; /* hardly any, some, all rows */
+    struct opiml_pipeline *plain = harness_pipeline(&data, REST);
+    struct opiml_feed_options options = two_epochs();
+    struct hash128 whole = harness_run(plain, &options, NULL);
+
+    for (size_t i = 0; i < 3; i++) {
+        char rest[512];
+        struct opiml_pipeline *pipeline;
+
+        snprintf(rest, sizeof(rest),
+                 "shuffle: {mode: global}\nbatch: {size: 32}\nops:\n"
+                 "  - cast: {field: x, to: f32}\n  - cache: {bytes: %s}\n"
+                 "  - filter: {where: \"label != 13\"}\n"
+                 "  - one_hot: {field: label, classes: 1000}\n", sizes[i]);
+        pipeline = harness_pipeline(&data, rest);
+        assert_same(whole, harness_run(pipeline, &options, NULL));
+        opiml_pipeline_close(pipeline);
+    }
+    opiml_pipeline_close(plain);
+}
+
+/* Filters leave holes: marked, zero, never refilled. */
+static void dropped_rows_are_marked_holes(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(
+        &data, "batch: {size: 10}\nops:\n  - filter: {where: \"label != 13\"}\n");
+    struct opiml_feed_options options = two_epochs();
+    struct opiml_feed *feed = harness_feed(pipeline, &options);
+    const struct opiml_batch *batch;
+    static const uint8_t zero[16];
+
+    for (int b = 0; b < 2; b++) {
+        assert_int_equal(opiml_feed_next(feed, &batch, NULL), 1);
+        assert_int_equal(batch->rows, 10);
+        assert_int_equal(batch->live, b == 1 ? 9 : 10);
+        if (b == 1) {
+            assert_int_equal(batch->status[3], OPIML_ROW_DROPPED);
+            assert_memory_equal(batch->data[0] + 3 * 16, zero, 16);
+            assert_int_equal(((int32_t *)batch->data[1])[4], 14);
+        }
+        opiml_batch_release(batch);
+    }
+    opiml_feed_close(feed);
+    opiml_pipeline_close(pipeline);
+}
+
+static void holding_all_batches_is_busy_not_a_hang(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, "batch: {size: 10}\n");
+    struct opiml_feed_options options = two_epochs();
+    struct opiml_feed *feed = harness_feed(pipeline, &options);
+    const struct opiml_batch *held[16], *batch;
+    int count = 0, rc;
+
+    while ((rc = opiml_feed_next(feed, &held[count], NULL)) == 1)
+        count++;
+    assert_int_equal(rc, OPIML_EBUSY);
+    assert_true(count >= 3);
+    /* Given back out of order: the oldest lets the next one come. */
+    opiml_batch_release(held[count - 1]);
+    opiml_batch_release(held[0]);
+    assert_int_equal(opiml_feed_next(feed, &batch, NULL), 1);
+    assert_int_equal(batch->index, (uint64_t)count);
+    opiml_batch_release(batch);
+    opiml_feed_close(feed); /* with batches still held */
+    opiml_pipeline_close(pipeline);
+}
+
+static void *cancel_soon(void *feed) {
+    usleep(3000);
+    opiml_feed_cancel(feed);
+    return NULL;
+}
+
+static void cancelling_ends_an_endless_feed(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, REST);
+    struct opiml_feed_options options = two_epochs();
+    const struct opiml_batch *batch;
+    struct opiml_feed *feed;
+    pthread_t thread;
+    int rc;
+
+    options.epochs = 0;
+    feed = harness_feed(pipeline, &options);
+    pthread_create(&thread, NULL, cancel_soon, feed);
+    while ((rc = opiml_feed_next(feed, &batch, NULL)) == 1)
+        opiml_batch_release(batch);
+    assert_int_equal(rc, OPIML_ECANCELED);
+    pthread_join(thread, NULL);
+    opiml_feed_close(feed);
+    opiml_pipeline_close(pipeline);
+}
+
+/* The data path allocates nothing once it runs. */
+static void steady_state_does_not_allocate(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, REST);
+    struct opiml_feed_options options = two_epochs();
+    struct opiml_feed_stats *stats = malloc(sizeof(*stats));
+    struct opiml_feed *feed;
+    const struct opiml_batch *batch;
+
+    options.epochs = 10;
+    feed = harness_feed(pipeline, &options);
+    while (opiml_feed_next(feed, &batch, NULL) == 1)
+        opiml_batch_release(batch);
+    opiml_feed_stats(feed, stats);
+    assert_int_equal(stats->samples, 10 * (RECORDS - 1));
+    assert_int_equal(stats->dropped, 10);
+    assert_int_equal(stats->allocations, 0);
+    assert_int_equal(stats->bytes_read, 10 * RECORDS * RECORD_BYTES);
+    assert_true(stats->pool_peak_bytes <= MIB(1024));
+    free(stats);
+    opiml_feed_close(feed);
+    opiml_pipeline_close(pipeline);
+}
+
+/* Any allocation of opening may fail: an error, no leak (ASan looks), no hang. */
+static void failing_allocations_are_errors(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, REST);
+    struct opiml_feed_options options = two_epochs();
+    int failures = 0;
+
+    for (uint64_t n = 1; n < 200; n++) {
+        struct opiml_feed *feed = NULL;
+        struct opiml_error err = {0};
+        const struct opiml_batch *batch;
+        int rc;
+
+        base_alloc_fail_at(n);
+        rc = opiml_feed_open(pipeline, &options, &feed, &err);
+        if (rc == 0)
+            rc = opiml_feed_next(feed, &batch, &err);
+        base_alloc_fail_at(0);
+        if (rc < 0) {
+            assert_int_equal(rc, OPIML_ENOMEM);
+            failures++;
+        }
+        opiml_feed_close(feed);
+    }
+    assert_true(failures > 10);
+    opiml_pipeline_close(pipeline);
+}
+
+static void options_are_checked(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, "batch: {size: 4}\n");
+    struct opiml_feed_options options = two_epochs();
+    struct opiml_error err = {0};
+
+    options.rank = 3;
+    assert_int_equal(opiml_feed_open(pipeline, &options, NULL, &err), OPIML_EINVAL);
+    options.rank = 0;
+    options.world = 5;
+    assert_int_equal(opiml_feed_open(pipeline, &options, NULL, &err), OPIML_EINVAL);
+    options.world = 1;
+    options.pool_bytes = 4096;
+    assert_int_equal(opiml_feed_open(pipeline, &options, NULL, &err), OPIML_ELIMIT);
+    assert_non_null(strstr(err.message, "need"));
+    opiml_pipeline_close(pipeline);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_record_comes_once_an_epoch),
+        cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(ranks_merge_to_the_whole),
+        cmocka_unit_test(cuts_change_nothing),
+        cmocka_unit_test(resuming_anywhere_gives_the_same),
+        cmocka_unit_test(a_token_of_something_else_is_refused),
+        cmocka_unit_test(the_cache_changes_nothing),
+        cmocka_unit_test(dropped_rows_are_marked_holes),
+        cmocka_unit_test(holding_all_batches_is_busy_not_a_hang),
+        cmocka_unit_test(cancelling_ends_an_endless_feed),
+        cmocka_unit_test(steady_state_does_not_allocate),
+        cmocka_unit_test(failing_allocations_are_errors),
+        cmocka_unit_test(options_are_checked),
+    };
+
+    return cmocka_run_group_tests(tests, make_data, remove_data);
+}

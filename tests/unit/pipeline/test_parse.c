@@ -1,0 +1,136 @@
+/* Pipeline files: what is wrong is said with line, column and remedy. */
+#include "harness.h"
+
+static struct harness data;
+
+static int make_data(void **state) {
+    data = harness_make(100);
+    return 0;
+}
+
+static int remove_data(void **state) {
+    harness_remove(&data);
+    return 0;
+}
+
+/* The head takes lines 1 to 7; `rest` starts at line 8. */
+static void assert_refused(const char *rest, const char *where, const char *what) {
+    struct opiml_pipeline *pipeline = NULL;
+    struct opiml_error err = {0};
+    int rc = harness_parse(&data, rest, &pipeline, &err);
+
+    if (rc >= 0 || !strstr(err.message, where) || !strstr(err.message, what))
+        fail_msg("%d \"%s\" lacks \"%s\" or \"%s\"", rc, err.message, where, what);
+    assert_null(pipeline);
+}
+
+static void mistakes_name_place_and_remedy(void **state) {
+    assert_refused("", "test.yaml:1:1", "batch");
+    assert_refused("batch: {sise: 4}\n", "test.yaml:8:9", "did you mean \"size\"");
+    assert_refused("batch: {size: 0}\n", "test.yaml:8:15", "1 to");
+    assert_refused("batch: {size: 4}\nbatsh: 1\n", "test.yaml:9:1", "unknown key \"batsh\"");
+    assert_refused("batch: {size: 4}\nplace: moon\n", "test.yaml:9:8", "auto|local");
+    assert_refused("batch: {size: 4}\nops:\n  - decoed: {}\n", "test.yaml:10:5",
+                   "did you mean \"decode\"");
+    assert_refused("batch: {size: 4}\nops:\n  - decode: {}\n", "test.yaml:10:5", "image");
+    assert_refused("batch: {size: 4}\nops:\n  - select: {fields: [x]}\n    rename: {}\n",
+                   "test.yaml:11:5", "its own");
+    assert_refused("batch: {size: 4}\nops: 3\n", "test.yaml:9:6", "list");
+    assert_refused("batch: {size: 200, drop_last: true}\n", "test.yaml:8", "do not fill");
+    assert_refused("batch: {size: 4}\nshuffle: {mode: globl}\n", "test.yaml:9:17",
+                   "none|global|block");
+    assert_refused("batch: {size: 4}\npool: many\n", "test.yaml:9:7", "MiB");
+    assert_refused("batch: {size: 4}\nops:\n  - random_flip: {field: x}\n", "test.yaml:10:5", "x");
+    assert_refused("batch: {size: 4}\nops:\n  - cache: {}\n  - cache: {}\n", "test.yaml:11:5",
+                   "second cache");
+    assert_refused("batch: {size: 4}\nops:\n  - filter: {where: \"label < 5\"}\n  - cache: {}\n",
+                   "test.yaml:11:5", "filter");
+    assert_refused("batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n    label: a\n"
+                   "  - cast: {field: x, to: f64}\n    label: a\n", "test.yaml:13:12", "taken");
+}
+
+static void whole_files_are_checked_too(void **state) {
+    struct opiml_pipeline *pipeline = NULL;
+    struct opiml_error err = {0};
+    const char *none = "opiml: 1\nkind: pipeline\nbatch: {size: 1}\n";
+    const char *list = "- opiml: 1\n";
+    const char *old = "opiml: 2\nkind: pipeline\n";
+
+    assert_true(opiml_pipeline_parse(none, strlen(none), "t", &pipeline, &err) < 0);
+    assert_non_null(strstr(err.message, "dataset"));
+    assert_true(opiml_pipeline_parse(list, strlen(list), "t", &pipeline, &err) < 0);
+    assert_true(opiml_pipeline_parse(old, strlen(old), "t", &pipeline, &err) < 0);
+    assert_non_null(strstr(err.message, "t:1:8"));
+    assert_int_equal(opiml_pipeline_open("/nonexistent.yaml", &pipeline, &err), OPIML_ENOENT);
+    assert_non_null(strstr(err.message, "/nonexistent.yaml"));
+}
+
+static uint64_t hash_of(const char *rest) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, rest);
+    uint64_t hash = pipeline->hash;
+
+    opiml_pipeline_close(pipeline);
+    return hash;
+}
+
+/* The hash covers what the bytes depend on, and nothing else. */
+static void the_hash_is_of_the_meaning(void **state) {
+    uint64_t hash = hash_of("batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n");
+
+    assert_int_equal(hash, hash_of("ops: [{cast: {to: f32, field: 'x'}}]\nbatch:\n  size: 4\n"
+                                   "  drop_last: false\nthreads: 3\npool: 2GiB\nplace: local\n"
+                                   "errors: {budget: 0.5}\n"));
+    assert_true(hash != hash_of("batch: {size: 5}\nops:\n  - cast: {field: x, to: f32}\n"));
+    assert_true(hash != hash_of("batch: {size: 4}\nops:\n  - cast: {field: x, to: f64}\n"));
+    assert_true(hash != hash_of("batch: {size: 4}\nshuffle: {mode: global}\nops:\n"
+                                "  - cast: {field: x, to: f32}\n"));
+}
+
+/* Default labels count by name: another operator in between changes no stream. */
+static void labels_are_stable(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(
+        &data, "batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n"
+               "  - rename: {from: x, to: y}\n  - cast: {field: y, to: f64}\n"
+               "  - cast: {field: y, to: f32}\n    label: mine\n");
+
+    assert_string_equal(pipeline->op[0]->label, "cast#0");
+    assert_string_equal(pipeline->op[1]->label, "rename#0");
+    assert_string_equal(pipeline->op[2]->label, "cast#1");
+    assert_string_equal(pipeline->op[3]->label, "mine");
+    assert_int_equal(opiml_schema_find(opiml_pipeline_schema(pipeline), "y"), 0);
+    opiml_pipeline_close(pipeline);
+}
+
+static void failing_allocations_are_errors(void **state) {
+    int failures = 0;
+
+    for (uint64_t n = 1; n < 400; n++) {
+        struct opiml_pipeline *pipeline = NULL;
+        struct opiml_error err = {0};
+        int rc;
+
+        base_alloc_fail_at(n);
+        rc = harness_parse(&data, "batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n",
+                           &pipeline, &err);
+        base_alloc_fail_at(0);
+        if (rc < 0) {
+            if (rc != OPIML_ENOMEM)
+                fail_msg("allocation %d: %s", (int)n, err.message);
+            failures++;
+        }
+        opiml_pipeline_close(pipeline);
+    }
+    assert_true(failures > 10);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mistakes_name_place_and_remedy),
+        cmocka_unit_test(whole_files_are_checked_too),
+        cmocka_unit_test(the_hash_is_of_the_meaning),
+        cmocka_unit_test(labels_are_stable),
+        cmocka_unit_test(failing_allocations_are_errors),
+    };
+
+    return cmocka_run_group_tests(tests, make_data, remove_data);
+}

@@ -1,0 +1,98 @@
+/* Plans: where values are written, and that everything fits the pool. */
+#include "harness.h"
+
+#include "pipeline/plan.h"
+
+static struct harness data;
+
+static int make_data(void **state) {
+    data = harness_make(100);
+    return 0;
+}
+
+static int remove_data(void **state) {
+    harness_remove(&data);
+    return 0;
+}
+
+static struct plan *plan_of(struct opiml_pipeline *pipeline, uint32_t first, uint32_t last) {
+    struct opiml_error err = {0};
+    struct plan *plan = NULL;
+
+    if (plan_create(pipeline, first, last, 2, 0, 1, MIB(64), &plan, &err) < 0)
+        fail_msg("%s", err.message);
+    return plan;
+}
+
+/* The last writer of a field writes into the batch; who is read by an operator behind it does not. */
+static void last_writers_write_into_the_batch(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(
+        &data, "batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n"
+               "  - cast: {field: x, to: f64}\n  - rename: {from: x, to: y}\n"
+               "  - one_hot: {field: label, classes: 100}\n");
+    struct plan *plan = plan_of(pipeline, 0, 4);
+
+    assert_int_equal(plan->target[0][0].slot_field, -1);
+    assert_int_equal(plan->target[0][0].room, 64);
+    assert_int_equal(plan->target[1][0].slot_field, 0); /* by way of rename */
+    assert_int_equal(plan->target[3][1].slot_field, 1);
+    base_free(plan);
+
+    /* Cut behind the first: now it is the last writer there. */
+    plan = plan_of(pipeline, 0, 1);
+    assert_int_equal(plan->target[0][0].slot_field, 0);
+    assert_false(plan->delivers);
+    base_free(plan);
+    opiml_pipeline_close(pipeline);
+}
+
+/* Scratch that is alive at the same time does not overlap; what is dead is used again. */
+static void scratch_is_shared_over_time(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(
+        &data, "batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n"
+               "  - cast: {field: x, to: f64}\n  - cast: {field: x, to: f32}\n"
+               "  - cast: {field: x, to: f64}\n  - cast: {field: x, to: u8}\n");
+    struct plan *plan = plan_of(pipeline, 0, 5);
+
+    for (uint32_t k = 0; k + 1 < 4; k++) {
+        const struct plan_target *a = &plan->target[k][0], *b = &plan->target[k + 1][0];
+
+        assert_true(a->offset + a->room <= b->offset || b->offset + b->room <= a->offset);
+    }
+    assert_int_equal(plan->target[0][0].offset, plan->target[2][0].offset);
+    assert_true(plan->parse_offset <= 4096);
+    base_free(plan);
+    opiml_pipeline_close(pipeline);
+}
+
+static void everything_fits_the_pool(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, "batch: {size: 64}\n");
+    struct opiml_error err = {0};
+    struct plan *plan = NULL;
+
+    for (uint64_t pool = KIB(16); pool <= MIB(64); pool *= 2) {
+        if (plan_create(pipeline, 0, 0, 2, 0, 1, pool, &plan, &err) < 0) {
+            assert_int_equal(err.code, OPIML_ELIMIT);
+            continue;
+        }
+        assert_true(plan->slots >= PLAN_SLOTS_MIN);
+        assert_true(plan->total_bytes + plan->charge_bytes <= pool);
+        base_free(plan);
+        plan = NULL;
+    }
+    assert_int_equal(plan_create(pipeline, 0, 0, 2, 0, 1, KIB(16), &plan, &err), OPIML_ELIMIT);
+    assert_int_equal(plan_create(pipeline, 0, 0, 0, 0, 1, MIB(64), &plan, &err), 0);
+    assert_int_equal(plan->threads, plan_cores());
+    base_free(plan);
+    opiml_pipeline_close(pipeline);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(last_writers_write_into_the_batch),
+        cmocka_unit_test(scratch_is_shared_over_time),
+        cmocka_unit_test(everything_fits_the_pool),
+    };
+
+    return cmocka_run_group_tests(tests, make_data, remove_data);
+}

@@ -1,0 +1,119 @@
+/* A row's way: bad rows become holes with a message, group operators see whole groups. */
+#include "harness.h"
+
+#include <sys/stat.h>
+
+/* Text records of a class-folder data set that no decoder takes. */
+static struct opiml_pipeline *broken_images(const char *folder, const char *rest) {
+    struct opiml_pipeline *pipeline = NULL;
+    struct opiml_error err = {0};
+    char text[2048], name[64];
+
+    snprintf(text, sizeof(text), "%s/cat", folder);
+    mkdir(text, 0777);
+    for (int i = 0; i < 10; i++) {
+        snprintf(name, sizeof(name), "cat/%d.jpg", i);
+        test_write(folder, name, "no image at all", 15);
+    }
+    snprintf(text, sizeof(text),
+             "opiml: 1\nkind: pipeline\ndataset: {uri: %s, format: image-folder}\n"
+             "batch: {size: 4}\nops:\n  - decode: {}\n  - center_crop: {size: [8, 8]}\n%s",
+             folder, rest);
+    if (opiml_pipeline_parse(text, strlen(text), "test.yaml", &pipeline, &err) < 0)
+        fail_msg("%s", err.message);
+    return pipeline;
+}
+
+static void bad_records_are_holes_within_the_budget(void **state) {
+    char *folder = test_folder();
+    struct opiml_pipeline *pipeline = broken_images(folder, "errors: {budget: 10}\n");
+    struct opiml_feed_options options;
+    struct opiml_feed_stats *stats = malloc(sizeof(*stats));
+    const struct opiml_batch *batch;
+    static const uint8_t zero[8 * 8 * 3];
+    struct opiml_feed *feed;
+
+    opiml_feed_options_init(&options);
+    feed = harness_feed(pipeline, &options);
+    for (int b = 0; b < 3; b++) {
+        assert_int_equal(opiml_feed_next(feed, &batch, NULL), 1);
+        assert_int_equal(batch->live, 0);
+        assert_int_equal(batch->status[0], OPIML_ROW_FAILED);
+        assert_memory_equal(batch->data[0], zero, sizeof(zero));
+        opiml_batch_release(batch);
+    }
+    assert_int_equal(opiml_feed_next(feed, &batch, NULL), 0);
+    opiml_feed_stats(feed, stats);
+    assert_int_equal(stats->errors, 10);
+    assert_int_equal(stats->samples, 0);
+    /* The list names each file, in order. */
+    assert_non_null(strstr(opiml_feed_bad(feed, 0), "cat/0.jpg"));
+    assert_non_null(strstr(opiml_feed_bad(feed, 9), "cat/9.jpg"));
+    assert_null(opiml_feed_bad(feed, 10));
+    free(stats);
+    opiml_feed_close(feed);
+    opiml_pipeline_close(pipeline);
+    test_folder_remove(folder);
+}
+
+static void beyond_the_budget_the_run_ends(void **state) {
+    char *folder = test_folder();
+    struct opiml_pipeline *pipeline = broken_images(folder, "errors: {budget: 5}\n");
+    struct opiml_feed_options options;
+    const struct opiml_batch *batch;
+    struct opiml_error err = {0};
+    struct opiml_feed *feed;
+
+    opiml_feed_options_init(&options);
+    for (options.cut = -1; options.cut <= 1; options.cut++) {
+        feed = harness_feed(pipeline, &options);
+        assert_int_equal(opiml_feed_next(feed, &batch, NULL), 1);
+        opiml_batch_release(batch);
+        assert_int_equal(opiml_feed_next(feed, &batch, &err), OPIML_EBUDGET);
+        assert_non_null(strstr(err.message, "cat/0.jpg"));
+        assert_int_equal(opiml_feed_next(feed, &batch, &err), OPIML_EBUDGET);
+        opiml_feed_close(feed);
+    }
+    opiml_pipeline_close(pipeline);
+    test_folder_remove(folder);
+}
+
+/* Mixup stays within its groups: ranks and threads change nothing, and rows do change. */
+static void groups_are_mixed_the_same_everywhere(void **state) {
+    struct harness data = harness_make(100);
+    const char *plain = "batch: {size: 24}\nops:\n  - one_hot: {field: label, classes: 100}\n"
+                        "  - cast: {field: x, to: f32}\n";
+    struct opiml_pipeline *pipeline, *unmixed = harness_pipeline(&data, plain);
+    struct opiml_feed_options options;
+    struct hash128 whole, sum = {0};
+    char text[512];
+
+    snprintf(text, sizeof(text), "%s  - mixup: {field: x, label: label, alpha: 0.4, group: 4}\n",
+             plain);
+    pipeline = harness_pipeline(&data, text);
+    opiml_feed_options_init(&options);
+    options.digest = true;
+    options.threads = 1;
+    whole = harness_run(pipeline, &options, NULL);
+    assert_true(whole.low != harness_run(unmixed, &options, NULL).low);
+    options.threads = 4;
+    assert_int_equal(harness_run(pipeline, &options, NULL).low, whole.low);
+    options.world = 3;
+    for (options.rank = 0; options.rank < 3; options.rank++)
+        sum = hash128_add(sum, harness_run(pipeline, &options, NULL));
+    assert_int_equal(sum.low, whole.low);
+    assert_int_equal(sum.high, whole.high);
+    opiml_pipeline_close(pipeline);
+    opiml_pipeline_close(unmixed);
+    harness_remove(&data);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_records_are_holes_within_the_budget),
+        cmocka_unit_test(beyond_the_budget_the_run_ends),
+        cmocka_unit_test(groups_are_mixed_the_same_everywhere),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
