@@ -5,23 +5,73 @@
 #define JSON_MAX 4096 /* elements of a list in JSON */
 #define TEXT_MAX 80   /* bytes of a text that is shown whole */
 
-int records_open(const char *where, const char *format, struct dataset **ret_dataset,
-                 struct opiml_error *err) {
+/* One key of a mapping, as if it stood in a file. */
+static struct yaml_node pair(const char *key, const char *text) {
+    return (struct yaml_node){.kind = YAML_SCALAR,
+                              .line = 1,
+                              .column = 1,
+                              .text = text,
+                              .quoted = true,
+                              .key = key,
+                              .key_line = 1,
+                              .key_column = 1};
+}
+
+/* The mapping with `index: policy` instead of what it says. */
+static int open_with_policy(const struct yaml *yaml, const struct yaml_node *node,
+                            const char *policy, struct dataset **ret_dataset,
+                            struct opiml_error *err) {
+    AUTO_FREE struct yaml_node *children = base_alloc_array(node->count + 1, sizeof(*children));
+    struct yaml_node copy = *node;
+    uint32_t count = 0;
+
+    if (!children)
+        return base_fail_memory(err, node->count, "a mapping");
+    children[count++] = pair("index", policy);
+    for (const struct yaml_node *child = node->child; child; child = child->next)
+        if (strcmp(child->key, "index") != 0)
+            children[count++] = *child;
+    for (uint32_t i = 0; i < count; i++)
+        children[i].next = i + 1 < count ? &children[i + 1] : NULL;
+    copy.child = children;
+    copy.count = count;
+    return dataset_open(yaml, &copy, ret_dataset, err);
+}
+
+/* A URI alone, with a policy. */
+static int open_uri(const char *uri, const char *format, const char *policy,
+                    struct dataset **ret_dataset, struct opiml_error *err) {
+    char name[] = "";
+    struct yaml_node second = pair("format", format ? format : "auto");
+    struct yaml_node first = pair("uri", uri);
+    struct yaml_node node = {.kind = YAML_MAPPING, .line = 1, .column = 1, .count = 2};
+    struct yaml yaml = {.name = name, .root = &node};
+
+    if (!policy)
+        return dataset_open_uri(uri, format, ret_dataset, err);
+    first.next = &second;
+    node.child = &first;
+    return open_with_policy(&yaml, &node, policy, ret_dataset, err);
+}
+
+int records_open(const char *where, const char *format, const char *index,
+                 struct dataset **ret_dataset, struct opiml_error *err) {
     AUTO_YAML struct yaml *yaml = NULL;
     const struct yaml_node *node;
     int rc;
 
     if (!text_ends(where, ".yaml") && !text_ends(where, ".yml"))
-        return dataset_open_uri(where, format, ret_dataset, err);
+        return open_uri(where, format, index, ret_dataset, err);
     if ((rc = yaml_load(where, &yaml, err)) < 0)
         return rc;
     node = yaml_get(yaml->root, "dataset");
     if (!node && (node = yaml_get(yaml->root, "datasets")))
         node = node->child;
-    if (!node)
+    if (!node || node->kind != YAML_MAPPING)
         return opiml_fail(err, OPIML_EINVAL, "%s: a pipeline file with a \"dataset\" is meant",
                           where);
-    return dataset_open(yaml, node, ret_dataset, err);
+    return index ? open_with_policy(yaml, node, index, ret_dataset, err)
+                 : dataset_open(yaml, node, ret_dataset, err);
 }
 
 void records_close_at(struct dataset **dataset) {

@@ -69,7 +69,7 @@ static int ls_run(struct call *call, struct opiml_error *err) {
     CLEANUP(records_close_at) struct dataset *dataset = NULL;
     CLEANUP(record_release) struct record record = {0};
     uint64_t end;
-    int rc = records_open(call->args[0], config->format, &dataset, err);
+    int rc = records_open(call->args[0], config->format, NULL, &dataset, err);
 
     if (rc < 0)
         return rc;

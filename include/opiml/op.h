@@ -84,11 +84,14 @@ enum {
 #define OPIML_OP_NEW (-1)
 
 /* What `check` finds out about an operator in its place. Zeroed by the caller, except `out`, which
- * starts as a copy of the input schema, and `from`, which starts as 0, 1, 2, … (all passed on). */
+ * starts as a copy of the input schema, `from`, which starts as 0, 1, 2, … (all passed on), and
+ * `flags`. */
 struct opiml_op_shape {
     struct opiml_schema out;        /* the rows that leave */
     int32_t from[OPIML_MAX_FIELDS]; /* per field of out: the input field it passes on untouched, or
                                        OPIML_OP_NEW when run writes it */
+    uint32_t flags;                 /* traits in this place: starts as the table's; check may take
+                                       some away that the parameters rule out */
     uint64_t scratch_bytes;         /* run's scratch, 64-byte aligned, per worker */
     uint32_t group_rows;            /* OPIML_OP_GROUP: rows that run_group takes at once */
 };

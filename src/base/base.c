@@ -37,8 +37,9 @@ void *base_alloc_aligned(size_t bytes, size_t alignment) {
     void *memory = NULL;
 
     bytes = bytes ? bytes : 1;
-    alignment = alignment < sizeof(void *) ? sizeof(void *) : alignment; /* as posix_memalign wants */
-    if (must_fail() || posix_memalign(&memory, alignment, bytes) != 0)
+    alignment =
+        alignment < sizeof(void *) ? sizeof(void *) : alignment; /* as posix_memalign wants */
+    if (must_fail() || bytes > PTRDIFF_MAX || posix_memalign(&memory, alignment, bytes) != 0)
         return NULL;
     memset(memory, 0, bytes);
     return memory;
@@ -105,46 +106,32 @@ void base_close_file(FILE **file) {
 static int code_of_errno(int errnum) {
     switch (errnum) {
     case ENOENT:
-    case ENOTDIR:
-        return OPIML_ENOENT;
+    case ENOTDIR: return OPIML_ENOENT;
     case EEXIST:
-    case ENOTEMPTY:
-        return OPIML_EEXIST;
+    case ENOTEMPTY: return OPIML_EEXIST;
     case EACCES:
     case EPERM:
-    case EROFS:
-        return OPIML_EACCES;
+    case EROFS: return OPIML_EACCES;
     case ENOSPC:
     case EDQUOT:
-    case EFBIG:
-        return OPIML_ENOSPC;
-    case ENOMEM:
-        return OPIML_ENOMEM;
+    case EFBIG: return OPIML_ENOSPC;
+    case ENOMEM: return OPIML_ENOMEM;
     case EMFILE:
-    case ENFILE:
-        return OPIML_ELIMIT;
+    case ENFILE: return OPIML_ELIMIT;
     case EINVAL:
     case EISDIR:
     case ENAMETOOLONG:
-    case ELOOP:
-        return OPIML_EINVAL;
+    case ELOOP: return OPIML_EINVAL;
     case EAGAIN:
-    case EBUSY:
-        return OPIML_EBUSY;
+    case EBUSY: return OPIML_EBUSY;
     case ENODEV:
-    case ENXIO:
-        return OPIML_ENODEV;
-    case ECANCELED:
-        return OPIML_ECANCELED;
-    case ETIMEDOUT:
-        return OPIML_ETIMEDOUT;
+    case ENXIO: return OPIML_ENODEV;
+    case ECANCELED: return OPIML_ECANCELED;
+    case ETIMEDOUT: return OPIML_ETIMEDOUT;
     case ENOSYS:
-    case EOPNOTSUPP:
-        return OPIML_ENOTSUP;
-    case ESTALE:
-        return OPIML_ESTALE;
-    default:
-        return OPIML_EIO;
+    case EOPNOTSUPP: return OPIML_ENOTSUP;
+    case ESTALE: return OPIML_ESTALE;
+    default: return OPIML_EIO;
     }
 }
 

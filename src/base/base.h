@@ -41,9 +41,9 @@ static inline uint64_t base_max_u64(uint64_t a, uint64_t b) {
 /* Memory. All of opiml allocates here, so that allocations can be counted (the data path makes none
  * in steady state) and failed one by one in tests. NULL when memory is out; size 0 gives a pointer
  * that may be freed. */
-void *base_alloc(size_t bytes);                 /* zeroed */
-void *base_alloc_array(size_t count, size_t bytes); /* zeroed; NULL on overflow too */
-void *base_realloc(void *old, size_t bytes);    /* the grown part is not zeroed */
+void *base_alloc(size_t bytes);                           /* zeroed */
+void *base_alloc_array(size_t count, size_t bytes);       /* zeroed; NULL on overflow too */
+void *base_realloc(void *old, size_t bytes);              /* the grown part is not zeroed */
 void *base_alloc_aligned(size_t bytes, size_t alignment); /* zeroed; free with base_free */
 char *base_strdup(const char *text);
 char *base_printf(const char *format, ...) OPIML_PRINTF(1, 2);

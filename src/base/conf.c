@@ -1,207 +1,278 @@
 /* Configuration rows. */
 #include "base/conf.h"
 
-#include <math.h>
+/* ---- what a row holds ---- */
+
+/* Any one value, on its way into a configuration: what fails to be read changes nothing there. */
+union value {
+    struct opiml_text_list text_list; /* the largest comes first: {0} clears all */
+    bool flag;
+    uint32_t u32;
+    uint64_t u64;
+    int64_t i64;
+    double f64;
+    char text[OPIML_TEXT_MAX];
+    uint32_t count; /* of every list */
+    struct opiml_u32_list u32_list;
+    struct opiml_f64_list f64_list;
+};
+
+/* By type: the member's size and alignment, its name in the manual and in "… is not a whole
+ * number". */
+static const struct {
+    size_t bytes, alignment;
+    const char *name, *one;
+} types[] = {
+    [OPIML_PARAM_BOOL] = {sizeof(bool), 1, "true or false", "true or false"},
+    [OPIML_PARAM_U32] = {4, 4, "whole number", "a whole number"},
+    [OPIML_PARAM_U64] = {8, _Alignof(uint64_t), "whole number or size",
+                         "a whole number or a size such as 64MiB"},
+    [OPIML_PARAM_I64] = {8, _Alignof(int64_t), "whole number, may be negative",
+                         "a whole number, with or without sign"},
+    [OPIML_PARAM_F64] = {8, _Alignof(double), "number", "a number"},
+    [OPIML_PARAM_TEXT] = {OPIML_TEXT_MAX, 1, "text", "a text"},
+    [OPIML_PARAM_CHOICE] = {4, 4, "choice", "one of the choices"},
+    [OPIML_PARAM_U32_LIST] = {sizeof(struct opiml_u32_list), _Alignof(struct opiml_u32_list),
+                              "list of whole numbers", "a list of whole numbers"},
+    [OPIML_PARAM_F64_LIST] = {sizeof(struct opiml_f64_list), _Alignof(struct opiml_f64_list),
+                              "list of numbers", "a list of numbers"},
+    [OPIML_PARAM_TEXT_LIST] = {sizeof(struct opiml_text_list), _Alignof(struct opiml_text_list),
+                               "list of texts", "a list of texts"},
+};
+
+static bool is_known(uint32_t type) {
+    return type < COUNT_OF(types) && types[type].bytes > 0;
+}
+
+/* The type of a list's entries, 0 for what is no list. */
+static uint32_t entry_type(uint32_t type) {
+    switch (type) {
+    case OPIML_PARAM_U32_LIST: return OPIML_PARAM_U32;
+    case OPIML_PARAM_F64_LIST: return OPIML_PARAM_F64;
+    case OPIML_PARAM_TEXT_LIST: return OPIML_PARAM_TEXT;
+    default: return 0;
+    }
+}
+
+static void keep(const struct opiml_param *row, void *config, const union value *value) {
+    memcpy((char *)config + row->offset, value, types[row->type].bytes);
+}
 
 /* ---- one value from text ---- */
 
-/* Why a text is not what a row wants; NULL when it is and was stored at `to`. `list` says that `to` is an
- * entry of a list. */
-static const char *store_number(const struct opiml_param *row, const char *text, double *ret) {
-    char *end;
-
-    if (!(text[0] == '-' || text[0] == '+' || text[0] == '.' || (text[0] >= '0' && text[0] <= '9')))
-        return "a number";
-    *ret = strtod(text, &end);
-    if (*end || !isfinite(*ret) || strpbrk(text, "xXpP"))
-        return "a number";
-    return NULL;
-}
-
-static const char *store_integer(const char *text, bool negative, int64_t *ret_signed,
-                                 uint64_t *ret_unsigned) {
-    char *end;
-
-    if (!(text[0] >= '0' && text[0] <= '9') && !(negative && text[0] == '-'))
-        return negative ? "a whole number" : "a whole number from 0";
-    errno = 0;
-    if (negative)
-        *ret_signed = strtoll(text, &end, 10);
-    else
-        *ret_unsigned = strtoull(text, &end, 10);
-    return *end || errno ? "a whole number" : NULL;
-}
+/* What may be wrong with a text. */
+enum fault { FINE, WRONG_TYPE, OUT_OF_RANGE, NO_CHOICE, TOO_LONG, TOO_MANY, NO_LIST };
 
 static bool in_range(const struct opiml_param *row, double value) {
     return (row->least == 0 && row->most == 0) || (value >= row->least && value <= row->most);
 }
 
-static const char *store_bool(const char *text, bool *ret) {
-    if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
-        return "true or false";
-    *ret = text[0] == 't';
-    return NULL;
+static bool parse_i64(const char *text, int64_t *ret_number) {
+    const char *digits = text + (text[0] == '-' || text[0] == '+');
+
+    if (digits[0] == 0 || digits[strspn(digits, "0123456789")])
+        return false;
+    errno = 0;
+    *ret_number = strtoll(text, NULL, 10);
+    return errno == 0;
 }
 
-static const char *store_choice(const struct opiml_param *row, const char *text, uint32_t *ret) {
-    const char *at = row->choices;
+static enum fault read_bool(const char *text, bool *ret_flag) {
+    static const char *const words[] = {"false", "true", "False", "True", "FALSE", "TRUE"};
+
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (strcmp(text, words[i]) == 0) {
+            *ret_flag = i % 2;
+            return FINE;
+        }
+    return WRONG_TYPE;
+}
+
+static enum fault read_choice(const char *choices, const char *text, uint32_t *ret_index) {
     size_t length = strlen(text);
 
-    for (uint32_t i = 0; at; i++) {
-        const char *bar = strchr(at, '|');
-        size_t n = bar ? (size_t)(bar - at) : strlen(at);
+    for (uint32_t i = 0;; i++) {
+        size_t n = strcspn(choices, "|");
 
-        if (n == length && memcmp(at, text, n) == 0) {
-            *ret = i;
-            return NULL;
+        if (n == length && memcmp(choices, text, n) == 0) {
+            *ret_index = i;
+            return FINE;
         }
-        at = bar ? bar + 1 : NULL;
+        if (choices[n] == 0)
+            return NO_CHOICE;
+        choices += n + 1;
     }
-    return row->choices;
 }
 
-static const char *store_u32(const struct opiml_param *row, const char *text, uint32_t *to) {
-    const char *want;
-    uint64_t u = 0;
+static enum fault read_u32(const struct opiml_param *row, const char *text, uint32_t *ret_number) {
+    int64_t number;
 
-    if ((want = store_integer(text, false, NULL, &u)))
-        return want;
-    if (u > UINT32_MAX)
-        return "a number below 2^32";
-    *to = (uint32_t)u;
-    return in_range(row, (double)u) ? NULL : "";
+    if (!parse_i64(text, &number))
+        return WRONG_TYPE;
+    if (number < 0 || number > UINT32_MAX || !in_range(row, (double)number))
+        return OUT_OF_RANGE;
+    *ret_number = (uint32_t)number;
+    return FINE;
 }
 
-/* Returns NULL, what was wanted, or "" for a number out of the row's range. */
-static const char *store(const struct opiml_param *row, const char *text, void *to) {
-    const char *want;
+static enum fault read_f64(const struct opiml_param *row, const char *text, double *ret_number) {
+    if (!text_parse_double(text, ret_number))
+        return WRONG_TYPE;
+    *ret_number += 0.0; /* -0 becomes 0: equal values, equal canonical text */
+    return in_range(row, *ret_number) ? FINE : OUT_OF_RANGE;
+}
 
+/* A value that is no list. */
+static enum fault read_one(const struct opiml_param *row, const char *text, union value *value) {
     switch (row->type) {
-    case OPIML_PARAM_BOOL:
-        return store_bool(text, to);
-    case OPIML_PARAM_CHOICE:
-        return store_choice(row, text, to);
-    case OPIML_PARAM_TEXT:
-        return text_copy(to, OPIML_TEXT_MAX, text) ? NULL : "a shorter text";
-    case OPIML_PARAM_U32:
-        return store_u32(row, text, to);
+    case OPIML_PARAM_BOOL: return read_bool(text, &value->flag);
+    case OPIML_PARAM_U32: return read_u32(row, text, &value->u32);
     case OPIML_PARAM_U64:
-        if (!text_parse_bytes(text, to))
-            return "a whole number, with KiB, MiB or GiB behind it if you like";
-        return in_range(row, (double)*(uint64_t *)to) ? NULL : "";
+        if (!text_parse_bytes(text, &value->u64))
+            return WRONG_TYPE;
+        return in_range(row, (double)value->u64) ? FINE : OUT_OF_RANGE;
     case OPIML_PARAM_I64:
-        if ((want = store_integer(text, true, to, NULL)))
-            return want;
-        return in_range(row, (double)*(int64_t *)to) ? NULL : "";
-    case OPIML_PARAM_F64:
-        if ((want = store_number(row, text, to)))
-            return want;
-        return in_range(row, *(double *)to) ? NULL : "";
-    default:
-        return "a list";
+        if (!parse_i64(text, &value->i64))
+            return WRONG_TYPE;
+        return in_range(row, (double)value->i64) ? FINE : OUT_OF_RANGE;
+    case OPIML_PARAM_F64: return read_f64(row, text, &value->f64);
+    case OPIML_PARAM_CHOICE: return read_choice(row->choices, text, &value->u32);
+    default: return text_copy(value->text, OPIML_TEXT_MAX, text) ? FINE : TOO_LONG;
     }
 }
 
-/* ---- lists ---- */
-
-static uint32_t *list_count(void *to) {
-    return to; /* every list starts with its count */
-}
-
-static const char *store_entry(const struct opiml_param *row, const char *text, void *to) {
-    uint32_t at = *list_count(to);
-    const char *want;
+/* One more entry of a list. */
+static enum fault add_entry(const struct opiml_param *row, const char *text, union value *list) {
+    uint32_t at = list->count;
+    enum fault fault = TOO_MANY;
 
     if (at == OPIML_LIST_MAX)
-        return "a shorter list";
-    if (row->type == OPIML_PARAM_U32_LIST) {
-        want = store_u32(row, text, &((struct opiml_u32_list *)to)->at[at]);
-    } else if (row->type == OPIML_PARAM_F64_LIST) {
-        double *value = &((struct opiml_f64_list *)to)->at[at];
+        return TOO_MANY;
+    if (row->type == OPIML_PARAM_U32_LIST)
+        fault = read_u32(row, text, &list->u32_list.at[at]);
+    else if (row->type == OPIML_PARAM_F64_LIST)
+        fault = read_f64(row, text, &list->f64_list.at[at]);
+    else
+        fault = text_copy(list->text_list.at[at], OPIML_NAME_BYTES, text) ? FINE : TOO_LONG;
+    list->count += fault == FINE;
+    return fault;
+}
 
-        want = store_number(row, text, value);
-        if (!want && !in_range(row, *value))
-            want = "";
-    } else {
-        want = text_copy(((struct opiml_text_list *)to)->at[at], OPIML_NAME_BYTES, text)
-                   ? NULL
-                   : "a shorter text";
+/* "224,224", "[224, 224]"; "" and "[]" are empty. Entries have no commas and brackets in them.
+ * `entry` is left with the one that was refused. */
+static enum fault read_list(const struct opiml_param *row, const char *text, union value *list,
+                            char entry[OPIML_TEXT_MAX]) {
+    size_t length = strlen(text);
+    const char *end = text + length;
+    bool more = true;
+
+    list->count = 0;
+    if (length > 0 && (text[0] == '[') != (end[-1] == ']'))
+        return NO_LIST;
+    if (length > 1 && text[0] == '[') {
+        text++;
+        end--;
     }
-    if (!want)
-        ++*list_count(to);
-    return want;
-}
-
-static bool is_list(const struct opiml_param *row) {
-    return row->type == OPIML_PARAM_U32_LIST || row->type == OPIML_PARAM_F64_LIST ||
-           row->type == OPIML_PARAM_TEXT_LIST;
-}
-
-/* "224,224" or "[224, 224]" */
-static const char *store_list(const struct opiml_param *row, const char *text, void *to) {
-    *list_count(to) = 0;
-    while (*text) {
-        char entry[OPIML_TEXT_MAX];
-        const char *want;
+    if (text + strspn(text, " ") >= end)
+        return FINE;
+    while (more) {
+        enum fault fault;
         size_t n;
 
-        text += strspn(text, " ,[]");
-        n = strcspn(text, ",]");
-        if (n == 0)
-            break;
-        if (n >= sizeof(entry))
-            return "a shorter text";
+        text += strspn(text, " ");
+        n = strcspn(text, ",[]");
+        more = text + n < end;
+        if ((more && text[n] != ',') || n >= OPIML_TEXT_MAX)
+            return NO_LIST;
         memcpy(entry, text, n);
-        entry[n] = 0;
+        text += n + 1;
         while (n > 0 && entry[n - 1] == ' ')
-            entry[--n] = 0;
-        if ((want = store_entry(row, entry, to)))
-            return want;
-        text += strcspn(text, ",]");
+            n--;
+        entry[n] = 0;
+        if (n == 0)
+            return NO_LIST;
+        if ((fault = add_entry(row, entry, list)) != FINE)
+            return fault;
     }
-    return NULL;
+    return FINE;
 }
 
-static const char *store_any(const struct opiml_param *row, const char *text, void *config) {
-    void *to = (char *)config + row->offset;
+/* `got` is left with what was refused: the text or an entry of its list. */
+static enum fault read_text(const struct opiml_param *row, const char *text, union value *value,
+                            char got[OPIML_TEXT_MAX]) {
+    enum fault fault;
 
-    return is_list(row) ? store_list(row, text, to) : store(row, text, to);
+    if (!entry_type(row->type)) {
+        text_copy(got, OPIML_TEXT_MAX, text);
+        return read_one(row, text, value);
+    }
+    fault = read_list(row, text, value, got);
+    if (fault == NO_LIST)
+        text_copy(got, OPIML_TEXT_MAX, text);
+    return fault;
 }
 
-void conf_defaults(const struct opiml_param *rows, void *config) {
-    for (const struct opiml_param *row = rows; row->name; row++)
-        if (row->preset) {
-            const char *want = store_any(row, row->preset, config);
+/* ---- complaints ---- */
 
-            assert(!want); /* a table with a bad default is a broken program */
-        }
+static void add_range(const struct opiml_param *row, uint32_t type, struct text *to) {
+    bool any = row->least == 0 && row->most == 0;
+
+    text_add_double(to, any && type == OPIML_PARAM_U32 ? 0 : row->least);
+    text_add(to, " to ");
+    text_add_double(to, any && type == OPIML_PARAM_U32 ? UINT32_MAX : row->most);
 }
 
-/* ---- YAML ---- */
-
-static const char *nearest_key(const struct opiml_param *rows, const char *key) {
-    const char *names[128];
+/* "a|b|c" as ", "-separated words, and the one that `text` may have meant. */
+static void add_choices(const char *choices, const char *text, struct text *to) {
+    AUTO_FREE char *copy = base_strdup(choices);
+    const char *words[64], *near;
     size_t count = 0;
 
-    for (const struct opiml_param *row = rows; row->name && count < COUNT_OF(names) - 1; row++)
-        names[count++] = row->name;
-    names[count] = NULL;
-    return text_nearest(key, names);
-}
-
-static int unknown_key(const struct opiml_param *rows, const struct yaml *yaml,
-                       const struct yaml_node *node, const char *what, struct opiml_error *err) {
-    const char *near = nearest_key(rows, node->key);
-    AUTO_TEXT struct text all = {0};
-
+    for (char *at = copy, *bar; at && count < COUNT_OF(words) - 1; at = bar) {
+        bar = strchr(at, '|');
+        if (bar)
+            *bar++ = 0;
+        words[count++] = at;
+    }
+    words[count] = NULL;
+    near = text_nearest(text, words);
     if (near)
-        return yaml_fail_key(yaml, node, err, "%s: unknown key \"%s\"; did you mean \"%s\"?", what,
-                             node->key, near);
-    for (const struct opiml_param *row = rows; row->name; row++)
-        text_printf(&all, "%s%s", row == rows ? "" : ", ", row->name);
-    return yaml_fail_key(yaml, node, err, "%s: unknown key \"%s\"; it takes %s", what, node->key,
-                         all.at ? all.at : "none");
+        text_printf(to, "did you mean \"%s\"? ", near);
+    text_add(to, "It takes ");
+    for (size_t i = 0; i < count; i++)
+        text_printf(to, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " or ", words[i]);
 }
+
+/* What is wrong with `got`, the row's value or one entry of its list. */
+static void complain(const struct opiml_param *row, uint32_t type, enum fault fault,
+                     const char *got, struct text *to) {
+    switch (fault) {
+    case OUT_OF_RANGE:
+        text_printf(to, "%.40s is out of range: ", got);
+        add_range(row, type, to);
+        break;
+    case NO_CHOICE:
+        text_printf(to, "no \"%.40s\"; ", got);
+        add_choices(row->choices, got, to);
+        break;
+    case TOO_LONG:
+        text_printf(to, "\"%.40s...\" is too long: at most %d bytes", got,
+                    (type == row->type ? OPIML_TEXT_MAX : OPIML_NAME_BYTES) - 1);
+        break;
+    case TOO_MANY: text_printf(to, "at most %d entries", OPIML_LIST_MAX); break;
+    case NO_LIST:
+        text_printf(to, "\"%.40s\" is not %s, written \"a,b\" or \"[a, b]\"", got,
+                    types[row->type].one);
+        break;
+    default:
+        if (got[0])
+            text_printf(to, "\"%.40s\" is not %s", got, types[type].one);
+        else
+            text_printf(to, "wants %s and got nothing", types[type].one);
+    }
+}
+
+/* ---- rows ---- */
 
 static const struct opiml_param *find_row(const struct opiml_param *rows, const char *key) {
     for (const struct opiml_param *row = rows; row->name; row++)
@@ -210,52 +281,132 @@ static const struct opiml_param *find_row(const struct opiml_param *rows, const 
     return NULL;
 }
 
-/* The sentence behind "decode: size: ". */
-static void complain(const struct opiml_param *row, const char *want, const char *got,
-                     struct text *to) {
-    if (want[0] == 0)
-        text_printf(to, "%.40s is out of range: %.10g to %.10g", got, row->least, row->most);
-    else if (row->type == OPIML_PARAM_CHOICE)
-        text_printf(to, "no \"%.40s\"; choose %s", got, row->choices);
-    else
-        text_printf(to, "\"%.40s\" is not %s", got, want);
+/* "unknown key …" with the key that was meant, or else all there are. */
+static void complain_key(const struct opiml_param *rows, const char *key, struct text *to) {
+    const char *names[128], *near;
+    size_t count = 0;
+
+    for (const struct opiml_param *row = rows; row->name && count < COUNT_OF(names) - 1; row++)
+        names[count++] = row->name;
+    names[count] = NULL;
+    near = text_nearest(key, names);
+    text_printf(to, "unknown key \"%.100s\"; ", key);
+    if (near) {
+        text_printf(to, "did you mean \"%s\"?", near);
+        return;
+    }
+    text_add(to, count ? "it takes " : "it takes none");
+    for (size_t i = 0; i < count; i++)
+        text_printf(to, "%s%s", i ? ", " : "", names[i]);
 }
 
-static int fail_value(const struct opiml_param *row, const struct yaml *yaml,
-                      const struct yaml_node *node, const char *what, const char *want,
+const char *conf_table_problem(const struct opiml_param *rows, size_t config_bytes) {
+    for (const struct opiml_param *row = rows; row->name; row++) {
+        char got[OPIML_TEXT_MAX];
+        union value value;
+
+        if (!is_known(row->type))
+            return "a parameter of unknown type";
+        if (row->offset > config_bytes || types[row->type].bytes > config_bytes - row->offset)
+            return "a parameter outside its struct";
+        if (row->offset % types[row->type].alignment)
+            return "a parameter whose offset is not aligned";
+        if (row->type == OPIML_PARAM_CHOICE && !row->choices)
+            return "a choice without choices";
+        if (!row->help)
+            return "a parameter without help";
+        if (find_row(rows, row->name) != row)
+            return "two parameters of one name";
+        if (!(row->least <= row->most))
+            return "a range without numbers in it";
+        if (row->preset && read_text(row, row->preset, &value, got) != FINE)
+            return "a default that the parameter itself refuses";
+    }
+    return NULL;
+}
+
+void conf_defaults(const struct opiml_param *rows, void *config) {
+    for (const struct opiml_param *row = rows; row->name; row++) {
+        char got[OPIML_TEXT_MAX];
+        union value value = {0};
+
+        if (!row->preset)
+            continue;
+        if (read_text(row, row->preset, &value, got) != FINE)
+            assert(!"the table has a bad default; see conf_table_problem");
+        keep(row, config, &value);
+    }
+}
+
+/* ---- from YAML ---- */
+
+static int fail_value(const struct opiml_param *row, uint32_t type, enum fault fault,
+                      const struct yaml *yaml, const struct yaml_node *node, const char *what,
                       struct opiml_error *err) {
+    static const char *const kinds[] = {"a text", "a list", "a mapping"};
     AUTO_TEXT struct text why = {0};
 
-    if (node->kind == YAML_SCALAR)
-        complain(row, want, node->text, &why);
+    if (node->kind != YAML_SCALAR)
+        text_printf(&why, "wants %s, not %s", types[type].one, kinds[node->kind]);
     else
-        text_printf(&why, "wants %s", want[0] ? want : "other values");
-    return yaml_fail(yaml, node, err, "%s: %s: %s", what, row->name, why.at ? why.at : want);
+        complain(row, type, fault, node->text, &why);
+    if (fault == WRONG_TYPE && node->kind == YAML_SCALAR && node->quoted)
+        text_add(&why, " (a quoted value is a text)");
+    if (why.failed)
+        return base_fail_memory(err, why.room, "a message");
+    return yaml_fail(yaml, node, err, "%s: %s: %s", what, row->name, why.at);
+}
+
+/* Sizes may stand in quotes, for the space in "64 MiB"; other numbers that do are a mistake. */
+static bool may_be_quoted(uint32_t type) {
+    return type == OPIML_PARAM_TEXT || type == OPIML_PARAM_CHOICE || type == OPIML_PARAM_U64;
 }
 
 static int read_value(const struct opiml_param *row, void *config, const struct yaml *yaml,
                       const struct yaml_node *node, const char *what, struct opiml_error *err) {
-    void *to = (char *)config + row->offset;
-    const char *want = NULL;
+    uint32_t inner = entry_type(row->type), type = inner ? inner : row->type;
+    bool list = inner && node->kind == YAML_SEQUENCE;
+    const struct yaml_node *entry = list ? node->child : node;
+    union value value = {0};
 
-    if (is_list(row) && node->kind != YAML_MAPPING) {
-        const struct yaml_node *entry = node->kind == YAML_SEQUENCE ? node->child : node;
+    if (inner && node->kind == YAML_MAPPING)
+        return fail_value(row, row->type, WRONG_TYPE, yaml, node, what, err);
+    for (; entry; entry = list ? entry->next : NULL) {
+        enum fault fault = WRONG_TYPE;
 
-        *list_count(to) = 0;
-        for (; entry; entry = node->kind == YAML_SEQUENCE ? entry->next : NULL) {
-            want = entry->kind == YAML_SCALAR ? store_entry(row, entry->text, to) : "a plain value";
-            if (want)
-                return fail_value(row, yaml, entry, what, want, err);
-        }
-        return 0;
+        if (entry->kind == YAML_SCALAR && (!entry->quoted || may_be_quoted(type)))
+            fault =
+                inner ? add_entry(row, entry->text, &value) : read_one(row, entry->text, &value);
+        if (fault != FINE)
+            return fail_value(row, type, fault, yaml, entry, what, err);
     }
-    want = node->kind == YAML_SCALAR ? store(row, node->text, to) : "one value";
-    return want ? fail_value(row, yaml, node, what, want, err) : 0;
+    keep(row, config, &value);
+    return 0;
+}
+
+static int fail_key(const struct opiml_param *rows, const struct yaml *yaml,
+                    const struct yaml_node *node, const char *what, struct opiml_error *err) {
+    AUTO_TEXT struct text why = {0};
+
+    complain_key(rows, node->key, &why);
+    if (why.failed)
+        return base_fail_memory(err, why.room, "a message");
+    return yaml_fail_key(yaml, node, err, "%s: %s", what, why.at);
+}
+
+static int fail_missing(const struct opiml_param *row, const struct yaml *yaml,
+                        const struct yaml_node *node, const char *what, struct opiml_error *err) {
+    if (!node && yaml)
+        node = yaml->root;
+    if (!node)
+        return opiml_fail(err, OPIML_EINVAL, "%s: \"%s\" is missing (%s)", what, row->name,
+                          row->help);
+    return yaml_fail_key(yaml, node, err, "%s: \"%s\" is missing (%s)", what, row->name, row->help);
 }
 
 int conf_read(const struct opiml_param *rows, void *config, const struct yaml *yaml,
               const struct yaml_node *node, const char *what, struct opiml_error *err) {
-    bool empty = !node || (node->kind == YAML_SCALAR && node->text[0] == 0);
+    bool empty = !node || (node->kind == YAML_SCALAR && node->text[0] == 0 && !node->quoted);
     int rc;
 
     conf_defaults(rows, config);
@@ -264,108 +415,107 @@ int conf_read(const struct opiml_param *rows, void *config, const struct yaml *y
     for (const struct yaml_node *entry = empty ? NULL : node->child; entry; entry = entry->next) {
         const struct opiml_param *row = find_row(rows, entry->key);
 
-        if (!row)
-            return unknown_key(rows, yaml, entry, what, err);
-        if ((rc = read_value(row, config, yaml, entry, what, err)) < 0)
+        rc = row ? read_value(row, config, yaml, entry, what, err)
+                 : fail_key(rows, yaml, entry, what, err);
+        if (rc < 0)
             return rc;
     }
     for (const struct opiml_param *row = rows; row->name; row++)
         if (!row->preset && (empty || !yaml_get(node, row->name)))
-            return yaml_fail_key(yaml, node ? node : yaml->root, err, "%s: \"%s\" is missing (%s)",
-                                 what, row->name, row->help);
+            return fail_missing(row, yaml, node, what, err);
     return 0;
 }
+
+/* ---- from the command line ---- */
 
 int conf_set(const struct opiml_param *rows, void *config, const char *key, const char *text,
              struct opiml_error *err) {
     const struct opiml_param *row = find_row(rows, key);
     AUTO_TEXT struct text why = {0};
-    const char *want, *near;
+    char got[OPIML_TEXT_MAX] = "";
+    union value value = {0};
+    enum fault fault;
+    uint32_t inner;
 
     if (!row) {
-        near = nearest_key(rows, key);
-        return opiml_fail(err, OPIML_ENOENT, "unknown key \"%s\"%s%s%s", key,
-                          near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        complain_key(rows, key, &why);
+        return why.failed ? base_fail_memory(err, why.room, "a message")
+                          : opiml_fail(err, OPIML_ENOENT, "%s", why.at);
     }
-    want = store_any(row, text, config);
-    if (!want)
+    fault = read_text(row, text, &value, got);
+    if (fault == FINE) {
+        keep(row, config, &value);
         return 0;
-    complain(row, want, text, &why);
-    return opiml_fail(err, OPIML_EINVAL, "%s: %s", key, why.at ? why.at : want);
+    }
+    inner = fault == NO_LIST ? 0 : entry_type(row->type);
+    complain(row, inner ? inner : row->type, fault, got, &why);
+    return why.failed ? base_fail_memory(err, why.room, "a message")
+                      : opiml_fail(err, OPIML_EINVAL, "%s: %s", key, why.at);
 }
 
 /* ---- back to text ---- */
 
-static void format_choice(const struct opiml_param *row, uint32_t index, struct text *to) {
-    const char *at = row->choices;
-
-    while (index-- > 0 && at) {
-        at = strchr(at, '|');
-        at = at ? at + 1 : NULL;
+static void format_choice(const char *choices, uint32_t index, struct text *to) {
+    while (index > 0 && *choices) {
+        choices += strcspn(choices, "|");
+        choices += *choices == '|';
+        index--;
     }
-    if (at)
-        text_add_bytes(to, at, strcspn(at, "|"));
+    text_add_bytes(to, choices, strcspn(choices, "|"));
 }
 
-static void format_list(const struct opiml_param *row, const void *from, struct text *to) {
-    uint32_t count = *(const uint32_t *)from;
+/* In quotes where it could be taken for something else: two texts never look alike. */
+static void format_text(const char *from, struct text *to) {
+    bool plain = from[0] != 0;
 
-    text_add(to, "[");
-    for (uint32_t i = 0; i < count; i++) {
-        if (i)
-            text_add(to, ",");
-        if (row->type == OPIML_PARAM_U32_LIST)
-            text_printf(to, "%u", ((const struct opiml_u32_list *)from)->at[i]);
-        else if (row->type == OPIML_PARAM_F64_LIST)
-            text_printf(to, "%.17g", ((const struct opiml_f64_list *)from)->at[i]);
+    for (const char *at = from; *at && plain; at++)
+        plain = (unsigned char)*at > ' ' && !strchr("\"\\,[]", *at);
+    if (plain) {
+        text_add(to, from);
+        return;
+    }
+    text_add(to, "\"");
+    for (; *from; from++)
+        if ((unsigned char)*from < ' ')
+            text_printf(to, "\\x%02x", (unsigned)*from);
         else
-            text_add(to, ((const struct opiml_text_list *)from)->at[i]);
+            text_printf(to, "%s%c", *from == '"' || *from == '\\' ? "\\" : "", *from);
+    text_add(to, "\"");
+}
+
+static void format_list(const struct opiml_param *row, const union value *list, struct text *to) {
+    text_add(to, "[");
+    for (uint32_t i = 0; i < list->count && i < OPIML_LIST_MAX; i++) {
+        text_add(to, i ? "," : "");
+        if (row->type == OPIML_PARAM_U32_LIST)
+            text_printf(to, "%" PRIu32, list->u32_list.at[i]);
+        else if (row->type == OPIML_PARAM_F64_LIST)
+            text_add_double(to, list->f64_list.at[i]);
+        else
+            format_text(list->text_list.at[i], to);
     }
     text_add(to, "]");
 }
 
 void conf_format(const struct opiml_param *row, const void *config, struct text *to) {
-    const void *from = (const char *)config + row->offset;
+    union value value = {0};
 
+    memcpy(&value, (const char *)config + row->offset, types[row->type].bytes);
     switch (row->type) {
-    case OPIML_PARAM_BOOL:
-        text_add(to, *(const bool *)from ? "true" : "false");
-        break;
-    case OPIML_PARAM_U32:
-        text_printf(to, "%u", *(const uint32_t *)from);
-        break;
-    case OPIML_PARAM_U64:
-        text_printf(to, "%" PRIu64, *(const uint64_t *)from);
-        break;
-    case OPIML_PARAM_I64:
-        text_printf(to, "%" PRId64, *(const int64_t *)from);
-        break;
-    case OPIML_PARAM_F64:
-        text_printf(to, "%.17g", *(const double *)from);
-        break;
-    case OPIML_PARAM_TEXT:
-        text_add(to, from);
-        break;
-    case OPIML_PARAM_CHOICE:
-        format_choice(row, *(const uint32_t *)from, to);
-        break;
-    default:
-        format_list(row, from, to);
+    case OPIML_PARAM_BOOL: text_add(to, value.flag ? "true" : "false"); break;
+    case OPIML_PARAM_U32: text_printf(to, "%" PRIu32, value.u32); break;
+    case OPIML_PARAM_U64: text_printf(to, "%" PRIu64, value.u64); break;
+    case OPIML_PARAM_I64: text_printf(to, "%" PRId64, value.i64); break;
+    case OPIML_PARAM_F64: text_add_double(to, value.f64); break;
+    case OPIML_PARAM_TEXT: format_text(value.text, to); break;
+    case OPIML_PARAM_CHOICE: format_choice(row->choices, value.u32, to); break;
+    default: format_list(row, &value, to);
     }
 }
 
 void conf_type_text(const struct opiml_param *row, struct text *to) {
-    static const char *const names[] = {
-        [OPIML_PARAM_BOOL] = "true or false",
-        [OPIML_PARAM_U32] = "whole number",
-        [OPIML_PARAM_U64] = "whole number or size",
-        [OPIML_PARAM_I64] = "whole number, may be negative",
-        [OPIML_PARAM_F64] = "number",
-        [OPIML_PARAM_TEXT] = "text",
-        [OPIML_PARAM_U32_LIST] = "list of whole numbers",
-        [OPIML_PARAM_F64_LIST] = "list of numbers",
-        [OPIML_PARAM_TEXT_LIST] = "list of texts",
-    };
-
-    text_add(to, row->type == OPIML_PARAM_CHOICE ? row->choices : names[row->type]);
+    if (row->type == OPIML_PARAM_CHOICE && row->choices)
+        text_add(to, row->choices);
+    else
+        text_add(to, is_known(row->type) ? types[row->type].name : "?");
 }

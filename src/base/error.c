@@ -29,8 +29,8 @@ static const struct code_info *info(int code) {
     return &codes[-code];
 }
 
-/* Names of files and texts of libraries end up in messages: keep the promise of one line, and do not
- * end in half a character where the line was cut. */
+/* Names of files and texts of libraries end up in messages: keep the promise of one line, and do
+ * not end in half a character where the line was cut. */
 static void tidy(char *line, bool cut) {
     size_t length = strlen(line);
 

@@ -8,10 +8,10 @@ enum event_kind { EVENT_PARAM, EVENT_METRIC, EVENT_PROGRESS, EVENT_ARTIFACT, EVE
 
 struct event {
     enum event_kind kind;
-    const char *name;  /* "loss", "accuracy", "phase" */
-    const char *text;  /* params, notes, artifact paths; may be NULL */
-    double value;      /* metrics and progress */
-    double total;      /* progress: what value runs up to */
+    const char *name; /* "loss", "accuracy", "phase" */
+    const char *text; /* params, notes, artifact paths; may be NULL */
+    double value;     /* metrics and progress */
+    double total;     /* progress: what value runs up to */
     uint64_t step, epoch;
 };
 

@@ -63,8 +63,8 @@ int file_pwrite(int fd, const void *from, size_t bytes, uint64_t offset, const c
 }
 
 static int too_large(const char *path, uint64_t limit, struct opiml_error *err) {
-    return opiml_fail(err, OPIML_ELIMIT, "%s: larger than the %" PRIu64 " bytes that are read of it",
-                      path, limit);
+    return opiml_fail(err, OPIML_ELIMIT,
+                      "%s: larger than the %" PRIu64 " bytes that are read of it", path, limit);
 }
 
 /* Pipes and /proc do not know their size, so it is only the first guess and the end of the file

@@ -11,9 +11,9 @@ int file_read(const char *path, uint64_t limit, char **ret_data, size_t *ret_byt
 /* Replace a file so that a crash at any instant leaves the old or the new one whole: written beside
  * it, synced, renamed, folder synced. */
 int file_write_atomic(const char *path, const void *data, size_t bytes, struct opiml_error *err);
-/* The same in pieces, for what does not fit in memory. `init` opens PATH.tmp-PID-RANDOM, which only a
- * kill leaves behind; `commit` renames; `release` after a failure (or a commit) closes and removes what
- * is left. */
+/* The same in pieces, for what does not fit in memory. `init` opens PATH.tmp-PID-RANDOM, which only
+ * a kill leaves behind; `commit` renames; `release` after a failure (or a commit) closes and
+ * removes what is left. */
 struct file_writer {
     char *path, *temporary;
     int fd;

@@ -10,7 +10,7 @@ struct hash128 {
 };
 
 uint64_t hash_64(const void *data, size_t bytes, uint64_t seed); /* XXH3-64 */
-struct hash128 hash_128(const void *data, size_t bytes);          /* XXH3-128 */
+struct hash128 hash_128(const void *data, size_t bytes);         /* XXH3-128 */
 /* XXH3-128 over several pieces, as if they were one. */
 struct hash_piece {
     const void *data;

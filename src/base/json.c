@@ -159,8 +159,8 @@ double js_as_num(const struct js *value, double otherwise) {
 
 /* ---- as text ----
  *
- * jansson writes every real with the same number of digits: too few lose bits, too many turn 0.1 into
- * 0.10000000000000001. So the writing is our own. */
+ * jansson writes every real with the same number of digits: too few lose bits, too many turn 0.1
+ * into 0.10000000000000001. So the writing is our own. */
 
 static void write_text(struct text *to, const char *text) {
     static const char escaped[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";

@@ -29,8 +29,7 @@ static struct {
     struct levels levels;
     _Atomic int most;
     _Atomic bool json;
-} settings = {
-    .lock = PTHREAD_MUTEX_INITIALIZER, .levels = {.all = LOG_WARN}, .most = LOG_WARN};
+} settings = {.lock = PTHREAD_MUTEX_INITIALIZER, .levels = {.all = LOG_WARN}, .most = LOG_WARN};
 
 static int parse_level(const char *text, enum log_level *ret_level, struct opiml_error *err) {
     const char *near;
@@ -41,8 +40,8 @@ static int parse_level(const char *text, enum log_level *ret_level, struct opiml
             return 0;
         }
     near = text_nearest(text, level_names);
-    return opiml_fail(err, OPIML_EINVAL, "no log level \"%s\"%s%s%s (error, warn, info, debug)", text,
-                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return opiml_fail(err, OPIML_EINVAL, "no log level \"%s\"%s%s%s (error, warn, info, debug)",
+                      text, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 static int set_one(struct levels *levels, char *item, struct opiml_error *err) {
@@ -59,8 +58,8 @@ static int set_one(struct levels *levels, char *item, struct opiml_error *err) {
     *equals = 0;
     if (levels->count == COMPONENTS_MAX)
         return opiml_fail(err, OPIML_ELIMIT, "more than %d components to log", COMPONENTS_MAX);
-    if (item[0] == 0 || !text_copy(levels->component[levels->count].name,
-                                   sizeof(levels->component[0].name), item))
+    if (item[0] == 0 ||
+        !text_copy(levels->component[levels->count].name, sizeof(levels->component[0].name), item))
         return opiml_fail(err, OPIML_EINVAL, "\"%s\" is no component to log", item);
     levels->component[levels->count++].level = level;
     return 0;

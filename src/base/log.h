@@ -6,8 +6,8 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* "info", "debug" for all, or "pipeline=debug,dataset=info" per component; what is not named stays at
- * warn. A text that is refused changes nothing. */
+/* "info", "debug" for all, or "pipeline=debug,dataset=info" per component; what is not named stays
+ * at warn. A text that is refused changes nothing. */
 int log_configure(const char *levels, struct opiml_error *err);
 void log_json(bool on); /* one JSON object a line instead of text */
 bool log_enabled(const char *component, enum log_level level);

@@ -55,7 +55,7 @@ uint32_t opiml_rng_u32(struct opiml_rng *rng) {
 uint32_t opiml_rng_below(struct opiml_rng *rng, uint32_t bound) {
     uint64_t product = (uint64_t)opiml_rng_u32(rng) * bound;
 
-    if ((uint32_t)product < bound) { /* rare, and only then is the division needed */
+    if ((uint32_t)product < bound) {                /* rare, and only then is the division needed */
         uint32_t unfair = (uint32_t)-bound % bound; /* 2^32 mod bound */
 
         while ((uint32_t)product < unfair)

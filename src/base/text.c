@@ -196,8 +196,8 @@ void text_add_double(struct text *text, double number) {
 static const struct {
     const char *name;
     unsigned shift;
-} units[] = {{"", 0},     {"B", 0},    {"k", 10},   {"K", 10},   {"KiB", 10}, {"M", 20},
-             {"MiB", 20}, {"G", 30},   {"GiB", 30}, {"T", 40},   {"TiB", 40}};
+} units[] = {{"", 0},     {"B", 0},  {"k", 10},   {"K", 10}, {"KiB", 10}, {"M", 20},
+             {"MiB", 20}, {"G", 30}, {"GiB", 30}, {"T", 40}, {"TiB", 40}};
 
 bool text_parse_bytes(const char *text, uint64_t *ret_bytes) {
     unsigned long long number;

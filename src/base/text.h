@@ -29,7 +29,8 @@ bool text_starts(const char *text, const char *prefix);
 const char *text_nearest(const char *word, const char *const *words);
 /* Control characters become spaces, so that a line stays one and no terminal obeys it. */
 void text_one_line(char *line);
-/* A finite decimal number and nothing else, in every locale: no spaces, no hexadecimal, no "inf". */
+/* A finite decimal number and nothing else, in every locale: no spaces, no hexadecimal, no "inf".
+ */
 bool text_parse_double(const char *text, double *ret_number);
 /* "12345" or "8 MiB", "8MiB", "1k"; false when malformed or too large. */
 bool text_parse_bytes(const char *text, uint64_t *ret_bytes);

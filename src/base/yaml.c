@@ -7,7 +7,8 @@
 #include "base/file.h"
 
 #define ANCHORS_MAX 64
-#define NODES_MAX 65536
+#define NODES_MAX 65536 /* of the whole document, with what aliases repeat */
+#define KEYS_MAX 4096   /* of one mapping: each new key is compared with those before it */
 
 /* Everything of a document comes from a chain of blocks that is freed with it. */
 struct block {
@@ -19,6 +20,7 @@ struct block {
 struct anchor {
     const char *name;
     const struct yaml_node *node;
+    uint32_t weight, height; /* nodes below and including it, and levels */
 };
 
 struct builder {
@@ -28,6 +30,7 @@ struct builder {
     struct fy_diag *diag;
     struct anchor anchors[ANCHORS_MAX];
     uint32_t anchor_count, node_count;
+    uint32_t line, column; /* the last place seen, for what has none of its own */
     struct opiml_error *err;
 };
 
@@ -59,78 +62,122 @@ static char *take_text(struct builder *self, struct fy_token *token) {
     return copy;
 }
 
-static int fail_at(struct builder *self, const struct yaml_node *node, const char *what) {
-    return opiml_fail(self->err, OPIML_EINVAL, "%s:%u:%u: %s", self->yaml->name, node->line,
-                      node->column, what);
+static int fail_at(struct builder *self, const struct yaml_node *node, const char *what,
+                   const char *name) {
+    return opiml_fail(self->err, OPIML_EINVAL, "%.300s:%u:%u: %s%.100s", self->yaml->name,
+                      node->line, node->column, what, name);
 }
 
 static int out_of_memory(struct builder *self) {
     return base_fail_memory(self->err, sizeof(struct yaml_node), self->yaml->name);
 }
 
-/* libfyaml's first complaint, as one line. */
+/* libfyaml's first complaint. */
 static int fail_syntax(struct builder *self) {
     void *at = NULL;
     struct fy_diag_error *problem = fy_diag_errors_iterate(self->diag, &at);
 
-    if (!problem)
-        return opiml_fail(self->err, OPIML_EINVAL, "%s: no YAML document", self->yaml->name);
-    return opiml_fail(self->err, OPIML_EINVAL, "%s:%d:%d: %s", self->yaml->name, problem->line,
-                      problem->column, problem->msg);
+    if (!problem || !problem->msg)
+        return opiml_fail(self->err, OPIML_EINVAL, "%.300s: no YAML document", self->yaml->name);
+    return opiml_fail(self->err, OPIML_EINVAL, "%.300s:%d:%d: %s", self->yaml->name,
+                      problem->line > 0 ? problem->line : 1,
+                      problem->column > 0 ? problem->column : 1, problem->msg);
 }
 
-static void mark(struct yaml_node *node, struct fy_token *token) {
+/* libfyaml counts from 0. A value that is left out has no place: it gets its key's. */
+static void mark(struct builder *self, struct yaml_node *node, struct fy_token *token) {
     const struct fy_mark *start = token ? fy_token_start_mark(token) : NULL;
 
-    node->line = start ? (uint32_t)start->line + 1 : 1;
-    node->column = start ? (uint32_t)start->column + 1 : 1;
+    if (start) {
+        self->line = (uint32_t)start->line + 1;
+        self->column = (uint32_t)start->column + 1;
+    }
+    node->line = self->line;
+    node->column = self->column;
 }
 
-static struct yaml_node *new_node(struct builder *self, enum yaml_kind kind,
-                                  struct fy_token *token) {
-    struct yaml_node *node = ++self->node_count > NODES_MAX ? NULL : take(self, sizeof(*node));
-
-    if (!node)
-        return NULL;
-    memset(node, 0, sizeof(*node));
-    node->kind = kind;
-    node->text = "";
-    mark(node, token);
-    return node;
-}
-
-static int keep_anchor(struct builder *self, struct fy_token *token, const struct yaml_node *node) {
-    if (!token)
-        return 0;
-    if (self->anchor_count == ANCHORS_MAX)
-        return fail_at(self, node, "too many anchors");
-    self->anchors[self->anchor_count].name = take_text(self, token);
-    if (!self->anchors[self->anchor_count].name)
-        return out_of_memory(self);
-    self->anchors[self->anchor_count++].node = node;
+static int count_nodes(struct builder *self, uint32_t count) {
+    if (count > NODES_MAX - self->node_count)
+        return opiml_fail(self->err, OPIML_ELIMIT, "%.300s:%u:%u: more than %d values",
+                          self->yaml->name, self->line, self->column, NODES_MAX);
+    self->node_count += count;
     return 0;
 }
 
-/* An alias is a copy of the node that shares its children: no text can blow up the tree. */
-static int follow_alias(struct builder *self, struct fy_token *token, struct yaml_node **ret_node) {
-    struct yaml_node *node = new_node(self, YAML_SCALAR, token);
-    char *name = take_text(self, token);
+static int new_node(struct builder *self, enum yaml_kind kind, struct fy_token *token,
+                    struct yaml_node **ret_node) {
+    struct yaml_node *node;
+    int rc = count_nodes(self, 1);
 
-    if (!node || !name)
+    if (rc < 0)
+        return rc;
+    node = take(self, sizeof(*node));
+    if (!node)
         return out_of_memory(self);
-    for (uint32_t i = self->anchor_count; i-- > 0;)
-        if (strcmp(self->anchors[i].name, name) == 0) {
-            uint32_t line = node->line, column = node->column;
-
-            *node = *self->anchors[i].node;
-            node->line = line;
-            node->column = column;
-            node->next = NULL;
-            *ret_node = node;
-            return 0;
-        }
-    return fail_at(self, node, "alias without anchor");
+    *node = (struct yaml_node){.kind = kind, .text = ""};
+    mark(self, node, token);
+    *ret_node = node;
+    return 0;
 }
+
+/* ---- anchors and aliases ---- */
+
+static uint32_t height(const struct yaml_node *node) {
+    uint32_t most = 0;
+
+    for (const struct yaml_node *child = node->child; child; child = child->next)
+        most = (uint32_t)base_max_u64(most, height(child));
+    return most + 1;
+}
+
+static int keep_anchor(struct builder *self, struct fy_token *token, const struct yaml_node *node,
+                       uint32_t weight) {
+    struct anchor *anchor = &self->anchors[self->anchor_count];
+
+    if (!token)
+        return 0;
+    if (self->anchor_count == ANCHORS_MAX)
+        return fail_at(self, node, "more anchors than are kept", "");
+    *anchor = (struct anchor){take_text(self, token), node, weight, height(node)};
+    if (!anchor->name)
+        return out_of_memory(self);
+    self->anchor_count++;
+    return 0;
+}
+
+/* An alias is a copy of the node that shares its children. It counts as if it were written out,
+ * both in nodes and in levels, so that whoever walks the tree meets no more than the limits say. An
+ * anchor is known only behind its node: none can hold itself. */
+static int follow_alias(struct builder *self, struct fy_token *token, uint32_t depth,
+                        struct yaml_node **ret_node) {
+    const struct anchor *anchor = NULL;
+    struct yaml_node *node = NULL;
+    int rc = new_node(self, YAML_SCALAR, token, &node);
+    const char *name = take_text(self, token);
+
+    if (rc < 0)
+        return rc;
+    if (!name)
+        return out_of_memory(self);
+    for (uint32_t i = self->anchor_count; i-- > 0 && !anchor;) /* the latest of a name counts */
+        if (strcmp(self->anchors[i].name, name) == 0)
+            anchor = &self->anchors[i];
+    if (!anchor)
+        return fail_at(self, node, "no anchor before this alias: *", name);
+    if (depth + anchor->height > YAML_DEPTH_MAX)
+        return fail_at(self, node, "nested too deeply", "");
+    if ((rc = count_nodes(self, anchor->weight - 1)) < 0)
+        return rc;
+    node->kind = anchor->node->kind;
+    node->text = anchor->node->text;
+    node->quoted = anchor->node->quoted;
+    node->child = anchor->node->child;
+    node->count = anchor->node->count;
+    *ret_node = node;
+    return 0;
+}
+
+/* ---- nodes ---- */
 
 static int read_node(struct builder *self, struct fy_event *event, uint32_t depth,
                      struct yaml_node **ret_node);
@@ -168,17 +215,30 @@ static int read_sequence(struct builder *self, struct yaml_node *list, uint32_t 
     return rc;
 }
 
+static int check_key(struct builder *self, const struct yaml_node *map,
+                     const struct yaml_node *key) {
+    const struct yaml_node *first;
+
+    if (key->kind != YAML_SCALAR)
+        return fail_at(self, key, "a key is a plain text", "");
+    if (map->count == KEYS_MAX)
+        return opiml_fail(self->err, OPIML_ELIMIT, "%.300s:%u:%u: more than %d keys",
+                          self->yaml->name, key->line, key->column, KEYS_MAX);
+    first = yaml_get(map, key->text);
+    if (first)
+        return opiml_fail(self->err, OPIML_EINVAL,
+                          "%.300s:%u:%u: key \"%.100s\" stands here twice (first in line %u)",
+                          self->yaml->name, key->line, key->column, key->text, first->key_line);
+    return 0;
+}
+
 static int read_mapping(struct builder *self, struct yaml_node *map, uint32_t depth) {
     struct yaml_node *last = NULL, *key, *value;
     int rc;
 
     while ((rc = next_node(self, FYET_MAPPING_END, depth, &key)) == 0 && key) {
-        if (key->kind != YAML_SCALAR)
-            return fail_at(self, key, "keys are plain texts");
-        if (yaml_get(map, key->text))
-            return opiml_fail(self->err, OPIML_EINVAL, "%s:%u:%u: \"%s\" stands here twice",
-                              self->yaml->name, key->line, key->column, key->text);
-        if ((rc = next_node(self, FYET_NONE, depth, &value)) < 0)
+        if ((rc = check_key(self, map, key)) < 0 ||
+            (rc = next_node(self, FYET_NONE, depth, &value)) < 0)
             return rc;
         value->key = key->text;
         value->key_line = key->line;
@@ -188,8 +248,12 @@ static int read_mapping(struct builder *self, struct yaml_node *map, uint32_t de
     return rc;
 }
 
-static int read_scalar(struct builder *self, struct fy_event *event, struct yaml_node *node) {
-    struct fy_token *token = event->scalar.value;
+static bool is_null(const char *text) {
+    return strcmp(text, "~") == 0 || strcmp(text, "null") == 0 || strcmp(text, "Null") == 0 ||
+           strcmp(text, "NULL") == 0;
+}
+
+static int read_scalar(struct builder *self, struct fy_token *token, struct yaml_node *node) {
     enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
     size_t length = 0;
 
@@ -199,55 +263,66 @@ static int read_scalar(struct builder *self, struct fy_event *event, struct yaml
     if (!node->text)
         return out_of_memory(self);
     if (strlen(node->text) != length)
-        return fail_at(self, node, "a text with a zero byte");
+        return fail_at(self, node, "a text with a zero byte", "");
     node->quoted = style != FYSS_PLAIN && style != FYSS_ANY;
-    if (!node->quoted && (strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0))
+    if (!node->quoted && is_null(node->text))
         node->text = "";
     return 0;
 }
 
+/* What the three events that start a node have in common. */
+struct start {
+    enum yaml_kind kind;
+    struct fy_token *token, *anchor, *tag;
+};
+
+static bool start_of(struct fy_event *event, struct start *ret_start) {
+    switch (event->type) {
+    case FYET_SCALAR:
+        *ret_start = (struct start){YAML_SCALAR, event->scalar.value, event->scalar.anchor,
+                                    event->scalar.tag};
+        return true;
+    case FYET_SEQUENCE_START:
+        *ret_start = (struct start){YAML_SEQUENCE, event->sequence_start.sequence_start,
+                                    event->sequence_start.anchor, event->sequence_start.tag};
+        return true;
+    case FYET_MAPPING_START:
+        *ret_start = (struct start){YAML_MAPPING, event->mapping_start.mapping_start,
+                                    event->mapping_start.anchor, event->mapping_start.tag};
+        return true;
+    default: return false;
+    }
+}
+
 static int read_node(struct builder *self, struct fy_event *event, uint32_t depth,
                      struct yaml_node **ret_node) {
-    struct fy_token *token = NULL, *anchor = NULL;
-    enum yaml_kind kind = YAML_SCALAR;
-    struct yaml_node *node;
+    uint32_t before = self->node_count;
+    struct yaml_node *node = NULL;
+    struct start start;
     int rc;
 
-    switch (event->type) {
-    case FYET_ALIAS:
-        return follow_alias(self, event->alias.anchor, ret_node);
-    case FYET_SCALAR:
-        token = event->scalar.value;
-        anchor = event->scalar.anchor;
-        break;
-    case FYET_SEQUENCE_START:
-        kind = YAML_SEQUENCE;
-        token = event->sequence_start.sequence_start;
-        anchor = event->sequence_start.anchor;
-        break;
-    case FYET_MAPPING_START:
-        kind = YAML_MAPPING;
-        token = event->mapping_start.mapping_start;
-        anchor = event->mapping_start.anchor;
-        break;
-    default:
-        return opiml_fail(self->err, OPIML_EINVAL, "%s: the document ends too early",
-                          self->yaml->name);
-    }
-    node = new_node(self, kind, token);
-    if (!node)
-        return out_of_memory(self);
+    if (event->type == FYET_ALIAS)
+        return follow_alias(self, event->alias.anchor, depth, ret_node);
+    if (!start_of(event, &start))
+        return opiml_fail(self->err, OPIML_EINVAL, "%.300s:%u:%u: the document ends too early",
+                          self->yaml->name, self->line, self->column);
+    if ((rc = new_node(self, start.kind, start.token, &node)) < 0)
+        return rc;
     if (depth == YAML_DEPTH_MAX)
-        return fail_at(self, node, "nested too deeply");
-    rc = kind == YAML_SCALAR     ? read_scalar(self, event, node)
-         : kind == YAML_SEQUENCE ? read_sequence(self, node, depth + 1)
-                                 : read_mapping(self, node, depth + 1);
+        return fail_at(self, node, "nested too deeply", "");
+    if (start.tag) /* to pass over "!include" would be worse than to refuse "!!str" */
+        return fail_at(self, node, "tags such as \"!this\" are not taken: leave it away", "");
+    rc = start.kind == YAML_SCALAR     ? read_scalar(self, start.token, node)
+         : start.kind == YAML_SEQUENCE ? read_sequence(self, node, depth + 1)
+                                       : read_mapping(self, node, depth + 1);
     if (rc == 0)
-        rc = keep_anchor(self, anchor, node);
+        rc = keep_anchor(self, start.anchor, node, self->node_count - before);
     if (rc == 0)
         *ret_node = node;
     return rc;
 }
+
+/* ---- documents ---- */
 
 /* Stream start, document start, one node; what follows must be the end. */
 static int read_document(struct builder *self) {
@@ -260,16 +335,14 @@ static int read_document(struct builder *self) {
         switch (event->type) {
         case FYET_STREAM_START:
         case FYET_STREAM_END:
-        case FYET_DOCUMENT_END:
-            break;
+        case FYET_DOCUMENT_END: break;
         case FYET_DOCUMENT_START:
             if (!first)
-                rc = opiml_fail(self->err, OPIML_EINVAL, "%s: more than one document",
+                rc = opiml_fail(self->err, OPIML_EINVAL, "%.300s: more than one document",
                                 self->yaml->name);
             first = false;
             break;
-        default:
-            rc = read_node(self, event, 0, &root);
+        default: rc = read_node(self, event, 0, &root);
         }
         fy_parser_event_free(self->parser, event);
     }
@@ -279,34 +352,42 @@ static int read_document(struct builder *self) {
     return rc;
 }
 
+/* With libfyaml's objects in `self` made, as far as they could be. */
+static int parse_text(struct builder *self, const char *data, size_t bytes) {
+    struct fy_diag_cfg diag_config;
+    struct fy_parse_cfg config = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG};
+
+    fy_diag_cfg_default(&diag_config);
+    diag_config.fp = NULL; /* complaints are collected, not printed */
+    self->diag = fy_diag_create(&diag_config);
+    if (!self->diag)
+        return out_of_memory(self);
+    fy_diag_set_collect_errors(self->diag, true);
+    config.diag = self->diag;
+    self->parser = fy_parser_create(&config);
+    if (!self->parser || fy_parser_set_string(self->parser, data, bytes) != 0)
+        return out_of_memory(self);
+    return read_document(self);
+}
+
 int yaml_parse(const char *data, size_t bytes, const char *name, struct yaml **ret_yaml,
                struct opiml_error *err) {
     AUTO_YAML struct yaml *yaml = base_alloc(sizeof(*yaml));
-    struct builder self = {.yaml = yaml, .err = err};
-    struct fy_diag_cfg diag_config;
-    struct fy_parse_cfg config = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG};
+    struct builder self = {.yaml = yaml, .err = err, .line = 1, .column = 1};
     int rc;
 
     if (!yaml || !(yaml->name = base_strdup(name)))
         return base_fail_memory(err, sizeof(*yaml), name);
     if (bytes > YAML_BYTES_MAX)
-        return opiml_fail(err, OPIML_ELIMIT, "%s: %zu bytes; at most %" PRIu64 " are read", name,
-                          bytes, YAML_BYTES_MAX);
-    fy_diag_cfg_default(&diag_config);
-    diag_config.fp = NULL;
-    self.diag = fy_diag_create(&diag_config);
-    if (!self.diag)
-        return out_of_memory(&self);
-    fy_diag_set_collect_errors(self.diag, true);
-    config.diag = self.diag;
-    self.parser = fy_parser_create(&config);
-    if (!self.parser || fy_parser_set_string(self.parser, data, bytes) != 0)
-        rc = out_of_memory(&self);
-    else
-        rc = read_document(&self);
+        return opiml_fail(err, OPIML_ELIMIT, "%.300s: %zu bytes; at most %" PRIu64 " are read",
+                          name, bytes, YAML_BYTES_MAX);
+    if (bytes == 0)
+        return opiml_fail(err, OPIML_EINVAL, "%.300s: no YAML document", name);
+    rc = parse_text(&self, data, bytes);
     if (self.parser)
         fy_parser_destroy(self.parser);
-    fy_diag_destroy(self.diag);
+    if (self.diag)
+        fy_diag_destroy(self.diag);
     yaml->memory = self.blocks;
     if (rc == 0)
         *ret_yaml = TAKE(yaml);
@@ -371,8 +452,8 @@ int yaml_fail_key(const struct yaml *yaml, const struct yaml_node *at, struct op
     int rc;
 
     va_start(arguments, format);
-    rc = fail_line(yaml->name, key ? at->key_line : at->line, key ? at->key_column : at->column, err,
-                   format, arguments);
+    rc = fail_line(yaml->name, key ? at->key_line : at->line, key ? at->key_column : at->column,
+                   err, format, arguments);
     va_end(arguments);
     return rc;
 }

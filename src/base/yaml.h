@@ -11,14 +11,14 @@ enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
 
 struct yaml_node {
     enum yaml_kind kind;
-    uint32_t line, column;  /* from 1 */
-    const char *text;       /* of a scalar; "" for null */
-    bool quoted;            /* a quoted scalar is text even when it looks like a number */
-    struct yaml_node *next; /* sibling */
-    struct yaml_node *child;    /* first element or first value */
-    const char *key;            /* when it stands in a mapping */
+    uint32_t line, column;   /* from 1 */
+    const char *text;        /* of a scalar; "" for null and for every other kind */
+    bool quoted;             /* a quoted scalar is text even when it looks like a number */
+    struct yaml_node *next;  /* sibling */
+    struct yaml_node *child; /* first element or first value */
+    const char *key;         /* when it stands in a mapping */
     uint32_t key_line, key_column;
-    uint32_t count;         /* of elements */
+    uint32_t count; /* of elements */
 };
 
 struct yaml {
@@ -27,7 +27,11 @@ struct yaml {
     void *memory;
 };
 
-/* Both: errors name file, line and column. Aliases are resolved; duplicate keys are refused. */
+/* Both: errors name file, line and column, and are OPIML_EINVAL for what is no document of ours and
+ * OPIML_ELIMIT for what is too large. Aliases are resolved, as nodes of their own that share
+ * children, and count towards the limits as if written out; duplicate keys, tags, several documents
+ * and unfinished ones are refused. One document has at most 65536 nodes, YAML_DEPTH_MAX levels, 64
+ * anchors and 4096 keys a mapping. A tree never changes: threads may share it. */
 int yaml_load(const char *path, struct yaml **ret_yaml, struct opiml_error *err);
 int yaml_parse(const char *data, size_t bytes, const char *name, struct yaml **ret_yaml,
                struct opiml_error *err);

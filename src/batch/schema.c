@@ -41,7 +41,16 @@ int opiml_field_fixed(const struct opiml_field *field) {
     return 1;
 }
 
-/* Bytes of a row of fixed shape; false when they overflow or a dimension is impossible. */
+static bool is_name(const char *name) {
+    const char *at = name;
+
+    while ((unsigned char)*at >= ' ' && *at != 0x7f)
+        at++;
+    return at > name && *at == 0;
+}
+
+/* Bytes of a row, its varying dimensions not counted; false when they overflow or a dimension is
+ * impossible. */
 static bool row_bytes(const struct opiml_field *field, uint64_t *ret_bytes) {
     uint64_t bytes = opiml_dtype_bytes(field->dtype);
 
@@ -64,9 +73,10 @@ int opiml_schema_add(struct opiml_schema *schema, const char *name, uint32_t dty
 
     if (schema->count == OPIML_MAX_FIELDS)
         return opiml_fail(err, OPIML_ELIMIT, "more than %d fields", OPIML_MAX_FIELDS);
-    if (length == 0 || length >= sizeof(field.name))
-        return opiml_fail(err, OPIML_EINVAL, "\"%.60s\" is no field name: 1 to %zu characters", name,
-                          sizeof(field.name) - 1);
+    if (length >= sizeof(field.name) || !is_name(name))
+        return opiml_fail(err, OPIML_EINVAL,
+                          "\"%.60s\" is no field name: 1 to %zu bytes without control characters",
+                          name, sizeof(field.name) - 1);
     if (opiml_schema_find(schema, name) >= 0)
         return opiml_fail(err, OPIML_EINVAL, "two fields are named \"%s\"", name);
     if (opiml_dtype_bytes(dtype) == 0 || ndim > OPIML_MAX_DIMS)

@@ -2,6 +2,7 @@
 #include "dataset/source_file.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,8 +49,8 @@ static int uri_path(const char *uri, char **ret_path, struct opiml_error *err) {
         return opiml_fail(err, OPIML_EINVAL,
                           "%s: a file URI has three slashes before its absolute path: file:///data",
                           uri);
-    AUTO_FREE char *here = from[0] == '/' ? base_strdup("") : getcwd(NULL, 0);
-    if (!here)
+    char here[PATH_MAX];
+    if (from[0] != '/' && !getcwd(here, sizeof(here)))
         return base_fail_errno(err, errno, "%s: the current folder", uri);
     AUTO_FREE char *path = from[0] == '/' ? base_strdup(from) : text_path(here, from);
     if (!path)

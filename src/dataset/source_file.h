@@ -38,6 +38,11 @@ struct file_plan {
 struct file_plan file_plan_read(const struct source_read *read, bool direct);
 /* When no more bytes will come: fill the read's results from the `got` bytes that did. */
 void file_finish_read(struct source_read *read, const struct file_plan *plan, uint64_t got);
+/* Close a descriptor, if it is one, and forget it. */
+static inline void file_shut(int *fd) {
+    base_close_fd(fd);
+    *fd = -1;
+}
 /* The code for an errno of an open or a read. */
 int file_code(int errnum);
 /* The size that the object had when it was indexed, UINT64_MAX when not known. */

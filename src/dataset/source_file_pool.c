@@ -39,13 +39,34 @@ struct pool {
     uint32_t thread_count;
 };
 
-static int open_object(const struct pool *pool, const struct source_read *read) {
+static int open_once(const struct pool *pool, const struct source_read *read) {
     const struct source *source = &pool->source->base;
     const char *key = source->key(source->key_context, read->object);
     int flags = O_RDONLY | O_NOCTTY;
     int fd = walk_open(pool->source->root, key, flags | (pool->direct ? O_DIRECT : 0));
     if (fd == -EINVAL && pool->direct)
         fd = walk_open(pool->source->root, key, flags);
+    return fd;
+}
+
+/* When this process may have no more descriptors, those that nobody uses give way. */
+static bool close_idle(struct pool *pool) {
+    bool closed = false;
+    pthread_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < FILES; i++) {
+        struct pool_file *file = &pool->files[i];
+        closed |= file->fd >= 0 && file->users == 0;
+        if (file->users == 0)
+            file_shut(&file->fd);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return closed;
+}
+
+static int open_object(struct pool *pool, const struct source_read *read) {
+    int fd = open_once(pool, read);
+    while ((fd == -EMFILE || fd == -ENFILE) && close_idle(pool))
+        fd = open_once(pool, read);
     return fd;
 }
 
@@ -81,7 +102,7 @@ static int take_file(struct pool *pool, const struct source_read *read,
     }
     if (!best)
         return fd;
-    base_close_fd(&best->fd);
+    file_shut(&best->fd);
     *best = (struct pool_file){fd, read->object, 1, ++pool->uses};
     *ret_file = best;
     return fd;
@@ -237,7 +258,7 @@ static void pool_close(struct source_queue *queue) {
     for (uint32_t i = 0; i < pool->thread_count; i++)
         pthread_join(pool->threads[i], NULL);
     for (size_t i = 0; i < FILES; i++)
-        base_close_fd(&pool->files[i].fd);
+        file_shut(&pool->files[i].fd);
     pthread_cond_destroy(&pool->done_some);
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);

@@ -158,7 +158,7 @@ static void close_idle(struct ring *ring) {
     for (uint32_t i = 0; i < ring->file_count; i++) {
         struct ring_file *file = &ring->files[i];
         if (file->state == FILE_OPEN && file->users == 0) {
-            base_close_fd(&file->fd);
+            file_shut(&file->fd);
             file->state = FILE_FREE;
         }
     }
@@ -177,7 +177,7 @@ static uint32_t choose_file(struct ring *ring, uint32_t object) {
     }
     assert(best != NONE);
     struct ring_file *file = &ring->files[best];
-    base_close_fd(&file->fd);
+    file_shut(&file->fd);
     file->state = FILE_FREE;
     file->used = 0;
     file->object = object;
@@ -293,7 +293,7 @@ static uint32_t take_waiting(struct ring *ring, struct ring_file *file) {
 
 static void fail_file(struct ring *ring, struct ring_file *file, int code, int errnum) {
     uint32_t number;
-    base_close_fd(&file->fd);
+    file_shut(&file->fd);
     file->state = FILE_FREE;
     while ((number = take_waiting(ring, file)) != NONE)
         finish_failed(ring, number, code, errnum);
@@ -487,8 +487,8 @@ static void ring_close(struct source_queue *queue) {
         io_uring_queue_exit(&ring->uring);
     }
     for (uint32_t i = 0; ring->files && i < ring->file_count; i++)
-        base_close_fd(&ring->files[i].fd);
-    base_close_fd(&ring->wake_fd);
+        file_shut(&ring->files[i].fd);
+    file_shut(&ring->wake_fd);
     base_free(ring->files);
     base_free(ring->ops);
     base_free(ring->done);

@@ -75,10 +75,10 @@ void beta_table_init(struct beta_table *table, double alpha) {
 
 uint32_t beta_quantile_q16(const struct beta_table *table, uint32_t draw) {
     /* The upper half mirrors the lower one. */
-    uint32_t side = draw >> 31, place = draw & 0x7FFFFFFF, i = place >> 23;
+    uint32_t place = draw >> 31 ? ~draw : draw, i = place >> 23;
     uint64_t between = table->at[i + 1] - table->at[i];
     uint32_t x = table->at[i] + (uint32_t)(between * (place & 0x7FFFFF) >> 23);
 
     x = (x + 128) >> 8;
-    return side ? 65536 - x : x;
+    return draw >> 31 ? 65536 - x : x;
 }

@@ -19,7 +19,8 @@ struct beta_table {
  * has positive terms only; it is inverted by bisection on [0, 1/2], the rest is symmetric. */
 void beta_table_init(struct beta_table *table, double alpha);
 /* The quantile of draw / 2^32, in Q16: 0 to 65536. Linear between the table's entries, so the
- * distribution function is met at multiples of 1/512 to within 2^-24 of x. */
+ * distribution function is met at multiples of 1/512; the tails between are a little wide (variance
+ * right to 0.2 % for alpha up to 3, 4 % at 16). */
 uint32_t beta_quantile_q16(const struct beta_table *table, uint32_t draw);
 
 #endif

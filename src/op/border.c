@@ -3,6 +3,16 @@
 
 #include "base/base.h"
 
+int border_read_fill(const struct opiml_u32_list *value, uint32_t channels,
+                     uint8_t fill[BORDER_CHANNELS_MAX], struct opiml_error *err) {
+    if (value->count != 1 && value->count != channels)
+        return opiml_fail(err, OPIML_EINVAL, "value: %u numbers for %u channels; give 1 or %u",
+                          value->count, channels, channels);
+    for (uint32_t c = 0; c < BORDER_CHANNELS_MAX; c++) /* channels that are not there get any */
+        fill[c] = (uint8_t)value->at[value->count == 1 ? 0 : c];
+    return 0;
+}
+
 int64_t border_index(int64_t i, int64_t n, enum border_mode mode) {
     int64_t period = 2 * (n - 1);
 

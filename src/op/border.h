@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include <opiml/op.h>
+
 enum border_mode { BORDER_CONSTANT, BORDER_REFLECT, BORDER_EDGE };
 #define BORDER_MODES "constant|reflect|edge" /* for a CHOICE parameter */
 
@@ -17,6 +19,9 @@ struct border_window {
     uint8_t fill[BORDER_CHANNELS_MAX]; /* BORDER_CONSTANT */
 };
 
+/* The parameter `value`: one number for all channels, or one for each. */
+int border_read_fill(const struct opiml_u32_list *value, uint32_t channels,
+                     uint8_t fill[BORDER_CHANNELS_MAX], struct opiml_error *err);
 /* Which of 0 … n-1 stands at place i of a line of n that goes on in both directions: reflected without
  * repeating the edge (… 2 1 0 1 2 …, again and again), or the edge itself. n at least 1. */
 int64_t border_index(int64_t i, int64_t n, enum border_mode mode);

@@ -161,6 +161,26 @@ static void store_whole(uint32_t dtype, void *to, size_t at, size_t n, const int
     }
 }
 
+/* ---- a row, by chunks ---- */
+
+static void chunk_whole(const struct params *p, uint32_t from, const uint8_t *data, size_t at,
+                        size_t n, void *out) {
+    int64_t some[CHUNK] = {0};
+
+    load_whole(from, data, n, some);
+    store_whole(p->dtype, out, at, n, some);
+}
+
+static void chunk(const struct params *p, uint32_t from, const uint8_t *data, size_t at, size_t n,
+                  void *out) {
+    double some[CHUNK] = {0};
+
+    load(from, data, n, some);
+    for (size_t i = 0; i < n; i++)
+        some[i] *= p->scale;
+    store(p->dtype, out, at, n, some);
+}
+
 static int run(struct opiml_op_call *call, struct opiml_error *err) {
     const struct params *p = call->params;
     const struct opiml_value *in = &call->in[p->index];
@@ -173,19 +193,13 @@ static int run(struct opiml_op_call *call, struct opiml_error *err) {
     if (call->shape->from[p->index] != OPIML_OP_NEW)
         return 0;
     for (size_t at = 0; at < count; at += CHUNK) {
+        const uint8_t *data = in->data + at * opiml_dtype_bytes(from);
         size_t n = base_min_u64(CHUNK, count - at);
-        double some[CHUNK];
-        int64_t whole[CHUNK];
 
-        if (exact) {
-            load_whole(from, in->data + at * opiml_dtype_bytes(from), n, whole);
-            store_whole(p->dtype, out->data, at, n, whole);
-            continue;
-        }
-        load(from, in->data + at * opiml_dtype_bytes(from), n, some);
-        for (size_t i = 0; i < n; i++)
-            some[i] *= p->scale;
-        store(p->dtype, out->data, at, n, some);
+        if (exact)
+            chunk_whole(p, from, data, at, n, out->data);
+        else
+            chunk(p, from, data, at, n, out->data);
     }
     memcpy(out->shape, in->shape, sizeof(out->shape));
     out->bytes = count * opiml_dtype_bytes(p->dtype);

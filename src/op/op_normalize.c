@@ -49,7 +49,7 @@ static int derive(struct params *p, struct opiml_error *err) {
     double unit = p->from == OPIML_U8 ? 255.0 : 1.0;
 
     for (uint32_t c = 0; c < p->affine.channels; c++) {
-        double mean, std;
+        double mean = 0, std = 0;
         float scale, bias;
         int rc;
 

@@ -59,18 +59,18 @@ static int64_t grow(int64_t size, uint32_t before, uint32_t after) {
 
 static uint64_t most_bytes(const struct params *p, const struct opiml_field *in) {
     uint64_t pixels = in->max_bytes / p->channels, worst, usual;
-    uint64_t rows = (uint64_t)p->top + p->bottom, columns = (uint64_t)p->left + p->right;
+    uint64_t above = (uint64_t)p->top + p->bottom, beside = (uint64_t)p->left + p->right;
     int64_t height = in->shape[0], width = in->shape[1];
 
-    /* (h + rows)(w + columns), with h × w at most `pixels` */
+    /* (h + above)(w + beside), with h × w at most `pixels` */
     if (height < 0 && width < 0) {
-        worst = pixels * base_max_u64(rows, columns) + base_min_u64(rows, columns);
+        worst = pixels * base_max_u64(above, beside) + base_min_u64(above, beside);
         usual = base_max_u64(GROWTH_MAX * in->max_bytes, ROOM_LEAST) / p->channels;
-        return base_min_u64(pixels + worst + rows * columns, usual) * p->channels;
+        return base_min_u64(pixels + worst + above * beside, usual) * p->channels;
     }
     height = height < 0 ? (int64_t)(pixels / base_max_u64((uint64_t)width, 1)) : height;
     width = width < 0 ? (int64_t)(pixels / base_max_u64((uint64_t)height, 1)) : width;
-    return ((uint64_t)height + rows) * ((uint64_t)width + columns) * p->channels;
+    return ((uint64_t)height + above) * ((uint64_t)width + beside) * p->channels;
 }
 
 static int check(void *params, const struct opiml_schema *in, struct opiml_op_shape *shape,
@@ -84,11 +84,8 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
         return rc;
     field = &in->fields[p->index];
     p->channels = (uint32_t)field->shape[2];
-    if (p->value.count != 1 && p->value.count != p->channels)
-        return opiml_fail(err, OPIML_EINVAL, "value: %u numbers for %u channels; give 1 or %u",
-                          p->value.count, p->channels, p->channels);
-    for (uint32_t c = 0; c < p->channels; c++)
-        p->fill[c] = (uint8_t)p->value.at[p->value.count == 1 ? 0 : c];
+    if ((rc = border_read_fill(&p->value, p->channels, p->fill, err)) < 0)
+        return rc;
     out = &shape->out.fields[p->index];
     out->shape[0] = grow(field->shape[0], p->top, p->bottom);
     out->shape[1] = grow(field->shape[1], p->left, p->right);

@@ -53,11 +53,8 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
                           p->size.count);
     p->height = p->size.at[0];
     p->width = p->size.at[p->size.count - 1];
-    if (p->value.count != 1 && p->value.count != p->channels)
-        return opiml_fail(err, OPIML_EINVAL, "value: %u numbers for %u channels; give 1 or %u",
-                          p->value.count, p->channels, p->channels);
-    for (uint32_t c = 0; c < p->channels; c++)
-        p->fill[c] = (uint8_t)p->value.at[p->value.count == 1 ? 0 : c];
+    if ((rc = border_read_fill(&p->value, p->channels, p->fill, err)) < 0)
+        return rc;
     if ((rc = check_room(p, field->shape, OPIML_EINVAL, err)) < 0)
         return rc;
     out = &shape->out.fields[p->index];

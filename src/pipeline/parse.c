@@ -268,6 +268,7 @@ static int check_op(struct opiml_pipeline *self, struct pipeline_op *op, const s
 
     memset(&op->shape, 0, sizeof(op->shape));
     op->shape.out = *in;
+    op->shape.flags = op->op->flags;
     for (uint32_t f = 0; f < in->count; f++)
         op->shape.from[f] = (int32_t)f;
     if (op->op->check(op->params, in, &op->shape, &why) < 0)
@@ -347,7 +348,7 @@ static int read_cache(struct opiml_pipeline *self, const struct yaml *yaml,
     if ((rc = conf_read(cache_rows, &self->cache, yaml, params, "cache", err)) < 0)
         return rc;
     for (uint32_t i = 0; i < self->ops; i++)
-        if (self->op[i]->op->flags & (OPIML_OP_RANDOM | OPIML_OP_GROUP | OPIML_OP_MAY_DROP))
+        if (self->op[i]->shape.flags & (OPIML_OP_RANDOM | OPIML_OP_GROUP | OPIML_OP_MAY_DROP))
             return yaml_fail_key(yaml, node, err,
                                  "cache stands behind %s, whose rows are not the same in every "
                                  "epoch: move it up", self->op[i]->op->name);

@@ -52,7 +52,7 @@ check "peek --png where there is no folder" fails 3 "nowhere"
 
 "$OPIML" data make table --out "$tmp/rows" --count 20 --classes 3 --fields 4 >/dev/null
 opiml data peek "$tmp/rows/train.csv" 3
-check "peek at a CSV row" out_has "label .*i32"
+check "peek at a CSV row" out_has "label .*i64"
 opiml data peek "$tmp/rows/train.csv" 3 --png "$tmp/z.png"
 check "a row has no image" fails 2 "no image"
 opiml data ls "$tmp/rows/train.csv" --json

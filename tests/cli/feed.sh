@@ -65,7 +65,7 @@ check "a token of another pipeline is refused" test "$status" != 0
 check "and says why" err_has "token"
 opiml feed "$tmp/p.yaml" --resume opiml1-123
 check "a cut token" fails 2 "token"
-opiml feed "$tmp/p.yaml" --resume "$(echo "$token" | tr 0123 1230)"
+opiml feed "$tmp/p.yaml" --resume "opiml1-$(echo "${token#opiml1-}" | tr 0123 1230)"
 check "a damaged token" fails 6 "token"
 
 # Epochs.

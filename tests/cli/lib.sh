@@ -74,9 +74,12 @@ fails() {
 json() {
     $python - "$1" "$tmp/out" <<'PY'
 import json, sys
-value = json.load(open(sys.argv[2]))
-for key in sys.argv[1].split("."):
-    value = value[int(key)] if isinstance(value, list) else value[key]
+try:
+    value = json.load(open(sys.argv[2]))
+    for key in sys.argv[1].split("."):
+        value = value[int(key)] if isinstance(value, list) else value[key]
+except (ValueError, LookupError) as error:
+    value = f"no {sys.argv[1]}: {error}"
 print(json.dumps(value) if isinstance(value, (dict, list, bool)) or value is None else value)
 PY
 }
