@@ -11,7 +11,8 @@ struct make_conf {
     bool table; /* rows of numbers instead of images */
     uint64_t seed;
     uint32_t classes, size, fields;
-    const char *root; /* the folder that is filled */
+    const char *root;                  /* the folder that is filled */
+    uint32_t shape[MAKE_CLASSES_MOST]; /* of each class: names in bytewise order, as in a folder */
 };
 
 struct make_split {
@@ -44,8 +45,8 @@ extern const struct make_format make_table_formats[];
 int make_write_file(const char *path, const void *data, size_t bytes, struct opiml_error *err);
 /* A path below conf->root; the caller frees; NULL when memory is out. */
 char *make_path(const struct make_conf *conf, const char *format, ...) OPIML_PRINTF(2, 3);
-/* The class of a record: all classes in turn. */
-static inline uint32_t make_class(const struct make_conf *conf, uint64_t record) {
+/* The label of a record: all classes in turn. */
+static inline uint32_t make_label(const struct make_conf *conf, uint64_t record) {
     return (uint32_t)(record % conf->classes);
 }
 

@@ -10,10 +10,15 @@
 
 #define TAR_BLOCK 512
 
+static const char *class_name(const struct make_conf *conf, uint64_t record) {
+    return shape_name(conf->shape[make_label(conf, record)]);
+}
+
 /* A record's JPEG file. The quality differs from record to record. */
 static int make_jpeg(const struct make_conf *conf, const struct make_split *split, uint64_t record,
                      uint8_t *rgb, uint8_t **ret_data, size_t *ret_bytes, struct opiml_error *err) {
-    image_render(conf->seed, split->number, record, make_class(conf, record), conf->size, rgb);
+    image_render(conf->seed, split->number, record, conf->shape[make_label(conf, record)],
+                 conf->size, rgb);
     return jpeg_write(rgb, conf->size, conf->size, 80 + (int)(record % 15), ret_data, ret_bytes,
                       err);
 }
@@ -32,7 +37,7 @@ static uint8_t *pixels(const struct make_conf *conf, struct opiml_error *err) {
 static int folder_begin(const struct make_conf *conf, const struct make_split *split,
                         struct opiml_error *err) {
     for (uint32_t k = 0; k < conf->classes; k++) {
-        AUTO_FREE char *path = make_path(conf, "%s/%s", split->name, shape_name(k));
+        AUTO_FREE char *path = make_path(conf, "%s/%s", split->name, shape_name(conf->shape[k]));
         int rc = path ? file_make_folders(path, err) : base_fail_memory(err, 0, "a path");
 
         if (rc < 0)
@@ -47,8 +52,8 @@ static int folder_shard(const struct make_conf *conf, const struct make_split *s
 
     for (uint64_t i = first; i < first + count; i++) {
         CLEANUP(jpeg_write_free_at) uint8_t *data = NULL;
-        AUTO_FREE char *path = make_path(conf, "%s/%s/%06" PRIu64 ".jpg", split->name,
-                                         shape_name(make_class(conf, i)), i);
+        AUTO_FREE char *path =
+            make_path(conf, "%s/%s/%06" PRIu64 ".jpg", split->name, class_name(conf, i), i);
         size_t bytes = 0;
         int rc;
 
@@ -111,11 +116,11 @@ static int tar_record(const struct make_conf *conf, const struct make_split *spl
 
     if (rc < 0)
         return rc;
-    snprintf(name, sizeof(name), "%s/%06" PRIu64 ".jpg", shape_name(make_class(conf, i)), i);
+    snprintf(name, sizeof(name), "%s/%06" PRIu64 ".jpg", class_name(conf, i), i);
     if ((rc = tar_add(tar, name, data, bytes, err)) < 0)
         return rc;
-    snprintf(name, sizeof(name), "%s/%06" PRIu64 ".cls", shape_name(make_class(conf, i)), i);
-    snprintf(label, sizeof(label), "%u", make_class(conf, i));
+    snprintf(name, sizeof(name), "%s/%06" PRIu64 ".cls", class_name(conf, i), i);
+    snprintf(label, sizeof(label), "%u", make_label(conf, i));
     return tar_add(tar, name, label, strlen(label), err);
 }
 
@@ -170,10 +175,10 @@ static int raw_shard(const struct make_conf *conf, const struct make_split *spli
     if (fd < 0)
         return base_fail_errno(err, errno, "%s", path);
     for (uint64_t i = first; i < first + count; i++) {
-        int32_t label = (int32_t)make_class(conf, i);
+        int32_t label = (int32_t)make_label(conf, i);
         int rc;
 
-        image_render(conf->seed, split->number, i, (uint32_t)label, conf->size, record);
+        image_render(conf->seed, split->number, i, conf->shape[label], conf->size, record);
         memcpy(record + bytes - sizeof(label), &label, sizeof(label));
         if ((rc = file_pwrite(fd, record, bytes, i * bytes, path, err)) < 0)
             return rc;

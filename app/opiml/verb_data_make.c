@@ -273,6 +273,18 @@ static int find_format(const struct make_config *config, const char *kind, bool 
                       *ret_table ? "csv and raw" : "image-folder, webdataset and raw");
 }
 
+/* The first K shapes, in the order in which a folder lists their names: labels are the same in
+ * every format. */
+static void choose_shapes(struct make_conf *conf) {
+    for (uint32_t k = 0; k < conf->classes; k++) {
+        uint32_t at = k;
+
+        for (; at > 0 && strcmp(shape_name(conf->shape[at - 1]), shape_name(k)) > 0; at--)
+            conf->shape[at] = conf->shape[at - 1];
+        conf->shape[at] = k;
+    }
+}
+
 static int make_run(struct call *call, struct opiml_error *err) {
     const struct make_config *config = call->config;
     const struct make_format *format = NULL;
@@ -289,6 +301,7 @@ static int make_run(struct call *call, struct opiml_error *err) {
         (rc = make_root(config->out, &root, err)) < 0)
         return rc;
     conf.root = root;
+    choose_shapes(&conf);
     signals_catch(NULL, NULL);
     rc = make_all(config, &conf, format, &job, err);
     signals_release();

@@ -1,6 +1,7 @@
 /* opiml ops: the operator catalogue, from the operators' own tables. */
 #include "base/conf.h"
 #include "base/json.h"
+#include "op/catalogue.h"
 #include "op/registry.h"
 #include "screen.h"
 #include "verb.h"
@@ -15,23 +16,6 @@ static const struct option ops_options[] = {
     OPTION_JSON(struct ops_config),
     {0},
 };
-
-static const struct {
-    uint32_t flag;
-    const char *word, *help;
-} traits[] = {
-    {OPIML_OP_RANDOM, "random", "draws from the seeded random stream"},
-    {OPIML_OP_INTEGER, "integer", "integer arithmetic only"},
-    {OPIML_OP_MAY_DROP, "drops", "may leave a row out"},
-    {OPIML_OP_GROUP, "group", "mixes the rows of a group; comes after all others"},
-    {OPIML_OP_HOST_ONLY, "host", "stays with the consumer"},
-};
-
-static void format_traits(const struct opiml_op *op, struct text *to) {
-    for (size_t i = 0; i < COUNT_OF(traits); i++)
-        if (op->flags & traits[i].flag)
-            text_printf(to, "%s%s", to->count ? ", " : "", traits[i].word);
-}
 
 static bool has_range(const struct opiml_param *row) {
     return row->least != 0 || row->most != 0;
@@ -53,7 +37,7 @@ static void show_op(const struct opiml_op *op) {
     printf("%s: %s\n", op->name, op->help);
     if (op->about)
         printf("\n%s\n", op->about);
-    format_traits(op, &words);
+    op_catalogue_traits(op, &words);
     printf("\ntraits: %s; version %u\n", words.count ? words.at : "none", op->version);
     if (op->params)
         puts("\nparameters:");
@@ -74,57 +58,17 @@ static void show_op(const struct opiml_op *op) {
 
 /* ---- Markdown ---- */
 
-/* A table's cell: "|" would end it. */
-static void cell(const char *text) {
-    for (; *text; text++)
-        if (*text == '|')
-            fputs("\\|", stdout);
-        else
-            putchar(*text);
-}
+static int print_markdown(const struct opiml_op *only, struct opiml_error *err) {
+    AUTO_TEXT struct text page = {0};
 
-static void op_markdown(const struct opiml_op *op) {
-    AUTO_TEXT struct text words = {0};
-
-    format_traits(op, &words);
-    printf("\n## %s\n\n%s.", op->name, op->help);
-    if (words.count)
-        printf(" (%s)", words.at);
-    puts("");
-    if (op->about)
-        printf("\n%s\n", op->about);
-    if (!op->params || !op->params->name)
-        return;
-    puts("\n| parameter | type | default | what |\n|---|---|---|---|");
-    for (const struct opiml_param *row = op->params; row->name; row++) {
-        AUTO_TEXT struct text type = {0};
-
-        conf_type_text(row, &type);
-        printf("| `%s` | ", row->name);
-        cell(type.at ? type.at : "");
-        if (has_range(row))
-            printf(", %.10g to %.10g", row->least, row->most);
-        printf(" | ");
-        cell(!row->preset ? "must be given" : row->preset[0] ? row->preset : "empty");
-        printf(" | ");
-        cell(row->help);
-        puts(" |");
-    }
-}
-
-static void catalogue(void) {
-    const struct opiml_op *const *list = op_list();
-
-    puts(
-        "# Operators\n\nWritten by `./dev docs` from the operators' tables. `opiml ops NAME` shows "
-        "the same in a\nterminal. An operator stands in a pipeline file's `ops` list as "
-        "`- name: {parameter: value}`; `label: text`\nbeside it keys its random "
-        "stream.\n\nTraits:");
-    for (size_t i = 0; i < COUNT_OF(traits); i++)
-        printf("%s%s: %s", i ? "; " : " ", traits[i].word, traits[i].help);
-    puts(".");
-    for (size_t i = 0; list[i]; i++)
-        op_markdown(list[i]);
+    if (only)
+        op_catalogue_one(only, &page);
+    else
+        op_catalogue(&page);
+    if (page.failed)
+        return base_fail_memory(err, page.room, "the catalogue");
+    fputs(page.at ? page.at : "", stdout);
+    return 0;
 }
 
 /* ---- JSON ---- */
@@ -146,7 +90,8 @@ static struct js *param_json(const struct opiml_param *row) {
 }
 
 static struct js *op_json(const struct opiml_op *op) {
-    struct js *one = js_object(), *flags = js_array(), *params = js_array();
+    struct js *one = js_object(), *params = js_array();
+    AUTO_TEXT struct text traits = {0};
     char id[24];
 
     js_set(one, "name", js_text(op->name));
@@ -154,10 +99,8 @@ static struct js *op_json(const struct opiml_op *op) {
     js_set(one, "version", js_int(op->version));
     snprintf(id, sizeof(id), "%016" PRIx64, op_implementation(op));
     js_set(one, "implementation", js_text(id));
-    for (size_t i = 0; i < COUNT_OF(traits); i++)
-        if (op->flags & traits[i].flag)
-            js_add(flags, js_text(traits[i].word));
-    js_set(one, "traits", flags);
+    op_catalogue_traits(op, &traits);
+    js_set(one, "traits", js_text(traits.at ? traits.at : ""));
     for (const struct opiml_param *row = op->params; row && row->name; row++)
         js_add(params, param_json(row));
     js_set(one, "params", params);
@@ -202,11 +145,9 @@ static int ops_run(struct call *call, struct opiml_error *err) {
         fprintf(stderr, "opiml: ops: left out: %s\n", op_load_error());
     if (config->json)
         return print_json(op, err);
-    if (config->markdown && op)
-        op_markdown(op);
-    else if (config->markdown)
-        catalogue();
-    else if (op)
+    if (config->markdown)
+        return print_markdown(op, err);
+    if (op)
         show_op(op);
     else
         list_ops();

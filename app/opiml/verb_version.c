@@ -2,6 +2,7 @@
 #include <sys/utsname.h>
 
 #include "base/json.h"
+#include "op/kernels.h"
 #include "op/registry.h"
 #include "pipeline/plan.h"
 #include "verb.h"
@@ -32,19 +33,6 @@ static const char *compiler(void) {
 #endif
 }
 
-/* What the operators' kernels were made for; they choose by what the CPU has. */
-static const char *kernels(void) {
-#if defined(OPIML_PORTABLE)
-    return "portable";
-#elif defined(__aarch64__)
-    return "neon";
-#elif defined(__x86_64__)
-    return __builtin_cpu_supports("avx2") ? "avx2" : "portable";
-#else
-    return "portable";
-#endif
-}
-
 static int print_json(const struct utsname *system, struct opiml_error *err) {
     AUTO_JS struct js *root = js_object();
     struct js *list = js_object(), *ops = js_object();
@@ -54,7 +42,7 @@ static int print_json(const struct utsname *system, struct opiml_error *err) {
     js_set(root, "compiler", js_text(compiler()));
     js_set(root, "machine", js_text(system->machine));
     js_set(root, "cores", js_int(plan_cores()));
-    js_set(root, "kernels", js_text(kernels()));
+    js_set(root, "kernels", js_text(kernels_get()->name));
     for (size_t i = 0; i < COUNT_OF(libraries); i++)
         js_set(list, libraries[i].name, js_text(libraries[i].version));
     js_set(root, "libraries", list);
@@ -82,7 +70,8 @@ static int version_run(struct call *call, struct opiml_error *err) {
         return print_json(&system, err);
     printf("opiml " OPIML_VERSION "\n");
     printf("  built by   %s\n", compiler());
-    printf("  machine    %s, %u cores, %s kernels\n", system.machine, plan_cores(), kernels());
+    printf("  machine    %s, %u cores, %s kernels\n", system.machine, plan_cores(),
+           kernels_get()->name);
     for (size_t i = 0; i < COUNT_OF(libraries); i++)
         printf("  %-10s %s\n", libraries[i].name, libraries[i].version);
     return 0;

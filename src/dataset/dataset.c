@@ -90,7 +90,15 @@ static size_t join_rows(const struct format *format, struct opiml_param rows[ROW
     return shift + (format ? format->params_bytes : 0);
 }
 
-/* conf_read of the mapping, in which a uri of any length is fine. The caller frees *ret_config. */
+static bool is_common(const char *key) {
+    for (const struct opiml_param *row = common_rows; row->name; row++)
+        if (strcmp(row->name, key) == 0)
+            return true;
+    return false;
+}
+
+/* conf_read of the mapping, in which a uri of any length is fine. As long as the format is not known
+ * (NULL) what may be its keys is left out. The caller frees *ret_config. */
 static int read_config(const struct format *format, const struct yaml *yaml,
                        const struct yaml_node *node, void **ret_config, struct opiml_error *err) {
     struct opiml_param rows[ROWS_MAX];
@@ -101,14 +109,19 @@ static int read_config(const struct format *format, const struct yaml *yaml,
     if (!config || !children)
         return base_fail_memory(err, bytes, "a dataset's parameters");
     uint32_t count = 0;
-    for (const struct yaml_node *child = node->child; child && count < node->count;
-         child = child->next) {
+    for (const struct yaml_node *child = node->child; child; child = child->next) {
+        if (!format && !is_common(child->key))
+            continue;
+        assert(count < node->count);
         children[count] = *child;
         if (strcmp(child->key, "uri") == 0 && child->kind == YAML_SCALAR)
             children[count].text = "";
-        children[count].next = count + 1 < node->count ? &children[count + 1] : NULL;
+        children[count].next = NULL;
+        if (count > 0)
+            children[count - 1].next = &children[count];
         count++;
     }
+    copy.count = count;
     copy.child = count ? children : NULL;
     int rc = conf_read(rows, config, yaml, &copy, "dataset", err);
     if (rc < 0)
@@ -373,7 +386,6 @@ int dataset_open(const struct yaml *yaml, const struct yaml_node *node,
     AUTO_FREE char *base = folder_of(yaml->name);
     if (!base)
         return base_fail_memory(err, strlen(yaml->name), "a path");
-    /* With an unknown format other formats' keys are unknown too, and are told so further on. */
     int rc = read_config(format, yaml, node, (void **)&common, err);
     if (rc < 0)
         return rc;

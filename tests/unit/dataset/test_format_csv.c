@@ -184,7 +184,7 @@ static void long_files(void **state) {
     FILE *file = fopen(path, "w");
     fprintf(file, "n,text\n");
     for (int i = 0; i < 30000; i++)
-        fprintf(file, "%d,\"%0*d\"\n", i, 20 + i % 100, i);
+        fprintf(file, "%d,\"x%0*d\"\n", i, 19 + i % 100, i);
     fclose(file);
     struct dataset *dataset = test_open(path, NULL);
     assert_int_equal(dataset_count(dataset), 30000);

@@ -29,7 +29,7 @@ static void mistakes_name_place_and_remedy(void **state) {
     assert_refused("batch: {sise: 4}\n", "test.yaml:8:9", "did you mean \"size\"");
     assert_refused("batch: {size: 0}\n", "test.yaml:8:15", "1 to");
     assert_refused("batch: {size: 4}\nbatsh: 1\n", "test.yaml:9:1", "unknown key \"batsh\"");
-    assert_refused("batch: {size: 4}\nplace: moon\n", "test.yaml:9:8", "auto|local");
+    assert_refused("batch: {size: 4}\nplace: moon\n", "test.yaml:9:8", "auto or local");
     assert_refused("batch: {size: 4}\nops:\n  - decoed: {}\n", "test.yaml:10:5",
                    "did you mean \"decode\"");
     assert_refused("batch: {size: 4}\nops:\n  - decode: {}\n", "test.yaml:10:5", "image");
@@ -38,7 +38,7 @@ static void mistakes_name_place_and_remedy(void **state) {
     assert_refused("batch: {size: 4}\nops: 3\n", "test.yaml:9:6", "list");
     assert_refused("batch: {size: 200, drop_last: true}\n", "test.yaml:8", "do not fill");
     assert_refused("batch: {size: 4}\nshuffle: {mode: globl}\n", "test.yaml:9:17",
-                   "none|global|block");
+                   "none, global or block");
     assert_refused("batch: {size: 4}\npool: many\n", "test.yaml:9:7", "MiB");
     assert_refused("batch: {size: 4}\nops:\n  - random_flip: {field: x}\n", "test.yaml:10:5", "x");
     assert_refused("batch: {size: 4}\nops:\n  - cache: {}\n  - cache: {}\n", "test.yaml:11:5",
