@@ -137,8 +137,13 @@ void feed_report_table(const struct opiml_feed_stats *stats) {
     }
 }
 
+static bool waits_for_bytes(const struct opiml_station_stats *station) {
+    return strncmp(station->name, "read", 4) == 0 || strcmp(station->name, "link") == 0;
+}
+
 void feed_report_verdict(const struct opiml_feed_stats *stats) {
     const struct opiml_station_stats *worst;
+    uint64_t computing_ns = 0;
     uint32_t cores = plan_cores();
 
     if (stats->bottleneck < 0 || (uint32_t)stats->bottleneck >= stats->stations) {
@@ -146,19 +151,26 @@ void feed_report_verdict(const struct opiml_feed_stats *stats) {
         return;
     }
     worst = &stats->station[stats->bottleneck];
-    printf("\nbottleneck: %s, busy %.0f%% of its %u thread%s' time\n", worst->name,
-           utilisation(stats, worst) * 100, worst->threads, worst->threads == 1 ? "" : "s");
-    if (strncmp(worst->name, "read", 4) == 0 || strcmp(worst->name, "link") == 0)
-        printf("  The storage is the limit. A faster disk helps, or smaller files, or a cache\n"
-               "  station behind the first operator when there are several epochs.\n");
-    else if (worst->threads < cores)
-        printf("  It computes on %u of %u cores: --threads %u would use them all.\n",
-               worst->threads, cores, cores);
+    if (waits_for_bytes(worst)) {
+        printf("\nbottleneck: %s: the compute threads wait for it\n"
+               "  A faster disk helps, or smaller files, or, with several epochs, a cache station\n"
+               "  before the first random operator.\n",
+               worst->name);
+        return;
+    }
+    for (uint32_t i = 0; i < stats->stations; i++)
+        if (stats->station[i].threads == worst->threads && !waits_for_bytes(&stats->station[i]))
+            computing_ns += stats->station[i].busy_ns;
+    printf("\nbottleneck: %s: %.0f%% of the work of %u compute thread%s\n", worst->name,
+           computing_ns ? 100.0 * (double)worst->busy_ns / (double)computing_ns : 0.0,
+           worst->threads, worst->threads == 1 ? "" : "s");
+    if (worst->threads < cores)
+        printf("  There are %u cores: --threads %u would use them all.\n", cores, cores);
     else
-        printf("  All %u cores compute. More of them help, smaller images, a cache station behind\n"
-               "  the operators that come before the first random one, or `--world` to share the\n"
-               "  work among machines.\n",
-               cores);
+        printf(
+            "  All %u cores compute. More cores help, smaller images, a cache station before the\n"
+            "  first random operator, or several machines (--world).\n",
+            cores);
 }
 
 void feed_report_text(const struct feed_report *report) {

@@ -1,5 +1,6 @@
 /* A record's image. */
 #include "base/conf.h"
+#include "one_row.h"
 #include "op/registry.h"
 #include "picture.h"
 
@@ -31,86 +32,29 @@ static int take_pixels(const struct opiml_value *value, struct picture *ret_pict
     return 0;
 }
 
-/* A picture to look at may take what memory there is. */
-static int charge_nothing(void *engine, uint64_t bytes, struct opiml_error *err) {
-    return 0;
-}
-
-/* ---- running the decode operator outside a pipeline ---- */
-
-struct decoding {
-    const struct opiml_op *op;
-    void *params, *state;
-    uint8_t *scratch, *pixels;
-    struct opiml_op_shape shape;
-};
-
-static void decoding_release(struct decoding *self) {
-    if (self->state)
-        self->op->close(self->state);
-    base_free(self->params);
-    base_free(self->scratch);
-    base_free(self->pixels);
-}
-
-static int decoding_init(struct decoding *self, const struct opiml_schema *schema,
-                         const char *field, struct opiml_error *err) {
-    int rc;
-
-    self->op = op_find("decode");
-    if (!self->op)
-        return opiml_fail(err, OPIML_ENOTSUP, "this build has no decode operator");
-    self->params = base_alloc(self->op->params_bytes);
-    if (!self->params)
-        return base_fail_memory(err, self->op->params_bytes, "parameters");
-    conf_defaults(self->op->params, self->params);
-    rc = conf_set(self->op->params, self->params, "field", field, err);
-    if (rc < 0)
-        return rc;
-    self->shape.out = *schema;
-    for (uint32_t f = 0; f < schema->count; f++)
-        self->shape.from[f] = (int32_t)f;
-    if ((rc = self->op->check(self->params, schema, &self->shape, err)) < 0)
-        return rc;
-    self->scratch = base_alloc_aligned(self->shape.scratch_bytes + 64, 64);
-    if (!self->scratch)
-        return base_fail_memory(err, self->shape.scratch_bytes, "scratch");
-    return self->op->open ? self->op->open(self->params, &self->shape, &self->state, err) : 0;
-}
-
 static int decode(const struct opiml_schema *schema, const struct record *record, const char *name,
                   struct picture *ret_picture, struct opiml_error *err) {
-    CLEANUP(decoding_release) struct decoding self = {0};
-    struct opiml_value out[OPIML_MAX_FIELDS] = {{0}};
-    struct opiml_op_call call;
-    int rc = decoding_init(&self, schema, name, err);
-    int at;
+    const struct opiml_op *op = op_find("decode");
+    AUTO_FREE struct opiml_op_shape *shape = base_alloc(sizeof(*shape));
+    AUTO_FREE void *params = op ? base_alloc(op->params_bytes) : NULL;
+    CLEANUP(one_row_close_at) struct one_row *row = NULL;
+    const struct opiml_value *out;
+    int rc;
 
-    if (rc < 0)
+    if (!op)
+        return opiml_fail(err, OPIML_ENOTSUP, "this build has no decode operator");
+    if (!shape || !params)
+        return base_fail_memory(err, sizeof(*shape), "an operator");
+    conf_defaults(op->params, params);
+    shape->out = *schema;
+    for (uint32_t f = 0; f < schema->count; f++)
+        shape->from[f] = (int32_t)f;
+    if ((rc = conf_set(op->params, params, "field", name, err)) < 0 ||
+        (rc = op->check(params, schema, shape, err)) < 0 ||
+        (rc = one_row_open(&(struct one_row_op){op, params, schema, shape}, 1, &row, err)) < 0 ||
+        (rc = one_row_run(row, record->values, &out, err)) < 0)
         return rc;
-    at = opiml_schema_find(&self.shape.out, name);
-    for (uint32_t f = 0; f < self.shape.out.count; f++)
-        if (self.shape.from[f] != OPIML_OP_NEW)
-            out[f] = record->values[self.shape.from[f]];
-    /* Pages that decoding does not touch stay untouched. */
-    out[at].capacity = self.shape.out.fields[at].max_bytes;
-    out[at].data = self.pixels = base_alloc_aligned(out[at].capacity, 64);
-    if (!self.pixels)
-        return base_fail_memory(err, out[at].capacity, "an image");
-    call = (struct opiml_op_call){.size = sizeof(call),
-                                  .params = self.params,
-                                  .state = self.state,
-                                  .sample = record->number,
-                                  .in_schema = schema,
-                                  .shape = &self.shape,
-                                  .in = record->values,
-                                  .out = out,
-                                  .scratch = self.scratch,
-                                  .charge = charge_nothing};
-    rc = self.op->run(&call, err);
-    if (rc < 0)
-        return rc;
-    return take_pixels(&out[at], ret_picture, err);
+    return take_pixels(&out[opiml_schema_find(&shape->out, name)], ret_picture, err);
 }
 
 int picture_find(const struct dataset *dataset, const struct record *record,

@@ -174,7 +174,7 @@ const struct verb verb_data_peek = {
         "file (*.yaml) stands for its dataset.",
     .examples = "opiml data peek data/shapes/train 17\n"
                 "Record 17.\n"
-                "opiml data peek data/shapes/train star/000005 --png star.png\n"
+                "opiml data peek data/shapes/train star/000008 --png star.png\n"
                 "One by its key, its picture as a file.\n",
     .options = peek_options,
     .config_bytes = sizeof(struct peek_config),

@@ -238,7 +238,7 @@ static void add_choices(const char *choices, const char *text, struct text *to) 
     near = text_nearest(text, words);
     if (near)
         text_printf(to, "did you mean \"%s\"? ", near);
-    text_add(to, "It takes ");
+    text_add(to, near ? "It takes " : "it takes ");
     for (size_t i = 0; i < count; i++)
         text_printf(to, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " or ", words[i]);
 }

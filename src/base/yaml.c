@@ -84,13 +84,16 @@ static int fail_syntax(struct builder *self) {
                       problem->column > 0 ? problem->column : 1, problem->msg);
 }
 
-/* libfyaml counts from 0. A value that is left out has no place: it gets its key's. */
-static void mark(struct builder *self, struct yaml_node *node, struct fy_token *token) {
+/* libfyaml counts from 0, and its tokens start behind a quote or an alias's star. A value that is
+ * left out has no place: it gets its key's. */
+static void mark(struct builder *self, struct yaml_node *node, struct fy_token *token, bool alias) {
     const struct fy_mark *start = token ? fy_token_start_mark(token) : NULL;
+    enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_ANY;
+    bool behind = alias || style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
 
     if (start) {
         self->line = (uint32_t)start->line + 1;
-        self->column = (uint32_t)start->column + 1;
+        self->column = (uint32_t)start->column + 1 - (behind && start->column > 0);
     }
     node->line = self->line;
     node->column = self->column;
@@ -104,7 +107,7 @@ static int count_nodes(struct builder *self, uint32_t count) {
     return 0;
 }
 
-static int new_node(struct builder *self, enum yaml_kind kind, struct fy_token *token,
+static int new_node(struct builder *self, enum yaml_kind kind, struct fy_token *token, bool alias,
                     struct yaml_node **ret_node) {
     struct yaml_node *node;
     int rc = count_nodes(self, 1);
@@ -115,7 +118,7 @@ static int new_node(struct builder *self, enum yaml_kind kind, struct fy_token *
     if (!node)
         return out_of_memory(self);
     *node = (struct yaml_node){.kind = kind, .text = ""};
-    mark(self, node, token);
+    mark(self, node, token, alias);
     *ret_node = node;
     return 0;
 }
@@ -152,7 +155,7 @@ static int follow_alias(struct builder *self, struct fy_token *token, uint32_t d
                         struct yaml_node **ret_node) {
     const struct anchor *anchor = NULL;
     struct yaml_node *node = NULL;
-    int rc = new_node(self, YAML_SCALAR, token, &node);
+    int rc = new_node(self, YAML_SCALAR, token, true, &node);
     const char *name = take_text(self, token);
 
     if (rc < 0)
@@ -306,7 +309,7 @@ static int read_node(struct builder *self, struct fy_event *event, uint32_t dept
     if (!start_of(event, &start))
         return opiml_fail(self->err, OPIML_EINVAL, "%.300s:%u:%u: the document ends too early",
                           self->yaml->name, self->line, self->column);
-    if ((rc = new_node(self, start.kind, start.token, &node)) < 0)
+    if ((rc = new_node(self, start.kind, start.token, false, &node)) < 0)
         return rc;
     if (depth == YAML_DEPTH_MAX)
         return fail_at(self, node, "nested too deeply", "");
@@ -370,6 +373,26 @@ static int parse_text(struct builder *self, const char *data, size_t bytes) {
     return read_document(self);
 }
 
+/* libfyaml takes a zero byte for the end and would pass over the rest in silence. YAML allows no
+ * other control characters either. */
+static int check_bytes(const char *data, size_t bytes, const char *name, struct opiml_error *err) {
+    uint32_t line = 1;
+    size_t start = 0;
+
+    for (size_t i = 0; i < bytes; i++) {
+        unsigned char byte = (unsigned char)data[i];
+
+        if (byte == '\n') {
+            line++;
+            start = i + 1;
+        } else if ((byte < ' ' && byte != '\t' && byte != '\r') || byte == 0x7f) {
+            return opiml_fail(err, OPIML_EINVAL, "%.300s:%u:%zu: control character 0x%02x", name,
+                              line, i - start + 1, byte);
+        }
+    }
+    return 0;
+}
+
 int yaml_parse(const char *data, size_t bytes, const char *name, struct yaml **ret_yaml,
                struct opiml_error *err) {
     AUTO_YAML struct yaml *yaml = base_alloc(sizeof(*yaml));
@@ -383,6 +406,8 @@ int yaml_parse(const char *data, size_t bytes, const char *name, struct yaml **r
                           name, bytes, YAML_BYTES_MAX);
     if (bytes == 0)
         return opiml_fail(err, OPIML_EINVAL, "%.300s: no YAML document", name);
+    if ((rc = check_bytes(data, bytes, name, err)) < 0)
+        return rc;
     rc = parse_text(&self, data, bytes);
     if (self.parser)
         fy_parser_destroy(self.parser);
@@ -456,4 +481,28 @@ int yaml_fail_key(const struct yaml *yaml, const struct yaml_node *at, struct op
                    err, format, arguments);
     va_end(arguments);
     return rc;
+}
+
+void yaml_without(const struct yaml_node *map, const char *const *keys, struct yaml_node *ret_map,
+                  struct yaml_node *copies, uint32_t room) {
+    struct yaml_node *last = NULL;
+
+    *ret_map = *map;
+    ret_map->child = NULL;
+    ret_map->count = 0;
+    for (const struct yaml_node *node = map->child; node; node = node->next) {
+        bool left_out = false;
+
+        for (size_t i = 0; keys[i]; i++)
+            left_out |= strcmp(node->key, keys[i]) == 0;
+        if (left_out || ret_map->count == room)
+            continue;
+        copies[ret_map->count] = *node;
+        copies[ret_map->count].next = NULL;
+        if (last)
+            last->next = &copies[ret_map->count];
+        else
+            ret_map->child = &copies[ret_map->count];
+        last = &copies[ret_map->count++];
+    }
 }

@@ -26,7 +26,8 @@ size_t csv_scan(struct csv_dialect dialect, struct csv_state *state, const uint8
     return bytes;
 }
 
-/* A cell in quotes from *at, which is behind the opening quote; *at moves behind the closing one. */
+/* A cell in quotes from *at, which is behind the opening quote; *at moves behind the closing one.
+ */
 static bool take_quoted(uint8_t quote, const uint8_t **at, const uint8_t *end,
                         struct csv_cell *cell) {
     cell->at = *at;

@@ -41,7 +41,7 @@ struct dataset {
 };
 
 struct request {
-    const char *uri, *base; /* base: the folder that relative paths begin at */
+    const char *uri, *base;      /* base: the folder that relative paths begin at */
     const struct format *format; /* NULL: to be found */
     uint32_t policy;
     const struct yaml *yaml; /* with the mapping: both NULL when there is none */
@@ -58,8 +58,8 @@ static int fail_format(const char *name, struct opiml_error *err) {
             words[count++] = (*kind)->name;
     }
     const char *near = text_nearest(name, words);
-    return opiml_fail(err, OPIML_EINVAL, "there is no format \"%s\"%s%s%s; there are auto, %s", name,
-                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "",
+    return opiml_fail(err, OPIML_EINVAL, "there is no format \"%s\"%s%s%s; there are auto, %s",
+                      name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "",
                       names.at ? names.at : "");
 }
 
@@ -97,8 +97,8 @@ static bool is_common(const char *key) {
     return false;
 }
 
-/* conf_read of the mapping, in which a uri of any length is fine. As long as the format is not known
- * (NULL) what may be its keys is left out. The caller frees *ret_config. */
+/* conf_read of the mapping, in which a uri of any length is fine. As long as the format is not
+ * known (NULL) what may be its keys is left out. The caller frees *ret_config. */
 static int read_config(const struct format *format, const struct yaml *yaml,
                        const struct yaml_node *node, void **ret_config, struct opiml_error *err) {
     struct opiml_param rows[ROWS_MAX];
@@ -194,12 +194,14 @@ static int fail_unclear(const struct source *source, const struct source_listing
     return opiml_fail(err, OPIML_EINVAL,
                       "%s: the format is not clear from its %zu files (%s); say format: "
                       "image-folder, webdataset, raw or csv",
-                      source->uri, listing->count, found->count ? found->at : "none of a known kind");
+                      source->uri, listing->count,
+                      found->count ? found->at : "none of a known kind");
 }
 
 /* ---- building ---- */
 
-/* Leave out what stands beside the format's objects. One object, or a pattern, is taken at its word. */
+/* Leave out what stands beside the format's objects. One object, or a pattern, is taken at its
+ * word. */
 static void keep_taken(const struct source *source, const struct format *format,
                        struct source_listing *listing) {
     size_t kept = 0;
@@ -241,8 +243,7 @@ static int build_index(struct dataset *dataset, struct source_listing *listing, 
 
 /* Parameters, and an index that is there already. OPIML_ENOENT when there is none. */
 static int try_format(struct dataset *dataset, const struct request *request,
-                      const struct format *format, struct index_ask *ask,
-                      struct opiml_error *err) {
+                      const struct format *format, struct index_ask *ask, struct opiml_error *err) {
     AUTO_FREE void *params = NULL;
     struct index index;
     struct opiml_error why;
@@ -272,14 +273,13 @@ static int try_format(struct dataset *dataset, const struct request *request,
     return 0;
 }
 
-static int find_index(struct dataset *dataset, const struct request *request,
-                      struct index_ask *ask, struct opiml_error *err) {
+static int find_index(struct dataset *dataset, const struct request *request, struct index_ask *ask,
+                      struct opiml_error *err) {
     if (request->format)
         return try_format(dataset, request, request->format, ask, err);
     for (const struct format *const *kind = format_kinds(); *kind; kind++) {
         struct opiml_error ignored;
-        if ((*kind)->found_by_looking &&
-            try_format(dataset, request, *kind, ask, &ignored) == 0)
+        if ((*kind)->found_by_looking && try_format(dataset, request, *kind, ask, &ignored) == 0)
             return 0;
     }
     return OPIML_ENOENT;
@@ -373,7 +373,7 @@ static char *folder_of(const char *name) {
 int dataset_open(const struct yaml *yaml, const struct yaml_node *node,
                  struct dataset **ret_dataset, struct opiml_error *err) {
     const struct yaml_node *uri = yaml_get(node, "uri"), *name = yaml_get(node, "format");
-    AUTO_FREE struct common *common = NULL;
+    AUTO_FREE void *config = NULL;
     const struct format *format = NULL;
     struct opiml_error why;
     if (!node || node->kind != YAML_MAPPING)
@@ -386,11 +386,16 @@ int dataset_open(const struct yaml *yaml, const struct yaml_node *node,
     AUTO_FREE char *base = folder_of(yaml->name);
     if (!base)
         return base_fail_memory(err, strlen(yaml->name), "a path");
-    int rc = read_config(format, yaml, node, (void **)&common, err);
+    int rc = read_config(format, yaml, node, &config, err);
     if (rc < 0)
         return rc;
-    const struct request request = {.uri = uri->text, .base = base, .format = format,
-                                    .policy = common->index, .yaml = yaml, .node = node};
+    const struct common *common = config;
+    const struct request request = {.uri = uri->text,
+                                    .base = base,
+                                    .format = format,
+                                    .policy = common->index,
+                                    .yaml = yaml,
+                                    .node = node};
     rc = open_request(&request, common->direct, ret_dataset, &why);
     return rc < 0 ? opiml_fail(err, rc, "%s", why.message) : 0;
 }

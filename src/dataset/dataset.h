@@ -27,7 +27,7 @@ const char *dataset_class(const struct dataset *dataset, uint32_t label); /* NUL
 const char *dataset_format_name(const struct dataset *dataset);
 const char *dataset_uri(const struct dataset *dataset);
 struct source *dataset_source(const struct dataset *dataset); /* borrowed; keys are bound */
-bool dataset_direct(const struct dataset *dataset); /* direct: true in the YAML */
+bool dataset_direct(const struct dataset *dataset);           /* direct: true in the YAML */
 
 /* A record's bytes: one range of one object. */
 struct dataset_extent {

@@ -21,7 +21,8 @@ struct format {
     bool (*takes)(const char *key);
     /* Whether finding the format by looking may choose it. */
     bool found_by_looking;
-    /* Fill the draft: schema, rows, classes, flags. The listing has what `takes` took. May block. */
+    /* Fill the draft: schema, rows, classes, flags. The listing has what `takes` took. May block.
+     */
     int (*build)(struct source *source, const struct source_listing *listing, const void *params,
                  struct index_draft *draft, struct opiml_error *err);
     /* Whether an index, perhaps a hostile one, has the shape that build gives and parse needs. */

@@ -1,6 +1,7 @@
-/* CSV and the like (RFC 4180; cells may be quoted and hold line ends). A row is a record, a column a
- * field: i64, f64, or text as bytes, by what the first rows hold unless `types` says otherwise. A bad
- * cell makes a bad record; what cannot be told apart into rows is an error when the index is built. */
+/* CSV and the like (RFC 4180; cells may be quoted and hold line ends). A row is a record, a column
+ * a field: i64, f64, or text as bytes, by what the first rows hold unless `types` says otherwise. A
+ * bad cell makes a bad record; what cannot be told apart into rows is an error when the index is
+ * built. */
 #include "dataset/format.h"
 
 #include <locale.h>
@@ -23,16 +24,19 @@ struct csv_params {
 };
 
 static const struct opiml_param csv_params[] = {
-    {"delimiter", "auto", "One character between cells, or tab; auto: tab in .tsv files, else a comma",
+    {"delimiter", "auto",
+     "One character between cells, or tab; auto: tab in .tsv files, else a comma",
      offsetof(struct csv_params, delimiter), OPIML_PARAM_TEXT},
     {"quote", "\"", "The character around cells that hold delimiters or line ends",
      offsetof(struct csv_params, quote), OPIML_PARAM_TEXT},
-    {"header", "auto", "Whether each file begins with the columns' names; auto: unless `columns` is given",
+    {"header", "auto",
+     "Whether each file begins with the columns' names; auto: unless `columns` is given",
      offsetof(struct csv_params, header), OPIML_PARAM_CHOICE, "auto|yes|no"},
     {"columns", "", "The columns' names, instead of a header's",
      offsetof(struct csv_params, columns), OPIML_PARAM_TEXT_LIST},
     {"types", "",
-     "Types of columns, such as [\"age:i64\", \"name:text\"]: i32, i64, f32, f64 or text; others are "
+     "Types of columns, such as [\"age:i64\", \"name:text\"]: i32, i64, f32, f64 or text; others "
+     "are "
      "found by their first 1000 rows",
      offsetof(struct csv_params, types), OPIML_PARAM_TEXT_LIST},
     {NULL},
@@ -66,7 +70,8 @@ static int row_error(const struct rows *rows, uint64_t offset, uint64_t line, in
 
 /* More bytes behind those from `keep` on, which move to the front. 0 at the end of the file. */
 static int64_t read_more(struct rows *rows, size_t keep, struct opiml_error *err) {
-    memmove(rows->buffer, rows->buffer + keep, rows->filled - keep);
+    if (keep > 0)
+        memmove(rows->buffer, rows->buffer + keep, rows->filled - keep);
     rows->filled -= keep;
     rows->begin += keep;
     if (rows->room - rows->filled < CHUNK_BYTES) {
@@ -76,9 +81,9 @@ static int64_t read_more(struct rows *rows, size_t keep, struct opiml_error *err
         rows->buffer = grown;
         rows->room += CHUNK_BYTES;
     }
-    int64_t got = rows->source->ops->read(rows->source, rows->object->key,
-                                          rows->buffer + rows->filled, CHUNK_BYTES,
-                                          rows->begin + rows->filled, err);
+    int64_t got =
+        rows->source->ops->read(rows->source, rows->object->key, rows->buffer + rows->filled,
+                                CHUNK_BYTES, rows->begin + rows->filled, err);
     if (got > 0) {
         rows->hash = hash_64(rows->buffer + rows->filled, (size_t)got, rows->hash);
         rows->filled += (size_t)got;
@@ -170,7 +175,7 @@ static bool read_i64(const uint8_t *at, uint32_t bytes, int64_t *ret_number) {
 static bool number_text(const uint8_t *at, uint32_t bytes, char text[NUMBER_BYTES_MAX + 1]) {
     trim(&at, &bytes);
     if (bytes == 0) {
-        strcpy(text, "nan");
+        memcpy(text, "nan", sizeof("nan"));
         return true;
     }
     if (bytes > NUMBER_BYTES_MAX)
@@ -218,8 +223,8 @@ struct column {
 struct columns {
     struct column at[CSV_CELLS_MAX];
     uint32_t count;
-    bool header; /* each file begins with one */
-    bool named;  /* by `columns`, whatever a header says */
+    bool header;    /* each file begins with one */
+    bool named;     /* by `columns`, whatever a header says */
     bool at_header; /* the next row is one */
     struct csv_dialect dialect;
     uint64_t rows; /* looked at so far */
@@ -240,11 +245,13 @@ static int name_columns(struct columns *columns, const uint8_t *row, uint32_t by
         struct csv_cell *cell = &cells[i];
         trim(&cell->at, &cell->bytes);
         if (cell->bytes >= OPIML_NAME_BYTES || cell->bytes == 0)
-            return row_error(columns->reading, offset, line, OPIML_ELIMIT,
-                             "a column's name is empty or longer than 47 bytes; give other names with "
-                             "columns: and header: yes",
-                             err);
-        columns->at[i].name[csv_unquote(columns->dialect, cell, (uint8_t *)columns->at[i].name)] = 0;
+            return row_error(
+                columns->reading, offset, line, OPIML_ELIMIT,
+                "a column's name is empty or longer than 47 bytes; give other names with "
+                "columns: and header: yes",
+                err);
+        columns->at[i].name[csv_unquote(columns->dialect, cell, (uint8_t *)columns->at[i].name)] =
+            0;
     }
     columns->count = (uint32_t)count;
     return 0;
@@ -291,7 +298,7 @@ static int look_at_row(void *context, const uint8_t *row, uint32_t bytes, uint64
 
 static int set_type(struct columns *columns, const char *text, struct opiml_error *err) {
     const char *colon = strrchr(text, ':');
-    uint32_t dtype = !colon                             ? 0
+    uint32_t dtype = !colon                           ? 0
                      : strcmp(colon + 1, "text") == 0 ? OPIML_U8
                                                       : opiml_dtype_parse(colon + 1);
     bool fine = colon && (strcmp(colon + 1, "text") == 0 || dtype == OPIML_I32 ||
@@ -426,8 +433,8 @@ static int add_row(void *context, const uint8_t *row, uint32_t bytes, uint64_t o
 
 static int scan_file(void *context, size_t i, struct opiml_error *err) {
     struct build *build = context;
-    CLEANUP(rows_release) struct rows rows = {build->source, &build->listing->objects[i],
-                                              build->columns->dialect};
+    CLEANUP(rows_release)
+    struct rows rows = {build->source, &build->listing->objects[i], build->columns->dialect};
     struct file_scan scan = {build->columns, &rows, &build->files[i], (uint32_t)i,
                              build->columns->header};
     int rc = each_row(&rows, add_row, &scan, err);

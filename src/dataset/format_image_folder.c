@@ -72,7 +72,8 @@ static int add_record(struct index_draft *draft, const struct source_listing *li
 }
 
 static int add_schema(struct index_draft *draft, uint64_t max_bytes, struct opiml_error *err) {
-    int rc = opiml_schema_add(&draft->schema, "image", OPIML_U8, 1, (int64_t[]){-1}, max_bytes, err);
+    int rc =
+        opiml_schema_add(&draft->schema, "image", OPIML_U8, 1, (int64_t[]){-1}, max_bytes, err);
     if (rc == 0)
         rc = opiml_schema_add(&draft->schema, "label", OPIML_I32, 0, NULL, 0, err);
     return rc;
@@ -103,7 +104,8 @@ static int image_folder_build(struct source *source, const struct source_listing
 static bool image_folder_check(const struct index *index, const void *params) {
     const struct opiml_schema *schema = &index->schema;
     return schema->count == FIELDS && index->header->parts == 0 && index->records &&
-           (index->header->flags & INDEX_WHOLE) && opiml_schema_find(schema, "image") == FIELD_IMAGE &&
+           (index->header->flags & INDEX_WHOLE) &&
+           opiml_schema_find(schema, "image") == FIELD_IMAGE &&
            opiml_schema_find(schema, "label") == FIELD_LABEL &&
            schema->fields[FIELD_IMAGE].dtype == OPIML_U8 && schema->fields[FIELD_IMAGE].ndim == 1 &&
            schema->fields[FIELD_IMAGE].shape[0] == -1 &&

@@ -59,9 +59,10 @@ static int add_field(struct opiml_schema *schema, const char *text, struct opiml
                           "i64, f16, bf16, f32, f64",
                           text, (int)dtype_bytes, colon + 1);
     if (second && !read_shape(second + 1, shape, &ndim))
-        return opiml_fail(err, OPIML_EINVAL,
-                          "fields: \"%s\": \"%s\" is no shape of 1 to %d dimensions, such as 32x32x3",
-                          text, second + 1, OPIML_MAX_DIMS);
+        return opiml_fail(
+            err, OPIML_EINVAL,
+            "fields: \"%s\": \"%s\" is no shape of 1 to %d dimensions, such as 32x32x3", text,
+            second + 1, OPIML_MAX_DIMS);
     return opiml_schema_add(schema, name, type, ndim, shape, 0, err);
 }
 
@@ -119,9 +120,9 @@ static bool raw_check(const struct index *index, const void *params) {
     struct opiml_schema schema = {0};
     uint64_t bytes;
     return read_fields(raw, &schema, &bytes, NULL) == 0 && bytes == index->header->record_bytes &&
-           raw->header_bytes == index->header->lead_bytes &&
-           schema.count == index->schema.count &&
-           memcmp(schema.fields, index->schema.fields, schema.count * sizeof(schema.fields[0])) == 0;
+           raw->header_bytes == index->header->lead_bytes && schema.count == index->schema.count &&
+           memcmp(schema.fields, index->schema.fields, schema.count * sizeof(schema.fields[0])) ==
+               0;
 }
 
 static int raw_parse(const struct index *index, const void *params, uint64_t record,

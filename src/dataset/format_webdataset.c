@@ -70,9 +70,9 @@ static bool field_name(const char *extension, char name[OPIML_NAME_BYTES]) {
     }
     name[i] = '\0';
     if (strcmp(name, "jpg") == 0 || strcmp(name, "jpeg") == 0 || strcmp(name, "png") == 0)
-        strcpy(name, "image");
+        text_copy(name, OPIML_NAME_BYTES, "image");
     else if (strcmp(name, "cls") == 0)
-        strcpy(name, "label");
+        text_copy(name, OPIML_NAME_BYTES, "label");
     return true;
 }
 
@@ -80,17 +80,21 @@ static int find_field(struct shard *shard, const struct tar_member *member, cons
                       uint32_t *ret_field, struct opiml_error *err) {
     char name[OPIML_NAME_BYTES];
     if (!field_name(extension, name))
-        return opiml_fail(err, OPIML_ELIMIT, "at offset %" PRIu64 ": %s has an extension of more "
-                          "than %d characters", member->offset, member->name, OPIML_NAME_BYTES - 1);
+        return opiml_fail(err, OPIML_ELIMIT,
+                          "at offset %" PRIu64 ": %s has an extension of more "
+                          "than %d characters",
+                          member->offset, member->name, OPIML_NAME_BYTES - 1);
     for (uint32_t i = 0; i < shard->field_count; i++)
         if (strcmp(shard->fields[i], name) == 0) {
             *ret_field = i;
             return 0;
         }
     if (shard->field_count == OPIML_MAX_FIELDS)
-        return opiml_fail(err, OPIML_ELIMIT, "at offset %" PRIu64 ": %s: more than %d different "
-                          "extensions", member->offset, member->name, OPIML_MAX_FIELDS);
-    strcpy(shard->fields[shard->field_count], name);
+        return opiml_fail(err, OPIML_ELIMIT,
+                          "at offset %" PRIu64 ": %s: more than %d different "
+                          "extensions",
+                          member->offset, member->name, OPIML_MAX_FIELDS);
+    text_copy(shard->fields[shard->field_count], OPIML_NAME_BYTES, name);
     *ret_field = shard->field_count++;
     return 0;
 }
@@ -163,8 +167,13 @@ static int check_compression(struct tar *tar, struct opiml_error *err) {
     struct opiml_error ignored;
     const uint8_t *data = tar->bytes >= 4 ? tar_peek(tar, 0, 4, &ignored) : NULL;
     if (data && ((data[0] == 0x1f && data[1] == 0x8b) || memcmp(data, "\x28\xb5\x2f\xfd", 4) == 0 ||
-                 memcmp(data, "BZh", 3) == 0 || memcmp(data, "\xfd" "7zX", 4) == 0))
-        return opiml_fail(err, OPIML_ENOTSUP, "at offset 0: a compressed archive, which cannot be "
+                 memcmp(data, "BZh", 3) == 0 ||
+                 memcmp(data,
+                        "\xfd"
+                        "7zX",
+                        4) == 0))
+        return opiml_fail(err, OPIML_ENOTSUP,
+                          "at offset 0: a compressed archive, which cannot be "
                           "read at random; uncompress it");
     return 0;
 }
@@ -206,7 +215,7 @@ static int unite_fields(const struct scan *scan, struct index_draft *draft,
                 return opiml_fail(err, OPIML_ELIMIT, "%s: more than %d different extensions",
                                   scan->source->uri, OPIML_MAX_FIELDS);
             if (i == count)
-                strcpy(names[count++], scan->shards[s].fields[f]);
+                text_copy(names[count++], OPIML_NAME_BYTES, scan->shards[s].fields[f]);
         }
     qsort(names, count, sizeof(names[0]), by_field_name);
     for (uint32_t i = 0; i < count; i++) {
@@ -235,15 +244,15 @@ static int place_record(struct index_record *record, const struct part *parts, s
     for (size_t i = 0; i < count; i++) {
         const struct part *part = &parts[i];
         struct index_part *to = &place[to_field[part->field]];
-        uint64_t stop = base_min_u64(part->cut ? UINT64_MAX : part->offset + part->bytes,
-                                     object_bytes);
+        uint64_t stop =
+            base_min_u64(part->cut ? UINT64_MAX : part->offset + part->bytes, object_bytes);
         if (stop - begin > INT32_MAX)
             return opiml_fail(err, OPIML_ELIMIT,
                               "at offset %" PRIu64 ": a sample of more than 2 GiB", begin);
         end = base_max_u64(end, stop);
-        *to = part->cut ? (struct index_part){0, INDEX_PART_CUT}
-                        : (struct index_part){(uint32_t)(part->offset - begin),
-                                              (uint32_t)part->bytes};
+        *to = part->cut
+                  ? (struct index_part){0, INDEX_PART_CUT}
+                  : (struct index_part){(uint32_t)(part->offset - begin), (uint32_t)part->bytes};
     }
     record->offset = begin;
     record->bytes = (uint32_t)(end - begin);
@@ -287,10 +296,11 @@ static int fail_incomplete(const struct source *source, const struct opiml_schem
     AUTO_TEXT struct text names = {0};
     for (uint32_t i = 0; i < schema->count; i++)
         text_printf(&names, "%s%s", i ? ", " : "", schema->fields[i].name);
-    return opiml_fail(err, OPIML_EINVAL,
-                      "%s: no sample has all of %s; the members of a sample must follow one another "
-                      "and have the same name up to the first dot",
-                      source->uri, names.at ? names.at : "its parts");
+    return opiml_fail(
+        err, OPIML_EINVAL,
+        "%s: no sample has all of %s; the members of a sample must follow one another "
+        "and have the same name up to the first dot",
+        source->uri, names.at ? names.at : "its parts");
 }
 
 static int webdataset_build(struct source *source, const struct source_listing *listing,

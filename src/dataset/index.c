@@ -22,13 +22,16 @@ bool index_lay_out(const struct index_header *header, struct index_layout *ret_l
     uint64_t stored = header->record_bytes ? 0 : header->records, all_parts;
     if (__builtin_mul_overflow(stored, header->parts, &all_parts))
         return false;
-    const uint64_t counts[INDEX_TABLES] = {
-        header->objects, stored,         all_parts,         header->folders,
-        header->classes, header->fields, header->pool_bytes};
-    const uint64_t each[INDEX_TABLES] = {
-        sizeof(struct index_object), sizeof(struct index_record), sizeof(struct index_part),
-        sizeof(struct index_folder), sizeof(uint64_t),            sizeof(struct opiml_field),
-        1};
+    const uint64_t counts[INDEX_TABLES] = {header->objects,   stored,          all_parts,
+                                           header->folders,   header->classes, header->fields,
+                                           header->pool_bytes};
+    const uint64_t each[INDEX_TABLES] = {sizeof(struct index_object),
+                                         sizeof(struct index_record),
+                                         sizeof(struct index_part),
+                                         sizeof(struct index_folder),
+                                         sizeof(uint64_t),
+                                         sizeof(struct opiml_field),
+                                         1};
     uint64_t at = sizeof(*header);
     for (int i = 0; i < INDEX_TABLES; i++) {
         ret_layout->at[i] = at;
@@ -91,7 +94,8 @@ static int check_fields(const struct opiml_field *fields, uint64_t count,
     for (uint64_t i = 0; i < count; i++) {
         const struct opiml_field *field = &fields[i];
         struct opiml_error why;
-        if (field->max_bytes > UINT32_MAX || memchr(field->name, 0, sizeof(field->name)) == NULL || field->ndim > OPIML_MAX_DIMS ||
+        if (field->max_bytes > UINT32_MAX || memchr(field->name, 0, sizeof(field->name)) == NULL ||
+            field->ndim > OPIML_MAX_DIMS ||
             opiml_schema_add(schema, field->name, field->dtype, field->ndim, field->shape,
                              field->max_bytes, &why) < 0)
             return WRONG("a field");
@@ -185,14 +189,15 @@ int index_check(const void *data, size_t bytes, struct index *ret_index, struct 
     struct index index = {
         .header = data,
         .objects = (const void *)(base + layout.at[INDEX_OBJECTS]),
-        .records = layout.bytes[INDEX_RECORDS] ? (const void *)(base + layout.at[INDEX_RECORDS]) : NULL,
+        .records =
+            layout.bytes[INDEX_RECORDS] ? (const void *)(base + layout.at[INDEX_RECORDS]) : NULL,
         .parts = (const void *)(base + layout.at[INDEX_PARTS]),
         .folders = (const void *)(base + layout.at[INDEX_FOLDERS]),
         .classes = (const void *)(base + layout.at[INDEX_CLASSES]),
         .pool = (const char *)(base + layout.at[INDEX_POOL]),
     };
-    rc = check_fields((const void *)(base + layout.at[INDEX_FIELDS]), index.header->fields, &index.schema,
-                      err);
+    rc = check_fields((const void *)(base + layout.at[INDEX_FIELDS]), index.header->fields,
+                      &index.schema, err);
     if (rc == 0)
         rc = check_texts(&index, err);
     if (rc == 0)

@@ -11,7 +11,7 @@
 
 #define INDEX_VERSION 1
 #define INDEX_FORMAT_BYTES 24
-#define INDEX_PART_CUT UINT32_MAX         /* index_part.bytes: cut off by the end of its object */
+#define INDEX_PART_CUT UINT32_MAX           /* index_part.bytes: cut off by the end of its object */
 #define INDEX_PART_MISSING (UINT32_MAX - 1) /* the sample has no such part */
 #define INDEX_CLASSES_MAX 1000000
 
@@ -23,8 +23,8 @@ enum {
 };
 
 /* The file: this header, then objects, records, parts, folders, classes, fields and the pool of
- * texts, each at the next multiple of 8 bytes. Texts are given as offsets into the pool and end with
- * a zero byte, except the keys of records, which have a length. */
+ * texts, each at the next multiple of 8 bytes. Texts are given as offsets into the pool and end
+ * with a zero byte, except the keys of records, which have a length. */
 struct index_header {
     uint8_t magic[8];
     uint32_t version, header_bytes;
@@ -34,11 +34,12 @@ struct index_header {
     uint64_t fingerprint;
     uint64_t from_ns, to_ns; /* when the building began and ended, since 1970 */
     uint64_t records, objects, folders, classes, fields;
-    uint64_t parts;        /* per record; 0 or as many as fields */
+    uint64_t parts; /* per record; 0 or as many as fields */
     uint64_t pool_bytes;
-    uint64_t max_read;     /* bytes of the largest record */
-    uint64_t record_bytes; /* of each record when all are alike: there is no table of records then */
-    uint64_t lead_bytes;   /* before the first such record of an object */
+    uint64_t max_read; /* bytes of the largest record */
+    uint64_t
+        record_bytes;    /* of each record when all are alike: there is no table of records then */
+    uint64_t lead_bytes; /* before the first such record of an object */
     uint64_t flags;
     char format[INDEX_FORMAT_BYTES];
 };

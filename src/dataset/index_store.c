@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "base/hash.h"
 
-/* File systems stamp changes with a clock that lags by up to one tick of the kernel (10 ms), old ones
- * by up to two seconds. What was stamped that shortly before it was looked at may have changed
+/* File systems stamp changes with a clock that lags by up to one tick of the kernel (10 ms), old
+ * ones by up to two seconds. What was stamped that shortly before it was looked at may have changed
  * afterwards with the same stamp. */
 #define TICK_NS 20000000u
 #define COARSE_TICK_NS 2000000000u
@@ -64,8 +64,7 @@ static int check_one(const struct index_ask *ask, const struct index *index, con
     struct source_object now;
     struct opiml_error why;
     if (source->ops->stat(source, key, &now, &why) < 0 || now.bytes != bytes ||
-        now.modified_ns != modified_ns ||
-        (modified_ns > 0 && racy(index->header, modified_ns)))
+        now.modified_ns != modified_ns || (modified_ns > 0 && racy(index->header, modified_ns)))
         return stale(err, key[0] ? key : source->uri);
     return 0;
 }
@@ -126,8 +125,8 @@ static bool keep(const char *path, const void *data, size_t bytes, struct index 
            index_map(path, ret_index, &ignored) == 0;
 }
 
-int index_store_put(const struct index_ask *ask, void *data, size_t bytes,
-                    struct index *ret_index, struct opiml_error *err) {
+int index_store_put(const struct index_ask *ask, void *data, size_t bytes, struct index *ret_index,
+                    struct opiml_error *err) {
     AUTO_FREE void *owned = data;
     AUTO_FREE char *beside = NULL, *cache = NULL;
     struct index index;

@@ -47,8 +47,12 @@ static void share_out(struct mix *mix, const uint64_t *fixed, uint64_t total) {
 int mix_init(struct mix *mix, uint32_t datasets, const uint64_t *records, const double *weights,
              uint64_t positions, enum order_mode mode, uint64_t block, uint64_t window,
              uint64_t seed, struct opiml_error *err) {
-    struct mix made = {.datasets = datasets, .positions = positions, .mode = mode, .block = block,
-                       .window = window, .seed = seed};
+    struct mix made = {.datasets = datasets,
+                       .positions = positions,
+                       .mode = mode,
+                       .block = block,
+                       .window = window,
+                       .seed = seed};
     uint64_t fixed[MIX_MAX], sum = 0;
     if (datasets == 0 || datasets > MIX_MAX)
         return opiml_fail(err, OPIML_EINVAL, "a mix of %u datasets; it may be 1 to %d", datasets,
@@ -100,8 +104,11 @@ void mix_find(const struct mix *mix, uint64_t epoch, uint64_t position, struct m
     unsigned __int128 begin = (unsigned __int128)epoch * mix->quota[d];
     unsigned __int128 rank = begin + position;
     uint64_t pass = (uint64_t)(rank / count);
-    struct order order = {.mode = mix->mode, .count = count, .block = mix->block,
-                          .window = mix->window, .seed = mix->seed + d * 0x9e3779b97f4a7c15,
+    struct order order = {.mode = mix->mode,
+                          .count = count,
+                          .block = mix->block,
+                          .window = mix->window,
+                          .seed = mix->seed + d * 0x9e3779b97f4a7c15,
                           .epoch = pass};
     ret_at->dataset = d;
     ret_at->record = order_at(&order, (uint64_t)(rank % count));

@@ -21,10 +21,13 @@ struct network {
 static struct network network_for(uint64_t count, uint64_t key) {
     uint32_t bits = count > 1 ? 64 - (uint32_t)__builtin_clzll(count - 1) : 1;
     /* Four rounds suffice for parts of many bits (Luby and Rackoff). The fewer bits a part has, the
-     * fewer functions there are to draw from: all orders of six records come equally often from about
-     * thirty rounds on. */
-    struct network network = {
-        .low_bits = bits / 2, .rounds = bits <= 6 ? 32 : bits <= 12 ? 16 : 8, .key = key};
+     * fewer functions there are to draw from: all orders of six records come equally often from
+     * about thirty rounds on. */
+    struct network network = {.low_bits = bits / 2,
+                              .rounds = bits <= 6    ? 32
+                                        : bits <= 12 ? 16
+                                                     : 8,
+                              .key = key};
     uint32_t high_bits = bits - network.low_bits;
     network.low_mask = ((uint64_t)1 << network.low_bits) - 1;
     network.high_mask = ((uint64_t)1 << high_bits) - 1;

@@ -1,4 +1,5 @@
-/* Names of several objects at once, as shells write them: "train-{000..099}.tar", "{a,b}part-?.csv". */
+/* Names of several objects at once, as shells write them: "train-{000..099}.tar",
+ * "{a,b}part-?.csv". */
 #ifndef DATASET_PATTERN_H
 #define DATASET_PATTERN_H
 

@@ -14,9 +14,10 @@ struct source_object {
 struct source_listing {
     struct source_object *objects;
     size_t count;
-    /* Every folder that was looked through, in bytewise order of key; the root's key is "". A change
-     * to what a folder holds changes its modified_ns. For the root, whose own time changes when an
-     * index is put there, `bytes` is a hash of the names in it instead, and modified_ns is 0. */
+    /* Every folder that was looked through, in bytewise order of key; the root's key is "". A
+     * change to what a folder holds changes its modified_ns. For the root, whose own time changes
+     * when an index is put there, `bytes` is a hash of the names in it instead, and modified_ns is
+     * 0. */
     struct source_object *folders;
     size_t folder_count;
     void *memory; /* what the keys lie in */
@@ -29,15 +30,15 @@ void source_keep_join(void **memory, void *more);
 
 /* One range of one object. The caller owns it until source_wait returns it. */
 struct source_read {
-    uint32_t object;      /* number given by source_bind */
-    uint32_t bytes;       /* wanted */
+    uint32_t object; /* number given by source_bind */
+    uint32_t bytes;  /* wanted */
     uint64_t offset;
-    uint8_t *to;          /* 4096-byte aligned when the queue is direct */
-    uint32_t room;        /* at `to`; at least source_room(bytes) */
-    bool whole;           /* the range is the whole object: a longer object is an error (stale) */
-    uint32_t skip;        /* out: the data start at to + skip */
-    int result;           /* out: 0, or OPIML_ENOENT, OPIML_ESTALE (short or grown), OPIML_EIO, ... */
-    int errnum;           /* out: errno behind the result, 0 without one */
+    uint8_t *to;   /* 4096-byte aligned when the queue is direct */
+    uint32_t room; /* at `to`; at least source_room(bytes) */
+    bool whole;    /* the range is the whole object: a longer object is an error (stale) */
+    uint32_t skip; /* out: the data start at to + skip */
+    int result;    /* out: 0, or OPIML_ENOENT, OPIML_ESTALE (short or grown), OPIML_EIO, ... */
+    int errnum;    /* out: errno behind the result, 0 without one */
     void *user;
 };
 
@@ -54,8 +55,8 @@ struct source_ops {
      * it. Names that begin with a dot are left out. May block for long. */
     int (*list)(struct source *source, struct source_listing *ret_listing, struct opiml_error *err);
     /* A blocking read of a range, for indexing; short only at the end. Bytes or a negative code. */
-    int64_t (*read)(struct source *source, const char *key, void *to, size_t bytes,
-                    uint64_t offset, struct opiml_error *err);
+    int64_t (*read)(struct source *source, const char *key, void *to, size_t bytes, uint64_t offset,
+                    struct opiml_error *err);
     /* Size and time now; OPIML_ENOENT when it is gone. Folders too, as list tells of them (the
      * root's key is ""). ret_object->key is `key`. May block. */
     int (*stat)(struct source *source, const char *key, struct source_object *ret_object,
@@ -65,7 +66,8 @@ struct source_ops {
                       struct opiml_error *err);
     void (*queue_close)(struct source_queue *queue);
     /* Takes up to `count` reads; returns how many (0: full, wait first). Never blocks. */
-    uint32_t (*submit)(struct source_queue *queue, struct source_read *const *reads, uint32_t count);
+    uint32_t (*submit)(struct source_queue *queue, struct source_read *const *reads,
+                       uint32_t count);
     /* Waits until a read is done, source_wake is called, or timeout_ns (UINT64_MAX: none) is over;
      * returns how many of `done` were filled. */
     uint32_t (*wait)(struct source_queue *queue, struct source_read **done, uint32_t room,
@@ -77,15 +79,17 @@ struct source {
     const struct source_ops *ops;
     char *uri;    /* as the user wrote it, absolute */
     char *prefix; /* an object's URI is this followed by its key */
-    char *local;  /* the root's path in this machine's file system, a folder or one file; else NULL */
+    char
+        *local; /* the root's path in this machine's file system, a folder or one file; else NULL */
     bool single;  /* the root is one object */
     bool pattern; /* the URI names several objects: "train-{000..099}.tar", "*.csv" */
-    const char *(*key)(void *context, uint32_t object);   /* set by source_bind */
-    uint64_t (*bytes)(void *context, uint32_t object);    /* set by source_bind_sizes; may be NULL */
+    const char *(*key)(void *context, uint32_t object); /* set by source_bind */
+    uint64_t (*bytes)(void *context, uint32_t object);  /* set by source_bind_sizes; may be NULL */
     void *key_context;
 };
 
-/* Open by URI: "file:///data", "/data" or "data" (relative to `base`, a folder; NULL: the current). */
+/* Open by URI: "file:///data", "/data" or "data" (relative to `base`, a folder; NULL: the current).
+ */
 int source_open(const char *uri, const char *base, struct source **ret_source,
                 struct opiml_error *err);
 void source_close(struct source *source); /* NULL is fine */
@@ -95,8 +99,8 @@ void source_bind(struct source *source, const char *(*key)(void *context, uint32
 /* The sizes that objects had when they were indexed, so that a source which opens an object notices
  * another size (OPIML_ESTALE). Same context and time as source_bind. */
 void source_bind_sizes(struct source *source, uint64_t (*bytes)(void *context, uint32_t object));
-/* Open a queue: `depth` reads in flight; `direct` bypasses the page cache where the file system can;
- * `buffers` is where all reads will land (registered with the kernel where possible). */
+/* Open a queue: `depth` reads in flight; `direct` bypasses the page cache where the file system
+ * can; `buffers` is where reads will land (registered with the kernel where that pays). */
 int source_queue_open(struct source *source, uint32_t depth, bool direct, void *buffers,
                       size_t buffers_bytes, struct source_queue **ret_queue,
                       struct opiml_error *err);

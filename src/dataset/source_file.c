@@ -34,9 +34,10 @@ static void file_close_at(struct file_source **file) {
 }
 
 static int hex_digit(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                        : c >= 'A' && c <= 'F'   ? c - 'A' + 10
-                                                                 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* The path of "file:///a%20b" or of a plain path, absolute, without a slash at its end. */
@@ -57,7 +58,8 @@ static int uri_path(const char *uri, char **ret_path, struct opiml_error *err) {
         return base_fail_memory(err, strlen(from), "a path");
     size_t to = 0;
     for (size_t i = 0; path[i]; i++) {
-        if (scheme && path[i] == '%' && hex_digit(path[i + 1]) >= 0 && hex_digit(path[i + 2]) >= 0) {
+        if (scheme && path[i] == '%' && hex_digit(path[i + 1]) >= 0 &&
+            hex_digit(path[i + 2]) >= 0) {
             path[to++] = (char)(hex_digit(path[i + 1]) << 4 | hex_digit(path[i + 2]));
             i += 2;
             if (path[to - 1] == '\0')

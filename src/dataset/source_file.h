@@ -6,9 +6,9 @@
 
 struct file_source {
     struct source base;
-    int root;      /* descriptor of the folder that no path leaves */
-    char *folder;  /* its path */
-    char *object;  /* the one key, or the pattern below the folder; NULL: everything */
+    int root;     /* descriptor of the folder that no path leaves */
+    char *folder; /* its path */
+    char *object; /* the one key, or the pattern below the folder; NULL: everything */
 };
 
 /* What a queue of either kind can do; see source_ops. */

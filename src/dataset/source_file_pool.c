@@ -293,7 +293,7 @@ int file_pool_open(struct file_source *source, uint32_t depth, bool direct,
     pool->done = base_alloc_array(pool->depth, sizeof(struct source_read *));
     if (!pool->todo || !pool->done) {
         pool_close(&pool->base);
-        return base_fail_memory(err, pool->depth * sizeof(struct source_read *), "a queue");
+        return base_fail_memory(err, depth * sizeof(struct source_read *), "a queue");
     }
     for (; pool->thread_count < THREADS; pool->thread_count++) {
         int errnum = pthread_create(&pool->threads[pool->thread_count], NULL, pool_thread, pool);

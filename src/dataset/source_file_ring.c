@@ -1,8 +1,8 @@
 /* The file source's queue over io_uring. A whole small object is a chain of three linked requests
- * (open into a slot of the ring, read, close), so that it costs the kernel one call and this process
- * no descriptor. Parts of large objects read from descriptors that stay open, the least recently used
- * giving way. Each request asked for gives exactly one completion, and a read is done when the last
- * of its own has come: none is lost or done twice. */
+ * (open into a slot of the ring, read, close), so that it costs the kernel one call and this
+ * process no descriptor. Parts of large objects read from descriptors that stay open, the least
+ * recently used giving way. Each request asked for gives exactly one completion, and a read is done
+ * when the last of its own has come: none is lost or done twice. */
 #include "dataset/source_file.h"
 
 #include <fcntl.h>
@@ -14,10 +14,11 @@
 #include <unistd.h>
 
 #define DEPTH_MAX 1024u
-#define IDLE_FILES 128u          /* descriptors kept open beyond those in use */
-#define RETRIES_MAX 64           /* of one read after EINTR, EAGAIN and the like */
-#define READ_BYTES_MAX (1u << 30) /* asked for at once */
+#define IDLE_FILES 128u             /* descriptors kept open beyond those in use */
+#define RETRIES_MAX 64              /* of one read after EINTR, EAGAIN and the like */
+#define READ_BYTES_MAX (1u << 30)   /* asked for at once */
 #define BUFFER_BYTES_MAX (1u << 30) /* the kernel's limit for one registered buffer */
+#define REGISTER_BYTES MIB(64)      /* registered in any case */
 #define NONE UINT32_MAX
 
 enum step { STEP_OPEN, STEP_READ, STEP_CLOSE, STEP_FILE, STEP_WAKE, STEP_CANCEL, STEP_COUNT };
@@ -501,16 +502,20 @@ static void ring_close_at(struct ring **ring) {
 }
 
 /* Optional both: without buffers registered (RLIMIT_MEMLOCK) reads are plain, without slots
- * (RLIMIT_NOFILE, old kernels) whole objects are opened like large ones. */
+ * (RLIMIT_NOFILE, old kernels) whole objects are opened like large ones. Registering makes all
+ * pages of the buffers be there at once, at up to 2 ms per MiB; past the page cache that pays,
+ * while copies out of it gain too little to delay a first batch for. */
 static void register_all(struct ring *ring) {
     uint64_t count = (ring->buffers_bytes + BUFFER_BYTES_MAX - 1) / BUFFER_BYTES_MAX;
     AUTO_FREE struct iovec *parts = base_alloc_array(count, sizeof(*parts));
     AUTO_FREE int *slots = base_alloc_array(ring->depth, sizeof(*slots));
     for (uint64_t i = 0; parts && i < count; i++) {
         parts[i].iov_base = ring->buffers + i * BUFFER_BYTES_MAX;
-        parts[i].iov_len = base_min_u64(BUFFER_BYTES_MAX, ring->buffers_bytes - i * BUFFER_BYTES_MAX);
+        parts[i].iov_len =
+            base_min_u64(BUFFER_BYTES_MAX, ring->buffers_bytes - i * BUFFER_BYTES_MAX);
     }
-    ring->registered = ring->buffers && parts && count > 0 && count <= 1024 &&
+    bool worth = ring->direct || ring->buffers_bytes <= REGISTER_BYTES;
+    ring->registered = worth && ring->buffers && parts && count > 0 && count <= 1024 &&
                        io_uring_register_buffers(&ring->uring, parts, (unsigned)count) == 0;
     for (uint32_t i = 0; slots && i < ring->depth; i++)
         slots[i] = -1;

@@ -78,7 +78,8 @@ static bool sum_fits(const uint8_t *header) {
         sum += byte;
         sum_signed += (int8_t)byte;
     }
-    return read_number(header + 148, 8, &wanted) && (wanted == sum || (int64_t)wanted == sum_signed);
+    return read_number(header + 148, 8, &wanted) &&
+           (wanted == sum || (int64_t)wanted == sum_signed);
 }
 
 static bool all_zero(const uint8_t *header) {
@@ -124,8 +125,10 @@ static int pax_value(struct tar *tar, const uint8_t *key, size_t key_bytes, cons
     if (key_is(key, key_bytes, "path"))
         return keep_long_name(tar, value, bytes, offset, err);
     if (key_bytes >= 10 && memcmp(key, "GNU.sparse", 10) == 0)
-        return opiml_fail(err, OPIML_ENOTSUP, "at offset %" PRIu64 ": a sparse member; make the "
-                          "archive without --sparse", offset);
+        return opiml_fail(err, OPIML_ENOTSUP,
+                          "at offset %" PRIu64 ": a sparse member; make the "
+                          "archive without --sparse",
+                          offset);
     if (!key_is(key, key_bytes, "size"))
         return 0;
     uint64_t number = 0;
@@ -217,14 +220,19 @@ int tar_next(struct tar *tar, struct tar_member *ret_member, struct opiml_error 
         if (all_zero(header))
             return 0;
         if (!sum_fits(header))
-            return damaged(at, at == 0 ? "not a tar archive" : "a damaged header (its checksum "
-                                                               "does not fit)", err);
+            return damaged(at,
+                           at == 0 ? "not a tar archive"
+                                   : "a damaged header (its checksum "
+                                     "does not fit)",
+                           err);
         char type = (char)header[156];
         if (!read_number(header + 124, 12, &bytes) || bytes > (uint64_t)1 << 60)
             return damaged(at, "a damaged header (its size is no number)", err);
         if (type == 'S')
-            return opiml_fail(err, OPIML_ENOTSUP, "at offset %" PRIu64 ": a sparse member; make "
-                              "the archive without --sparse", at);
+            return opiml_fail(err, OPIML_ENOTSUP,
+                              "at offset %" PRIu64 ": a sparse member; make "
+                              "the archive without --sparse",
+                              at);
         if (type == 'x' || type == 'L') {
             int rc = read_extra(tar, type, at + BLOCK, bytes, err);
             if (rc < 0)

@@ -1,4 +1,5 @@
-/* Reading the headers of a tar archive: ustar, GNU long names and large sizes, pax paths and sizes. */
+/* Reading the headers of a tar archive: ustar, GNU long names and large sizes, pax paths and sizes.
+ */
 #ifndef DATASET_TAR_H
 #define DATASET_TAR_H
 

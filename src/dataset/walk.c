@@ -18,25 +18,35 @@ static void close_folder(DIR **folder) {
         closedir(*folder);
 }
 
-/* Without openat2 (kernels before 5.6, some sandboxes): one part after the other, no links at all. */
-static int open_by_parts(int root, const char *path, int flags) {
-    char part[NAME_MAX + 1];
-    AUTO_FD int folder = -1;
-    for (const char *slash; (slash = strchr(path, '/')); path = slash + 1) {
-        size_t n = slash - path;
-        if (n > NAME_MAX)
-            return -ENAMETOOLONG;
-        memcpy(part, path, n);
-        part[n] = '\0';
-        int next = openat(folder < 0 ? root : folder, part,
-                          O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (next < 0)
-            return -errno;
-        base_close_fd(&folder);
-        folder = next;
+/* What a descriptor stands for; false when that cannot be told. */
+static bool real_path(int fd, char path[PATH_BYTES_MAX]) {
+    char link[32];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t bytes = readlink(link, path, PATH_BYTES_MAX - 1);
+    if (bytes <= 0)
+        return false;
+    path[bytes] = '\0';
+    return true;
+}
+
+int walk_open_checked(int root, const char *path, int flags) {
+    char inside[PATH_BYTES_MAX], at[PATH_BYTES_MAX], again[32];
+    AUTO_FD int fd = openat(root, path, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (!real_path(root, inside) || !real_path(fd, at))
+        return -EIO;
+    size_t bytes = strcmp(inside, "/") == 0 ? 0 : strlen(inside);
+    if (strncmp(at, inside, bytes) != 0 || (at[bytes] != '/' && at[bytes] != '\0'))
+        return -EXDEV;
+    if (flags & O_PATH) {
+        int taken = fd;
+        fd = -1;
+        return taken;
     }
-    int fd = openat(folder < 0 ? root : folder, path, flags | O_NOFOLLOW | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    snprintf(again, sizeof(again), "/proc/self/fd/%d", fd);
+    int opened = open(again, flags | O_CLOEXEC);
+    return opened < 0 ? -errno : opened;
 }
 
 int walk_open(int root, const char *path, int flags) {
@@ -53,7 +63,7 @@ int walk_open(int root, const char *path, int flags) {
         fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
     while (fd < 0 && (errno == EINTR || errno == EAGAIN));
     if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-        return open_by_parts(root, path, flags);
+        return walk_open_checked(root, path, flags);
     return fd < 0 ? -errno : (int)fd;
 }
 
@@ -70,8 +80,8 @@ int walk_stat(int root, const char *path, struct source_object *ret_object, bool
         return -errno;
     bool folder = S_ISDIR(stat.st_mode);
     *ret_folder = folder;
-    *ret_object = (struct source_object){path, folder ? 0 : (uint64_t)stat.st_size,
-                                         modified_ns(&stat)};
+    *ret_object =
+        (struct source_object){path, folder ? 0 : (uint64_t)stat.st_size, modified_ns(&stat)};
     return 0;
 }
 
@@ -86,9 +96,10 @@ static char entry_kind(int folder, const struct dirent *entry, struct stat *stat
     }
     if (fstatat(folder, entry->d_name, stat, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
-    return S_ISREG(stat->st_mode) ? 'f' : S_ISDIR(stat->st_mode) ? 'd'
-                                      : S_ISLNK(stat->st_mode)   ? 'l'
-                                                                 : 0;
+    return S_ISREG(stat->st_mode)   ? 'f'
+           : S_ISDIR(stat->st_mode) ? 'd'
+           : S_ISLNK(stat->st_mode) ? 'l'
+                                    : 0;
 }
 
 /* A sum, so that the order of names, which file systems choose, does not matter. */
@@ -191,10 +202,11 @@ static int visit_link(struct walk *walk, const char *path, struct source_object 
         return 0;
     }
     if (rc == -EXDEV || rc == -ELOOP)
-        return opiml_fail(err, OPIML_EACCES,
-                          "%s/%s: the link leads out of the dataset's folder or in a circle; put the "
-                          "file itself there",
-                          walk->name, path);
+        return opiml_fail(
+            err, OPIML_EACCES,
+            "%s/%s: the link leads out of the dataset's folder or in a circle; put the "
+            "file itself there",
+            walk->name, path);
     if (rc < 0)
         return base_fail_errno(err, -rc, "%s/%s: cannot follow the link", walk->name, path);
     if (folder)

@@ -4,10 +4,13 @@
 
 #include "dataset/source.h"
 
-/* Open a path below `root` (a descriptor of a folder) that never leaves it: no "..", and no link that
- * leads out. "" is the root itself. A descriptor, or a negative errno: EXDEV for a link that leads
- * out of the root. */
+/* Open a path below `root` (a descriptor of a folder) that never leaves it: no "..", and no link
+ * that leads out. "" is the root itself. A descriptor, or a negative errno: EXDEV for a link that
+ * leads out of the root. */
 int walk_open(int root, const char *path, int flags);
+/* The same where there is no openat2 (kernels before 5.6, some sandboxes and emulators): looks
+ * where a path led before it is opened. walk_open goes over to it by itself. */
+int walk_open_checked(int root, const char *path, int flags);
 
 /* Everything below `root` as source_listing says. Links to files are followed as long as they stay
  * below the root; a link to a folder is an error, so that no walk can loop. Names that begin with a

@@ -5,7 +5,8 @@
 
 #define LN2 0.69314718055994530942
 
-/* Natural logarithm of a normal x > 0: x = m × 2^e with m near 1, and ln m = 2 artanh((m-1)/(m+1)). */
+/* Natural logarithm of a normal x > 0: x = m × 2^e with m near 1, and ln m = 2 artanh((m-1)/(m+1)).
+ */
 static double logarithm(double x) {
     uint64_t bits;
     int e;

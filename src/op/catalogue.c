@@ -75,11 +75,12 @@ void op_catalogue_one(const struct opiml_op *op, struct text *to) {
 }
 
 void op_catalogue(struct text *to) {
-    text_add(to, "# Operators\n\n"
-                 "Written by `./dev docs` from the operators' tables. `opiml ops NAME` shows the same "
-                 "in a terminal. An\noperator stands in a pipeline file's `ops` list as "
-                 "`- name: {parameter: value}`; `label: text` beside it keys\nits random stream. "
-                 "How to add one of your own: [extending](extending.md).\n\nTraits:\n\n");
+    text_add(to,
+             "# Operators\n\n"
+             "Written by `./dev docs` from the operators' tables. `opiml ops NAME` shows the same "
+             "in a terminal. An\noperator stands in a pipeline file's `ops` list as "
+             "`- name: {parameter: value}`; `label: text` beside it keys\nits random stream. "
+             "How to add one of your own: [extending](extending.md).\n\nTraits:\n\n");
     for (size_t i = 0; i < COUNT_OF(traits); i++)
         text_printf(to, "- *%s*: %s\n", traits[i].word, traits[i].help);
     for (const struct opiml_op *const *op = op_list(); *op; op++) {

@@ -1,222 +1,233 @@
-/* Crop and resize. */
+/* Crops and resizes, of images and of encoded pictures. */
 #include "op/crop.h"
 
-#include "op/field.h"
-#include "op/kernels.h"
+#include "op/codec.h"
 #include "op/resample.h"
 
-uint32_t crop_out_height(const struct crop_params *params) {
-    return params->size.at[0];
+/* ---- shapes ---- */
+
+static uint64_t scratch_bytes(const struct geometry_params *box, uint32_t channels) {
+    uint32_t height = box->height, width = box->width;
+
+    if (box->ragged) /* either side may be the longer one */
+        height = width = (uint32_t)base_max_u64(height, width);
+    return resample_scratch_bytes(GEOMETRY_SIDE_MAX, width, height, channels);
 }
 
-uint32_t crop_out_width(const struct crop_params *params) {
-    return params->size.at[params->size.count - 1];
+static void set_shape(const struct crop_params *p, struct opiml_op_shape *shape) {
+    struct opiml_field *out = &shape->out.fields[p->index];
+
+    out->ndim = 3;
+    out->dtype = OPIML_U8;
+    out->shape[0] = p->box.ragged ? -1 : (int64_t)p->box.height;
+    out->shape[1] = p->box.ragged ? -1 : (int64_t)p->box.width;
+    out->shape[2] = p->channels;
+    out->max_bytes = (uint64_t)p->box.height * p->box.width * p->channels;
+    shape->from[p->index] = OPIML_OP_NEW;
+    shape->scratch_bytes = scratch_bytes(&p->box, p->channels);
 }
 
-int crop_check(struct crop_params *params, struct opiml_error *err) {
-    uint32_t w, h;
+/* ---- placing ---- */
 
-    if (params->size.count < 1 || params->size.count > 2)
-        return opiml_fail(err, OPIML_EINVAL, "size: [height, width], or one number for both");
-    w = crop_out_width(params);
-    h = crop_out_height(params);
-    if (params->kind == CROP_RANDOM)
-        return geometry_random_init(&params->random, &params->scale, &params->ratio, err);
-    if (params->kind == CROP_CENTER && params->shorter != 0 &&
-        params->shorter < (w > h ? w : h))
-        return opiml_fail(err, OPIML_EINVAL,
-                          "resize: %u is less than size: an image resized to it does not hold %u × "
-                          "%u pixels", params->shorter, h, w);
-    return 0;
+static struct resample_axis reduce(const struct geometry_axis *axis, uint32_t by) {
+    uint32_t unit = RESAMPLE_UNIT / GEOMETRY_UNIT / by;
+
+    return (struct resample_axis){.from = axis->from * unit,
+                                  .length = axis->length * unit,
+                                  .low = axis->low / by,
+                                  .high = (axis->high + by - 1) / by,
+                                  .out = axis->out};
 }
 
-static uint64_t line_bytes(uint32_t pixels) {
-    return base_align_up(CODEC_ROW_BYTES(pixels), 64);
+/* Prepare the output and the resampler. */
+static void start(struct opiml_op_call *call, const struct geometry *geometry, uint32_t reduction,
+                  const struct kernels *kernels, struct resample *resample) {
+    const struct crop_params *p = call->params;
+    struct opiml_value *out = &call->out[p->index];
+    size_t stride = (size_t)geometry->x.total * p->channels;
+    struct resample_axis x = reduce(&geometry->x, reduction), y = reduce(&geometry->y, reduction);
+
+    out->shape[0] = geometry->y.total;
+    out->shape[1] = geometry->x.total;
+    out->shape[2] = p->channels;
+    out->bytes = stride * geometry->y.total;
+    if (geometry->x.out < geometry->x.total || geometry->y.out < geometry->y.total)
+        memset(out->data, 0, out->bytes);
+    resample_init(resample, &x, &y, p->channels,
+                  out->data + geometry->y.at * stride + (size_t)geometry->x.at * p->channels,
+                  stride, call->scratch, kernels);
 }
 
-uint64_t crop_scratch_bytes(const struct crop_params *params, uint32_t side) {
-    return resample_scratch_most(side, crop_out_width(params), crop_out_height(params)) +
-           2 * line_bytes(side);
-}
+/* ---- images ---- */
 
-/* ---- cutting without resizing: what lies outside is black ---- */
+int crop_check(struct crop_params *p, uint32_t kind, const struct opiml_schema *in,
+               struct opiml_op_shape *shape, struct opiml_error *err) {
+    int rc = op_field_image(in, p->field, &p->index, err);
 
-static int cut(const struct crop_params *params, const struct crop_source *source,
-               uint32_t channels, uint8_t *to, bool reference, struct opiml_error *err) {
-    uint32_t out_w = crop_out_width(params), out_h = crop_out_height(params);
-    uint32_t w = source->width < out_w ? source->width : out_w;
-    uint32_t h = source->height < out_h ? source->height : out_h;
-    uint32_t left = (out_w - w) / 2, top = (out_h - h) / 2;
-    struct codec_region region = {1, (source->width - w) / 2, (source->height - h) / 2, w, h};
-    int rc = source->start(source->context, &region, reference, err);
-
-    if (w < out_w || h < out_h)
-        memset(to, 0, (size_t)out_w * out_h * channels);
-    for (uint32_t y = 0; rc == 0 && y < h; y++) {
-        uint8_t *line = to + ((size_t)(top + y) * out_w + left) * channels;
-        const uint8_t *row;
-
-        rc = source->row(source->context, &row, err);
-        for (uint32_t x = 0; rc == 0 && x < w; x++)
-            memcpy(line + (size_t)x * channels, row + 4 * (size_t)x, channels);
-    }
-    return rc;
-}
-
-/* ---- resizing ---- */
-
-static struct geometry_box choose_box(const struct crop_params *params,
-                                      const struct crop_source *source, struct opiml_rng *rng) {
-    switch (params->kind) {
-    case CROP_RANDOM:
-        return geometry_random_box(&params->random, source->width, source->height, rng);
-    case CROP_CENTER:
-        return geometry_center_box(source->width, source->height, crop_out_width(params),
-                                   crop_out_height(params), params->shorter);
-    default:
-        return (struct geometry_box){0, 0, 8 * (uint64_t)source->width,
-                                     8 * (uint64_t)source->height};
-    }
-}
-
-/* The pixels that a box touches along one axis of an image of `side` pixels, reduced. */
-static struct resample_axis touch(uint64_t from8, uint64_t length8, uint32_t reduction,
-                                  uint32_t side, uint32_t out, uint32_t *ret_first) {
-    uint32_t scaled = (side + reduction - 1) / reduction;
-    uint64_t from = from8 / reduction, length = length8 / reduction;
-    uint32_t first = (uint32_t)base_min_u64(from / 8, scaled - 1);
-    uint32_t end = (uint32_t)base_min_u64((from + length + 7) / 8, scaled);
-
-    *ret_first = first;
-    return (struct resample_axis){.in = end > first ? end - first : 1,
-                                  .out = out,
-                                  .from = from - 8 * (uint64_t)first,
-                                  .length = base_max_u64(length, 1)};
-}
-
-int crop_run(const struct crop_params *params, const struct crop_source *source, uint32_t channels,
-             struct opiml_op_call *call, uint64_t scratch_bytes, uint8_t *to, bool reference,
-             struct opiml_error *err) {
-    struct geometry_box box;
-    struct codec_region region = {.denominator = 1};
-    struct resample_axis x, y;
-    struct resample resample;
-    bool done = false;
-    int rc;
-
-    if (params->kind == CROP_CENTER && params->shorter == 0)
-        return cut(params, source, channels, to, reference, err);
-    box = choose_box(params, source, &call->rng);
-    if (source->scales)
-        region.denominator =
-            geometry_reduction(&box, crop_out_width(params), crop_out_height(params));
-    x = touch(box.x, box.width, region.denominator, source->width, crop_out_width(params),
-              &region.x);
-    y = touch(box.y, box.height, region.denominator, source->height, crop_out_height(params),
-              &region.y);
-    region.width = x.in;
-    region.height = y.in;
-    if (resample_scratch_bytes(&x, &y) > scratch_bytes)
-        return opiml_fail(err, OPIML_ELIMIT, "%u × %u pixels are too many", source->width,
-                          source->height);
-    resample_init(&resample, &x, &y, channels, to, call->scratch,
-                  reference ? &kernels_portable : kernels_get());
-    rc = source->start(source->context, &region, reference, err);
-    for (uint32_t i = 0; rc == 0 && !done && i < region.height; i++) {
-        const uint8_t *row;
-
-        rc = source->row(source->context, &row, err);
-        if (rc == 0)
-            done = resample_row(&resample, row);
-    }
-    assert(rc < 0 || done);
-    return rc;
-}
-
-/* ---- images that are decoded already ---- */
-
-struct memory_image {
-    const uint8_t *at;
-    uint32_t width, channels, x, columns;
-    uint64_t next;
-    uint8_t *line;
-};
-
-static int memory_start(void *context, const struct codec_region *region, bool whole,
-                        struct opiml_error *err) {
-    struct memory_image *self = context;
-
-    self->x = region->x;
-    self->columns = region->width;
-    self->next = region->y;
-    return 0;
-}
-
-static int memory_row(void *context, const uint8_t **ret_row, struct opiml_error *err) {
-    struct memory_image *self = context;
-    const uint8_t *from =
-        self->at + (self->next++ * self->width + self->x) * (uint64_t)self->channels;
-
-    for (uint32_t i = 0; i < self->columns; i++)
-        memcpy(self->line + 4 * (size_t)i, from + (size_t)i * self->channels, self->channels);
-    *ret_row = self->line;
-    return 0;
-}
-
-/* The most pixels along a side that an image of the field can have: what max_bytes allows in one row. */
-static uint32_t longest_side(const struct opiml_field *field) {
-    uint64_t pixels = field->max_bytes / (uint64_t)field->shape[2], side = CODEC_SIDE_MAX;
-
-    if (field->shape[0] >= 0 && field->shape[1] >= 0)
-        side = base_max_u64((uint64_t)field->shape[0], (uint64_t)field->shape[1]);
-    return (uint32_t)base_max_u64(1, base_min_u64(side, pixels));
-}
-
-int crop_image_check(void *pointer, const struct opiml_schema *in, struct opiml_op_shape *shape,
-                     struct opiml_error *err) {
-    struct crop_params *params = pointer;
-    struct opiml_field *field;
-    uint32_t f;
-    int rc;
-
-    if ((rc = op_field_image(in, params->field, &f, err)) < 0 || (rc = crop_check(params, err)) < 0)
+    if (rc < 0 || (rc = geometry_check(&p->box, kind, err)) < 0)
         return rc;
-    field = &shape->out.fields[f];
-    shape->from[f] = OPIML_OP_NEW;
-    field->shape[0] = crop_out_height(params);
-    field->shape[1] = crop_out_width(params);
-    field->max_bytes = (uint64_t)field->shape[0] * (uint64_t)field->shape[1] *
-                       (uint64_t)field->shape[2];
-    shape->scratch_bytes = crop_scratch_bytes(params, longest_side(&in->fields[f]));
+    p->channels = (uint32_t)in->fields[p->index].shape[2];
+    set_shape(p, shape);
+    /* The last row of an image is copied, since the resampler reads a bit further. */
+    shape->scratch_bytes += base_align_up(GEOMETRY_SIDE_MAX * 4 + RESAMPLE_PAD, 64);
     return 0;
 }
 
-static int image_run(struct opiml_op_call *call, bool reference, struct opiml_error *err) {
-    const struct crop_params *params = call->params;
-    int f = opiml_schema_find(call->in_schema, params->field);
-    const struct opiml_value *in = &call->in[f];
-    uint64_t lines = line_bytes(longest_side(&call->in_schema->fields[f]));
-    struct memory_image image = {.at = in->data,
-                                 .width = (uint32_t)in->shape[1],
-                                 .channels = (uint32_t)in->shape[2],
-                                 .line = call->scratch + call->shape->scratch_bytes - lines};
-    struct crop_source source = {.width = (uint32_t)in->shape[1],
-                                 .height = (uint32_t)in->shape[0],
-                                 .start = memory_start,
-                                 .row = memory_row,
-                                 .context = &image};
-
-    if (source.width == 0 || source.height == 0)
-        return opiml_fail(err, OPIML_ECORRUPT, "an image without pixels");
-    image.line = (uint8_t *)((uintptr_t)image.line & ~(uintptr_t)63);
-    return crop_run(params, &source, image.channels, call,
-                    (uint64_t)(image.line - call->scratch), call->out[f].data, reference, err);
+static int check_sides(const struct crop_params *p, int64_t height, int64_t width,
+                       struct opiml_error *err) {
+    if (height < 1 || width < 1)
+        return opiml_fail(err, OPIML_ECORRUPT, "%s: an image without pixels", p->field);
+    if (height > GEOMETRY_SIDE_MAX || width > GEOMETRY_SIDE_MAX)
+        return opiml_fail(err, OPIML_ELIMIT,
+                          "%s: an image of %" PRId64 " × %" PRId64 " pixels; a side has at most %d",
+                          p->field, height, width, GEOMETRY_SIDE_MAX);
+    return 0;
 }
 
-int crop_image_run(struct opiml_op_call *call, struct opiml_error *err) {
-    return image_run(call, false, err);
+static int crop_with(struct opiml_op_call *call, const struct kernels *kernels,
+                     struct opiml_error *err) {
+    const struct crop_params *p = call->params;
+    const struct opiml_value *in = &call->in[p->index];
+    size_t row_bytes = (size_t)in->shape[1] * p->channels, wanted;
+    struct geometry geometry;
+    struct resample resample;
+    uint8_t *spare;
+    int rc = check_sides(p, in->shape[0], in->shape[1], err);
+
+    if (rc < 0)
+        return rc;
+    geometry_place(&p->box, (uint32_t)in->shape[0], (uint32_t)in->shape[1], &call->rng, &geometry);
+    spare = call->scratch + call->shape->scratch_bytes -
+            base_align_up(GEOMETRY_SIDE_MAX * 4 + RESAMPLE_PAD, 64);
+    start(call, &geometry, 1, kernels, &resample);
+    wanted = (size_t)(resample.x.high - resample.x.low) * p->channels;
+    for (uint32_t y = resample.y.low; y < resample.y.high; y++) {
+        const uint8_t *row = in->data + y * row_bytes + (size_t)resample.x.low * p->channels;
+
+        if ((size_t)(in->data + in->bytes - row) < wanted + RESAMPLE_PAD) {
+            memcpy(spare, row, wanted);
+            memset(spare + wanted, 0, RESAMPLE_PAD);
+            row = spare;
+        }
+        if (resample_row(&resample, row))
+            break;
+    }
+    return 0;
 }
 
-int crop_image_reference(struct opiml_op_call *call, struct opiml_error *err) {
-    return image_run(call, true, err);
+int crop_run(struct opiml_op_call *call, struct opiml_error *err) {
+    return crop_with(call, kernels_get(), err);
+}
+
+int crop_reference(struct opiml_op_call *call, struct opiml_error *err) {
+    return crop_with(call, kernels_get_portable(), err);
+}
+
+/* ---- encoded pictures ---- */
+
+int crop_encoded_field(const struct opiml_schema *in, const char *name, uint32_t *ret_index,
+                       struct opiml_error *err) {
+    const struct opiml_field *field;
+    uint32_t index;
+    int rc = op_field_find(in, "field", name, &index, err);
+
+    if (rc < 0)
+        return rc;
+    field = &in->fields[index];
+    if (field->dtype != OPIML_U8 || field->ndim != 1)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "field: \"%s\" is %s with %u dimensions, not an encoded picture (u8 with "
+                          "one); it may be decoded already",
+                          name, opiml_dtype_text(field->dtype), field->ndim);
+    *ret_index = index;
+    return 0;
+}
+
+int crop_decode_check(struct crop_params *p, uint32_t kind, const struct opiml_schema *in,
+                      struct opiml_op_shape *shape, struct opiml_error *err) {
+    int rc = crop_encoded_field(in, p->field, &p->index, err);
+
+    if (rc < 0 || (rc = geometry_check(&p->box, kind, err)) < 0)
+        return rc;
+    p->channels = CODEC_CHANNELS;
+    set_shape(p, shape);
+    return 0;
+}
+
+int crop_decode_open(const void *params, const struct opiml_op_shape *shape, void **ret_state,
+                     struct opiml_error *err) {
+    struct codec *codec;
+    int rc = codec_create(&codec, err);
+
+    (void)params;
+    (void)shape;
+    if (rc < 0)
+        return rc;
+    *ret_state = codec;
+    return 0;
+}
+
+void crop_decode_close(void *state) {
+    codec_destroy(state);
+}
+
+int crop_open_picture(struct opiml_op_call *call, struct codec *codec, const struct opiml_value *value,
+                      const char *field, uint64_t max_pixels, struct codec_picture *ret,
+                      struct opiml_error *err) {
+    struct opiml_error problem;
+    int rc = codec_open(codec, value->data, value->bytes, ret, &problem);
+
+    if (rc < 0)
+        return opiml_fail(err, rc, "%s: %s", field, problem.message);
+    if ((uint64_t)ret->width * ret->height > max_pixels) {
+        codec_drop(codec);
+        return opiml_fail(err, OPIML_ELIMIT,
+                          "%s: a picture of %u × %u pixels; raise `max_pixels` (%" PRIu64 ")",
+                          field, ret->height, ret->width, max_pixels);
+    }
+    if (ret->memory_bytes && (rc = call->charge(call->engine, ret->memory_bytes, err)) < 0) {
+        codec_drop(codec);
+        return rc;
+    }
+    return 0;
+}
+
+static bool take_row(void *context, const uint8_t *row) {
+    return resample_row(context, row);
+}
+
+static int decode_with(struct opiml_op_call *call, const struct kernels *kernels, bool plain,
+                       struct opiml_error *err) {
+    const struct crop_params *p = call->params;
+    struct codec *codec = call->state;
+    struct codec_picture picture;
+    struct codec_window window = {.plain = plain, .row = take_row};
+    struct geometry geometry;
+    struct resample resample;
+    struct opiml_error problem;
+    int rc = crop_open_picture(call, codec, &call->in[p->index], p->field, p->max_pixels, &picture,
+                               err);
+
+    if (rc < 0)
+        return rc;
+    geometry_place(&p->box, picture.height, picture.width, &call->rng, &geometry);
+    window.reduction = picture.reducible ? geometry_reduction(&geometry) : 1;
+    start(call, &geometry, window.reduction, kernels, &resample);
+    window.left = resample.x.low;
+    window.right = resample.x.high;
+    window.top = resample.y.low;
+    window.bottom = resample.y.high;
+    window.context = &resample;
+    rc = codec_rows(codec, &window, &problem);
+    if (rc < 0)
+        return opiml_fail(err, rc, "%s: %s", p->field, problem.message);
+    return 0;
+}
+
+int crop_decode_run(struct opiml_op_call *call, struct opiml_error *err) {
+    return decode_with(call, kernels_get(), false, err);
+}
+
+int crop_decode_reference(struct opiml_op_call *call, struct opiml_error *err) {
+    return decode_with(call, kernels_get_portable(), true, err);
 }

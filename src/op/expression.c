@@ -8,8 +8,21 @@
 /* ---- tokens ---- */
 
 enum token {
-    T_END, T_NUMBER, T_TEXT, T_NAME, T_OPEN, T_CLOSE, T_OPEN_LIST, T_CLOSE_LIST, T_COMMA, T_COMPARE,
-    T_AND, T_OR, T_NOT, T_IN, T_BAD
+    T_END,
+    T_NUMBER,
+    T_TEXT,
+    T_NAME,
+    T_OPEN,
+    T_CLOSE,
+    T_OPEN_LIST,
+    T_CLOSE_LIST,
+    T_COMMA,
+    T_COMPARE,
+    T_AND,
+    T_OR,
+    T_NOT,
+    T_IN,
+    T_BAD
 };
 
 struct parser {
@@ -20,8 +33,9 @@ struct parser {
     uint32_t texts_used, depth;
     /* the token that comes next */
     enum token token;
-    size_t from, length, next;     /* in `text`; length without quotes */
-    enum expression_do compare;    /* T_COMPARE */
+    size_t from, next;              /* in `text` */
+    size_t content, length;         /* names and texts, without quotes */
+    enum expression_do compare;     /* T_COMPARE */
     struct expression_value number; /* T_NUMBER */
 };
 
@@ -87,7 +101,7 @@ static int lex_quoted(struct parser *self, size_t at, enum token token) {
     if (!end)
         return fail_at(self, at, "the closing quote is missing");
     self->token = token;
-    self->from = at + 1;
+    self->content = at + 1;
     self->length = (size_t)(end - self->text) - at - 1;
     self->next = at + self->length + 2;
     return 0;
@@ -106,6 +120,7 @@ static void lex_name(struct parser *self, size_t at) {
            self->text[stop] == '-' || self->text[stop] == '/')
         stop++;
     self->token = T_NAME;
+    self->content = at;
     self->length = stop - at;
     self->next = stop;
     for (size_t i = 0; i < COUNT_OF(words); i++)
@@ -184,7 +199,7 @@ static int parse_field(struct parser *self, struct expression_value *ret_value) 
     const struct opiml_field *field;
     int f;
 
-    memcpy(name, self->text + self->from, self->length);
+    memcpy(name, self->text + self->content, self->length);
     name[self->length] = '\0';
     f = opiml_schema_find(self->schema, name);
     if (f < 0) {
@@ -197,8 +212,8 @@ static int parse_field(struct parser *self, struct expression_value *ret_value) 
     }
     field = &self->schema->fields[f];
     if (!is_text(field) && !is_scalar(field))
-        return opiml_fail(self->err, OPIML_EINVAL,
-                          "character %zu: \"%s\" is no scalar and no text", self->from + 1, name);
+        return opiml_fail(self->err, OPIML_EINVAL, "character %zu: \"%s\" is no scalar and no text",
+                          self->from + 1, name);
     *ret_value = (struct expression_value){
         .kind = EXPRESSION_FIELD, .text = is_text(field), .field = (uint16_t)f};
     return advance(self);
@@ -214,7 +229,7 @@ static int parse_value(struct parser *self, struct expression_value *ret_value) 
     if (self->token != T_TEXT)
         return fail_at(self, self->from, "a field, a number or a text is expected");
     /* Room enough: the texts are parts of the expression. */
-    memcpy(self->out->texts + self->texts_used, self->text + self->from, self->length);
+    memcpy(self->out->texts + self->texts_used, self->text + self->content, self->length);
     *ret_value = (struct expression_value){.kind = EXPRESSION_TEXT,
                                            .text = true,
                                            .at = (uint16_t)self->texts_used,
@@ -493,8 +508,8 @@ bool expression_holds(const struct expression *self, const struct opiml_schema *
             stack[top - 1] = !stack[top - 1];
         } else if (code->what == DO_AND || code->what == DO_OR) {
             top--;
-            stack[top - 1] = code->what == DO_AND ? stack[top - 1] && stack[top]
-                                                  : stack[top - 1] || stack[top];
+            stack[top - 1] =
+                code->what == DO_AND ? stack[top - 1] && stack[top] : stack[top - 1] || stack[top];
         } else {
             stack[top++] = compare(self, code, schema, values);
         }

@@ -7,9 +7,9 @@
  *                | [ "not" ] "in" "[" value { "," value } "]"
  *     value      = number | 'text' | "text" | true | false | field | `field with any name`
  *
- * Fields are scalars, or texts (u8 with one dimension), for which there are ==, != and in. Numbers are
- * compared by value, exactly, whatever their types; with a NaN only != holds. Zero bytes at the end of
- * a text of fixed length do not count. */
+ * Fields are scalars, or texts (u8 with one dimension), for which there are ==, != and in. Numbers
+ * are compared by value, exactly, whatever their types; with a NaN only != holds. Zero bytes at the
+ * end of a text of fixed length do not count. */
 #ifndef OP_EXPRESSION_H
 #define OP_EXPRESSION_H
 
@@ -25,8 +25,8 @@ enum expression_kind { EXPRESSION_INT, EXPRESSION_REAL, EXPRESSION_TEXT, EXPRESS
 
 struct expression_value {
     uint8_t kind;
-    bool text;       /* compares as text */
-    uint16_t field;  /* EXPRESSION_FIELD */
+    bool text;           /* compares as text */
+    uint16_t field;      /* EXPRESSION_FIELD */
     uint16_t at, length; /* EXPRESSION_TEXT: in `texts` */
     int64_t integer;
     double real;
@@ -39,7 +39,7 @@ struct expression {
     uint32_t count;
     char texts[EXPRESSION_BYTES_MAX];
     struct expression_code {
-        uint32_t what; /* enum expression_do */
+        uint32_t what;                       /* enum expression_do */
         struct expression_value left, right; /* comparisons */
     } code[EXPRESSION_CODES_MAX];
 };

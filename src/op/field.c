@@ -20,8 +20,8 @@ int op_field_find(const struct opiml_schema *schema, const char *param, const ch
     }
     near = text_nearest(name, names);
     if (near)
-        return opiml_fail(err, OPIML_EINVAL, "%s: no field \"%s\" here; did you mean \"%s\"?", param,
-                          name, near);
+        return opiml_fail(err, OPIML_EINVAL, "%s: no field \"%s\" here; did you mean \"%s\"?",
+                          param, name, near);
     return opiml_fail(err, OPIML_EINVAL, "%s: no field \"%s\" here; there are: %s", param, name,
                       all.at ? all.at : "none");
 }
@@ -40,17 +40,20 @@ int op_field_image(const struct opiml_schema *schema, const char *name, uint32_t
                           "field: \"%s\" holds encoded bytes: put `decode` before this operator",
                           name);
     if (field->ndim != 3)
-        return opiml_fail(err, OPIML_EINVAL,
-                          "field: \"%s\" has %u dimensions; an image has height, width and channels",
-                          name, field->ndim);
+        return opiml_fail(
+            err, OPIML_EINVAL,
+            "field: \"%s\" has %u dimensions; an image has height, width and channels", name,
+            field->ndim);
     if (field->dtype != OPIML_U8)
         return opiml_fail(err, OPIML_EINVAL,
                           "field: \"%s\" is %s; this operator works on u8 pixels: put it before "
-                          "`normalize` or `cast`", name, opiml_dtype_text(field->dtype));
+                          "`normalize` or `cast`",
+                          name, opiml_dtype_text(field->dtype));
     if (field->shape[2] < 1 || field->shape[2] > 4)
         return opiml_fail(err, OPIML_EINVAL,
                           "field: \"%s\": its last dimension must be 1 to 4 channels, the same in "
-                          "every row; `decode` with a fixed colour mode gives that", name);
+                          "every row; `decode` with a fixed colour mode gives that",
+                          name);
     *ret_index = index;
     return 0;
 }

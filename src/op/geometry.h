@@ -1,32 +1,53 @@
-/* Where crops lie: boxes in a source image, in fixed point, the same on every machine. */
+/* Which part of an image becomes which part of the output: the arithmetic of the crop and resize
+ * operators, all in integers. The rules are torchvision's. */
 #ifndef OP_GEOMETRY_H
 #define OP_GEOMETRY_H
 
 #include <opiml/op.h>
 
-/* In eighths of a pixel, so that a box of whole pixels stays exact in an image scaled by 1/2, 1/4, 1/8. */
-struct geometry_box {
-    uint64_t x, y, width, height;
+#define GEOMETRY_UNIT 256       /* boxes are in 1/256 pixels */
+#define GEOMETRY_SIDE_MAX 65535 /* pixels of an image */
+#define GEOMETRY_OUT_MAX 16384  /* pixels of an output */
+
+enum geometry_kind {
+    GEOMETRY_RANDOM, /* random_resized_crop */
+    GEOMETRY_CENTER, /* center_crop */
+    GEOMETRY_RESIZE, /* resize */
 };
 
-/* The random box of Szegedy et al., "Going deeper with convolutions" (2015), as torchvision's
- * RandomResizedCrop draws it: a share of the area, a ratio of width to height whose logarithm is uniform,
- * ten tries, then the largest central box of a permitted ratio. Whole pixels. */
-struct geometry_random {
-    int64_t scale_q32[2];     /* least and most share of the area */
-    int64_t log_ratio_q32[2]; /* logarithms to base 2 of the least and the most ratio */
-    int64_t ratio_q32[2];
+/* The parameters of all kinds; each looks at its own. */
+struct geometry_params {
+    struct opiml_u32_list size;
+    struct opiml_f64_list scale, ratio; /* random */
+    uint32_t resize;                    /* center */
+    uint32_t max_size;                  /* resize to one number */
+    /* derived by geometry_check */
+    uint32_t kind;
+    bool ragged;            /* the output's size depends on the image */
+    uint32_t height, width; /* of the output; ragged: at most */
+    int64_t scale_q32[2], log_ratio_q32[2], ratio_q32[2];
 };
-/* 0 < scale ≤ 1, 1/100 ≤ ratio ≤ 100, in order; else OPIML_EINVAL naming the parameter. */
-int geometry_random_init(struct geometry_random *random, const struct opiml_f64_list *scale,
-                         const struct opiml_f64_list *ratio, struct opiml_error *err);
-struct geometry_box geometry_random_box(const struct geometry_random *random, uint32_t width,
-                                        uint32_t height, struct opiml_rng *rng);
-/* The central box that becomes out_w × out_h once the shorter side is resized to `shorter` (at least the
- * longer of out_w and out_h). */
-struct geometry_box geometry_center_box(uint32_t width, uint32_t height, uint32_t out_w,
-                                        uint32_t out_h, uint32_t shorter);
-/* The largest of 1, 2, 4, 8 by which the box may be reduced without falling below out_w × out_h. */
-uint32_t geometry_reduction(const struct geometry_box *box, uint32_t out_w, uint32_t out_h);
+
+/* Output pixels [at, at + out) of `total` show the box [from, from + length) of `in` image pixels; the others
+ * are zero. The filter sees image pixels [low, high). */
+struct geometry_axis {
+    uint64_t from, length; /* in 1/256 pixels */
+    uint32_t in, low, high;
+    uint32_t at, out, total;
+};
+
+struct geometry {
+    struct geometry_axis y, x;
+};
+
+/* Check the parameters and derive the rest. OPIML_EINVAL names the parameter. */
+int geometry_check(struct geometry_params *params, uint32_t kind, struct opiml_error *err);
+/* Place the box in an image of 1 to 65535 pixels a side. Random boxes take four draws for each of up to
+ * ten tries (scale, ratio, row, column), the others none. */
+void geometry_place(const struct geometry_params *params, uint32_t height, uint32_t width,
+                    struct opiml_rng *rng, struct geometry *ret);
+/* The largest of 1, 2, 4, 8 that the image can be reduced by so that the box is still no smaller than
+ * its output on either axis. */
+uint32_t geometry_reduction(const struct geometry *geometry);
 
 #endif

@@ -1,7 +1,7 @@
-/* f16 and bf16 by integer arithmetic, for places that no hardware conversion reaches. Rounding is to
- * nearest, ties to even; what is too large becomes infinite; subnormal numbers are kept; a NaN becomes
- * the positive quiet one, whatever it carried. The hardware conversions of F16C and NEON give the same
- * bits for everything but NaN. */
+/* f16 and bf16 by integer arithmetic, for places that no hardware conversion reaches. Rounding is
+ * to nearest, ties to even; what is too large becomes infinite; subnormal numbers are kept; a NaN
+ * becomes the positive quiet one, whatever it carried. The hardware conversions of F16C and NEON
+ * give the same bits for everything but NaN. */
 #ifndef OP_HALF_H
 #define OP_HALF_H
 

@@ -1,246 +1,315 @@
-/* JPEG through libjpeg: regions, DCT scaling, and damage as an error.
- *
- * A region equals the same part of a whole decode, bit for bit. libjpeg treats the edges of a cropped
- * scanline and of skipped rows as edges of the image, where its smooth chroma upsampling looks at
- * neighbours; so we decode some columns more on each side, and skip whole MCU rows only. */
+/* libjpeg, wrapped. */
+#include "op/jpeg.h"
+
 #include <setjmp.h>
-#include <stdio.h>
 
 #include <jpeglib.h>
+#include <jerror.h>
 
-#include "op/codec.h"
+#define ROWS 4        /* libjpeg hands out up to two at once */
+#define WIDTH_LEAST 32 /* columns that are decoded at least: narrower ones are upsampled in another way */
 
-#define SCANS_MAX 500   /* a progressive file of a few KiB can ask for hours of work */
-#define MARGIN 16       /* columns more, to each side */
-#define PAD 64          /* bytes behind a row that kernels may read */
-
-struct jpeg {
-    struct jpeg_decompress_struct info;
-    struct jpeg_error_mgr handlers;
+struct op_jpeg {
+    struct jpeg_decompress_struct lib;
+    struct jpeg_error_mgr errors;
     struct jpeg_progress_mgr progress;
-    jmp_buf escape;
+    jmp_buf back;
+    int code; /* of the failure that jumped back */
     char message[JMSG_LENGTH_MAX];
-    bool damaged, started, cmyk, inverted;
-    uint8_t *row; /* of ROW_BYTES: sized once, for the widest image that libjpeg takes */
-    uint32_t skip_left; /* columns of a decoded row that lie left of the region */
+    const uint8_t *data;
+    size_t bytes;
+    const struct codec_window *window;
+    uint32_t offset; /* where the window's left column lies in a decoded row */
+    uint8_t *rows;   /* [ROWS][row_bytes] */
 };
 
-#define ROW_BYTES (CODEC_ROW_BYTES(CODEC_SIDE_MAX) + 4 * 2 * MARGIN + PAD)
+/* CMYK rows are turned into RGB in place. */
+#define ROW_BYTES (CODEC_SIDE_MAX * 4 + CODEC_PAD)
 
-static void on_error(j_common_ptr info) {
-    struct jpeg *self = info->client_data;
+/* ---- errors: libjpeg expects its error handler not to return ---- */
 
-    info->err->format_message(info, self->message);
-    longjmp(self->escape, 1);
+static struct op_jpeg *owner(j_common_ptr lib) {
+    return (struct op_jpeg *)lib->client_data;
 }
 
-/* Any warning is about coded data: files that give one decode differently with different code paths. */
-static void on_message(j_common_ptr info, int level) {
-    struct jpeg *self = info->client_data;
+static void fail(j_common_ptr lib) {
+    struct op_jpeg *self = owner(lib);
 
-    if (level >= 0 || self->damaged)
+    lib->err->format_message(lib, self->message);
+    self->code = lib->err->msg_code == JERR_OUT_OF_MEMORY ? OPIML_ENOMEM : OPIML_ECORRUPT;
+    longjmp(self->back, 1);
+}
+
+/* Levels: -1 a warning, 0 and more a trace. */
+static void report(j_common_ptr lib, int level) {
+    if (level >= 0)
         return;
-    self->damaged = true;
-    info->err->format_message(info, self->message);
+    switch (lib->err->msg_code) {
+    case JWRN_JFIF_MAJOR: /* what these say about the header changes nothing */
+    case JWRN_ADOBE_XFORM: return;
+    }
+    fail(lib);
 }
 
-static void on_output(j_common_ptr info) {}
+static void print_nothing(j_common_ptr lib) {
+    (void)lib;
+}
 
-static void on_progress(j_common_ptr info) {
-    struct jpeg *self = info->client_data;
+static void count_scans(j_common_ptr lib) {
+    struct op_jpeg *self = owner(lib);
 
-    if (((j_decompress_ptr)info)->input_scan_number <= SCANS_MAX)
+    if (self->lib.input_scan_number <= OP_JPEG_SCANS_MAX)
         return;
-    snprintf(self->message, sizeof(self->message), "more than %d scans", SCANS_MAX);
-    longjmp(self->escape, 1);
+    snprintf(self->message, sizeof(self->message), "more than %d scans", OP_JPEG_SCANS_MAX);
+    self->code = OPIML_ECORRUPT;
+    longjmp(self->back, 1);
 }
 
-static int fail(struct jpeg *self, struct opiml_error *err) {
-    jpeg_abort_decompress(&self->info);
-    self->started = false;
-    return opiml_fail(err, OPIML_ECORRUPT, "JPEG: %s", self->message);
+/* The one place that is jumped back to. */
+static int guarded(struct op_jpeg *self, void (*step)(struct op_jpeg *self),
+                   struct opiml_error *err) {
+    if (setjmp(self->back) == 0) {
+        step(self);
+        return 0;
+    }
+    jpeg_abort_decompress(&self->lib);
+    return opiml_fail(err, self->code, "JPEG: %s", self->message);
 }
 
-static int jpeg_create(void **ret_self, struct opiml_error *err) {
-    struct jpeg *self = base_alloc(sizeof(*self));
+/* ---- life ---- */
 
-    if (self)
-        self->row = base_alloc_aligned(ROW_BYTES, 64);
-    if (!self || !self->row) {
+static void create(struct op_jpeg *self) {
+    jpeg_create_decompress(&self->lib);
+    self->lib.client_data = self;
+    self->lib.progress = &self->progress;
+    self->lib.mem->max_memory_to_use = 0; /* whatever JPEGMEM says: the engine has charged for it */
+}
+
+int op_jpeg_create(struct op_jpeg **ret_jpeg, struct opiml_error *err) {
+    struct op_jpeg *self = base_alloc(sizeof(*self));
+    int rc;
+
+    if (!self)
+        return base_fail_memory(err, sizeof(*self), "a JPEG decoder");
+    self->rows = base_alloc_aligned(ROWS * (size_t)ROW_BYTES, 64);
+    if (!self->rows) {
         base_free(self);
-        return base_fail_memory(err, ROW_BYTES, "a JPEG decoder");
+        return base_fail_memory(err, ROWS * (size_t)ROW_BYTES, "rows of a JPEG file");
     }
-    self->info.err = jpeg_std_error(&self->handlers);
-    self->handlers.error_exit = on_error;
-    self->handlers.emit_message = on_message;
-    self->handlers.output_message = on_output;
-    self->info.client_data = self;
-    if (setjmp(self->escape)) {
-        base_free(self->row);
-        base_free(self);
-        return opiml_fail(err, OPIML_ENOMEM, "JPEG: %s", self->message);
+    self->lib.err = jpeg_std_error(&self->errors);
+    self->lib.client_data = self;
+    self->errors.error_exit = fail;
+    self->errors.emit_message = report;
+    self->errors.output_message = print_nothing;
+    self->progress.progress_monitor = count_scans;
+    rc = guarded(self, create, err);
+    if (rc < 0) {
+        op_jpeg_destroy(self);
+        return rc;
     }
-    jpeg_create_decompress(&self->info);
-    self->info.client_data = self;
-    self->progress.progress_monitor = on_progress;
-    self->info.progress = &self->progress;
-    *ret_self = self;
+    *ret_jpeg = self;
     return 0;
 }
 
-static void jpeg_destroy_self(void *pointer) {
-    struct jpeg *self = pointer;
-
-    jpeg_destroy_decompress(&self->info);
-    base_free(self->row);
+void op_jpeg_destroy(struct op_jpeg *self) {
+    if (!self)
+        return;
+    jpeg_destroy_decompress(&self->lib); /* copes with one that was not made */
+    base_free(self->rows);
     base_free(self);
 }
 
-static bool jpeg_takes(const uint8_t *data, uint64_t bytes) {
-    return bytes >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff;
+void op_jpeg_drop(struct op_jpeg *self) {
+    jpeg_abort_decompress(&self->lib);
 }
 
-/* The coefficients of all blocks are kept when a file has more than one scan. */
-static uint64_t coefficient_bytes(const struct jpeg_decompress_struct *info) {
+/* ---- header ---- */
+
+bool op_jpeg_is(const uint8_t *data, size_t bytes) {
+    return bytes >= 3 && data[0] == 0xFF && data[1] == 0xD8 && data[2] == 0xFF;
+}
+
+static void read_header(struct op_jpeg *self) {
+    jpeg_mem_src(&self->lib, self->data, self->bytes);
+    jpeg_read_header(&self->lib, TRUE);
+}
+
+/* A window may end before the data do, so a file that was cut off is told by its end marker, which
+ * coded data cannot contain. Thumbnails that have one lie before the first scan, where libjpeg
+ * stands now. */
+static bool has_end(const struct op_jpeg *self) {
+    size_t left = self->lib.src->bytes_in_buffer;
+    const uint8_t *at = self->data + (self->bytes - left), *end = at + left;
+
+    while ((end = memrchr(at, 0xD9, (size_t)(end - at))))
+        if (end > at && end[-1] == 0xFF)
+            return true;
+    return false;
+}
+
+/* The coefficients of all blocks, which files of several scans need. */
+static uint64_t coefficient_bytes(const struct jpeg_decompress_struct *lib) {
     uint64_t blocks = 0;
 
-    if (!info->progressive_mode && info->comps_in_scan == info->num_components)
-        return 0;
-    for (int c = 0; c < info->num_components; c++) {
-        const jpeg_component_info *component = &info->comp_info[c];
-        uint64_t unit_w = 8 * (uint64_t)info->max_h_samp_factor;
-        uint64_t unit_h = 8 * (uint64_t)info->max_v_samp_factor;
+    for (int c = 0; c < lib->num_components; c++) {
+        const jpeg_component_info *info = &lib->comp_info[c];
 
-        blocks += (info->image_width + unit_w - 1) / unit_w * (uint64_t)component->h_samp_factor *
-                  ((info->image_height + unit_h - 1) / unit_h) *
-                  (uint64_t)component->v_samp_factor;
+        blocks += base_align_up(info->width_in_blocks, (uint64_t)info->h_samp_factor) *
+                  base_align_up(info->height_in_blocks, (uint64_t)info->v_samp_factor);
     }
-    return blocks * sizeof(JBLOCK);
+    return blocks * DCTSIZE2 * sizeof(JCOEF);
 }
 
-static int jpeg_begin(void *pointer, const uint8_t *data, uint64_t bytes,
-                      struct codec_image *ret_image, struct opiml_error *err) {
-    struct jpeg *self = pointer;
-    struct jpeg_decompress_struct *info = &self->info;
+int op_jpeg_open(struct op_jpeg *self, const uint8_t *data, size_t bytes,
+                 struct codec_picture *ret, struct opiml_error *err) {
+    int rc;
 
-    self->damaged = false;
-    if (setjmp(self->escape))
-        return fail(self, err);
-    jpeg_mem_src(info, data, bytes);
-    self->started = true;
-    jpeg_read_header(info, TRUE);
-    if (self->damaged)
-        return fail(self, err);
-    *ret_image = (struct codec_image){.width = info->image_width,
-                                      .height = info->image_height,
-                                      .scales = true,
-                                      .working_bytes = coefficient_bytes(info)};
+    self->data = data;
+    self->bytes = bytes;
+    rc = guarded(self, read_header, err);
+    if (rc < 0)
+        return rc;
+    if (!has_end(self)) {
+        op_jpeg_drop(self);
+        return opiml_fail(err, OPIML_ECORRUPT,
+                          "JPEG: cut off: no end marker within %zu bytes", bytes);
+    }
+    *ret = (struct codec_picture){.width = self->lib.image_width,
+                                  .height = self->lib.image_height,
+                                  .reducible = true};
+    if (jpeg_has_multiple_scans(&self->lib))
+        ret->memory_bytes = coefficient_bytes(&self->lib);
     return 0;
 }
 
-static void choose_colors(struct jpeg *self) {
-    struct jpeg_decompress_struct *info = &self->info;
+/* ---- rows ---- */
 
-    self->cmyk = info->jpeg_color_space == JCS_CMYK || info->jpeg_color_space == JCS_YCCK;
-    self->inverted = info->saw_Adobe_marker;
-    info->out_color_space = self->cmyk ? JCS_CMYK : JCS_EXT_RGBX;
-    info->dct_method = JDCT_ISLOW;
-    info->do_fancy_upsampling = TRUE;
-    info->do_block_smoothing = FALSE; /* guesses at what an unfinished progressive file lacks */
-}
-
-/* Samplings whose regions are known to equal the whole: luma twice as fine as chroma or as fine. */
-static bool can_cut(const struct jpeg_decompress_struct *info) {
-    if (info->max_h_samp_factor > 2 || info->max_v_samp_factor > 2)
+/* Whether leaving out columns and rows leaves no trace: shown by test for these samplings, 4:4:4, 4:2:2,
+ * 4:2:0, 4:4:0 and grey. Others are rare enough to be decoded whole. */
+static bool can_skip(const struct jpeg_decompress_struct *lib) {
+    if (lib->arith_code)
         return false;
-    for (int c = 1; c < info->num_components; c++)
-        if (info->comp_info[c].h_samp_factor != 1 || info->comp_info[c].v_samp_factor != 1)
+    for (int c = 0; c < lib->num_components; c++) {
+        const jpeg_component_info *info = &lib->comp_info[c];
+        bool full = info->h_samp_factor == lib->max_h_samp_factor &&
+                    info->v_samp_factor == lib->max_v_samp_factor;
+
+        if (!full && (info->h_samp_factor != 1 || info->v_samp_factor != 1))
             return false;
-    return true;
-}
-
-static void go_to_region(struct jpeg *self, const struct codec_region *region, bool whole) {
-    struct jpeg_decompress_struct *info = &self->info;
-    uint32_t unit = (uint32_t)(info->max_v_samp_factor * info->min_DCT_scaled_size);
-    uint32_t skip = region->y >= 2 ? (region->y - 2) / unit * unit : 0;
-    JDIMENSION left = region->x > MARGIN ? region->x - MARGIN : 0;
-    JDIMENSION right = (JDIMENSION)base_min_u64((uint64_t)region->x + region->width + MARGIN,
-                                                info->output_width);
-    JDIMENSION width = right - left;
-
-    self->skip_left = region->x;
-    if (whole || !can_cut(info)) {
-        skip = 0;
-    } else {
-        if (width < info->output_width) {
-            jpeg_crop_scanline(info, &left, &width);
-            self->skip_left = region->x - left;
-        }
-        if (skip > 0)
-            skip = jpeg_skip_scanlines(info, skip);
     }
-    for (; skip < region->y; skip++)
-        jpeg_read_scanlines(info, &self->row, 1);
+    if (lib->num_components == 1)
+        return lib->max_h_samp_factor == 1 && lib->max_v_samp_factor == 1;
+    return lib->max_h_samp_factor <= 2 && lib->max_v_samp_factor <= 2;
 }
 
-static int jpeg_start(void *pointer, const struct codec_region *region, bool whole,
-                      struct opiml_error *err) {
-    struct jpeg *self = pointer;
-    struct jpeg_decompress_struct *info = &self->info;
+static void set_output(struct op_jpeg *self) {
+    struct jpeg_decompress_struct *lib = &self->lib;
 
-    if (setjmp(self->escape))
-        return fail(self, err);
-    choose_colors(self);
-    info->scale_num = 1;
-    info->scale_denom = region->denominator;
-    jpeg_start_decompress(info);
-    assert((uint64_t)region->x + region->width <= info->output_width &&
-           (uint64_t)region->y + region->height <= info->output_height);
-    go_to_region(self, region, whole);
-    return self->damaged ? fail(self, err) : 0;
+    lib->scale_num = 1;
+    lib->scale_denom = self->window->reduction;
+    lib->dct_method = JDCT_ISLOW;
+    lib->do_fancy_upsampling = TRUE;
+    lib->do_block_smoothing = FALSE;
+    lib->out_color_space = lib->num_components == 4 ? JCS_CMYK : JCS_RGB;
 }
 
-/* In place: C, M, Y and K to R, G, B and anything. Adobe's files hold them inverted. */
-static void convert_cmyk(uint8_t *row, uint32_t pixels, bool inverted) {
-    for (uint32_t i = 0; i < pixels; i++, row += 4) {
-        uint32_t k = inverted ? row[3] : 255u - row[3];
+/* Decode the window's columns and one more on either side, which chroma upsampling looks at. */
+static void leave_out(struct op_jpeg *self) {
+    const struct codec_window *window = self->window;
+    uint32_t whole = self->lib.output_width;
+    uint32_t left = window->left ? window->left - 1 : 0;
+    uint32_t right = (uint32_t)base_min_u64((uint64_t)window->right + 1, whole);
+    JDIMENSION from, width;
+
+    if (right - left < WIDTH_LEAST) {
+        right = (uint32_t)base_min_u64(left + WIDTH_LEAST, whole);
+        left = right < left + WIDTH_LEAST ? right - (uint32_t)base_min_u64(right, WIDTH_LEAST) : left;
+    }
+    from = left;
+    width = right - left;
+    if (width < whole) {
+        jpeg_crop_scanline(&self->lib, &from, &width);
+        self->offset -= from;
+    }
+    if (window->top)
+        jpeg_skip_scanlines(&self->lib, window->top);
+}
+
+/* Adobe's programs store inverted CMYK, and say so; 255 stands for no ink. The arithmetic is
+ * Pillow's. */
+static void cmyk_to_rgb(uint8_t *row, uint32_t pixels, bool inverted) {
+    uint8_t flip = inverted ? 0 : 255;
+
+    for (uint32_t i = 0; i < pixels; i++) {
+        const uint8_t *in = row + (size_t)4 * i;
+        uint32_t white = in[3] ^ flip;
 
         for (int c = 0; c < 3; c++) {
-            uint32_t ink = inverted ? row[c] : 255u - row[c];
+            uint32_t product = (255u - (in[c] ^ flip)) * white + 128;
 
-            row[c] = (uint8_t)((ink * k + 127) / 255);
+            row[(size_t)3 * i + (size_t)c] = (uint8_t)(white - ((product >> 8) + product) / 256);
         }
     }
 }
 
-static int jpeg_row(void *pointer, const uint8_t **ret_row, struct opiml_error *err) {
-    struct jpeg *self = pointer;
+/* Hand out the rows that libjpeg has put into `rows`; true when no more are wanted. */
+static bool hand_out(struct op_jpeg *self, uint8_t *const rows[ROWS], uint32_t first,
+                     uint32_t count) {
+    const struct codec_window *window = self->window;
 
-    if (setjmp(self->escape))
-        return fail(self, err);
-    jpeg_read_scanlines(&self->info, &self->row, 1);
-    if (self->damaged)
-        return fail(self, err);
-    if (self->cmyk)
-        convert_cmyk(self->row, self->info.output_width, self->inverted);
-    *ret_row = self->row + 4 * (size_t)self->skip_left;
-    return 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *row = rows[i];
+        uint32_t number = first + i;
+
+        if (number < window->top)
+            continue;
+        if (self->lib.out_color_space == JCS_CMYK)
+            cmyk_to_rgb(row, self->lib.output_width, self->lib.saw_Adobe_marker);
+        row += (size_t)self->offset * CODEC_CHANNELS;
+        if (window->to)
+            memcpy(window->to + (number - window->top) * window->stride, row,
+                   (size_t)(window->right - window->left) * CODEC_CHANNELS);
+        else if (window->row(window->context, row))
+            return true;
+    }
+    return false;
 }
 
-static void jpeg_end(void *pointer) {
-    struct jpeg *self = pointer;
+/* Rows of whole pictures need no copy. */
+static bool straight(const struct op_jpeg *self) {
+    const struct codec_window *window = self->window;
 
-    if (self->started)
-        jpeg_abort_decompress(&self->info);
-    self->started = false;
+    return window->to && window->left == 0 && window->right == self->lib.output_width &&
+           window->top == 0 && self->lib.out_color_space != JCS_CMYK;
 }
 
-const struct codec_ops codec_jpeg = {
-    .takes = jpeg_takes,
-    .create = jpeg_create,
-    .destroy = jpeg_destroy_self,
-    .begin = jpeg_begin,
-    .start = jpeg_start,
-    .row = jpeg_row,
-    .end = jpeg_end,
-};
+static void read_rows(struct op_jpeg *self) {
+    struct jpeg_decompress_struct *lib = &self->lib;
+    const struct codec_window *window = self->window;
+    bool direct;
+
+    set_output(self);
+    jpeg_start_decompress(lib);
+    self->offset = window->left;
+    if (!window->plain && can_skip(lib))
+        leave_out(self);
+    direct = straight(self);
+    while (lib->output_scanline < window->bottom) {
+        uint32_t first = lib->output_scanline;
+        uint32_t wanted = (uint32_t)base_min_u64(window->bottom - first, ROWS);
+        uint8_t *rows[ROWS];
+
+        for (uint32_t i = 0; i < wanted; i++)
+            rows[i] = direct ? window->to + (first + i) * window->stride
+                             : self->rows + i * (size_t)ROW_BYTES;
+        wanted = jpeg_read_scanlines(lib, rows, wanted);
+        if (!direct && hand_out(self, rows, first, wanted))
+            break;
+    }
+    jpeg_abort_decompress(lib); /* what lies below is not looked at */
+}
+
+int op_jpeg_rows(struct op_jpeg *self, const struct codec_window *window, struct opiml_error *err) {
+    self->window = window;
+    return guarded(self, read_rows, err);
+}

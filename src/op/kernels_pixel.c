@@ -1,11 +1,12 @@
-/* Vector kernels over pixels: the portable ones, then AVX2 and NEON twins of those that the compiler
- * does not make out of plain loops by itself. */
+/* Vector kernels over pixels: the portable ones, then AVX2 and NEON twins of those that the
+ * compiler does not make out of plain loops by itself. */
 #include "op/kernels_pixel.h"
 
 #include <opiml/batch.h>
 
 #include "base/base.h"
 #include "op/half.h"
+#include "op/kernels.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -133,8 +134,8 @@ static inline void make_pattern(const struct kernels_pixel_affine *a, struct pat
 #define AVX2 __attribute__((target("avx2,f16c")))
 #define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,f16c")))
 
-/* Five RGB pixels a step, read one byte early and written one byte late: the sixth pixel that must be
- * left makes both harmless. */
+/* Five RGB pixels a step, read one byte early and written one byte late: the sixth pixel that must
+ * be left makes both harmless. */
 AVX2 static void reverse_avx2(const uint8_t *in, uint8_t *out, size_t pixels, uint32_t channels) {
     const __m128i rgb = _mm_setr_epi8(13, 14, 15, 10, 11, 12, 7, 8, 9, 4, 5, 6, 1, 2, 3, 0);
     const __m128i grey = _mm_setr_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
@@ -187,9 +188,9 @@ AVX2_INLINE void affine8(__m128i in, __m256 scale, __m256 bias, uint32_t to, voi
 
 /* Channel c of 16 RGB pixels. */
 AVX2_INLINE __m128i take_channel(const __m128i rgb[3], const __m128i shuffle[3]) {
-    return _mm_or_si128(_mm_or_si128(_mm_shuffle_epi8(rgb[0], shuffle[0]),
-                                     _mm_shuffle_epi8(rgb[1], shuffle[1])),
-                        _mm_shuffle_epi8(rgb[2], shuffle[2]));
+    return _mm_or_si128(
+        _mm_or_si128(_mm_shuffle_epi8(rgb[0], shuffle[0]), _mm_shuffle_epi8(rgb[1], shuffle[1])),
+        _mm_shuffle_epi8(rgb[2], shuffle[2]));
 }
 
 /* shuffle[c][v]: where channel c's bytes lie in vector v of three. */
@@ -261,8 +262,8 @@ AVX2_INLINE void affine_to(const struct kernels_pixel_affine *a, const uint8_t *
         affine_tail(a, in, pixels, 0, out);
 }
 
-AVX2 static void affine_avx2(const struct kernels_pixel_affine *a, const uint8_t *in,
-                             size_t pixels, void *out) {
+AVX2 static void affine_avx2(const struct kernels_pixel_affine *a, const uint8_t *in, size_t pixels,
+                             void *out) {
     if (a->to == OPIML_F32)
         affine_to(a, in, pixels, OPIML_F32, out);
     else if (a->to == OPIML_F16)
@@ -314,17 +315,18 @@ static const struct kernels_pixel vectors = {
     .mix_u8 = mix_u8_avx2,
 };
 
-/* Clang 14's __builtin_cpu_supports does not know F16C. */
-static bool has_f16c(void) {
+/* Every processor with AVX2 has F16C; an emulator may be told otherwise. Clang 14's
+ * __builtin_cpu_supports does not know it. */
+static bool have_f16c(void) {
     unsigned a, b, c, d;
 
     return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
 
 const struct kernels_pixel *kernels_pixel(void) {
-    if (__builtin_cpu_supports("avx2") && has_f16c())
-        return &vectors;
-    return &kernels_pixel_portable;
+    bool wanted = strcmp(kernels_get()->name, vectors.name) == 0;
+
+    return wanted && have_f16c() ? &vectors : &kernels_pixel_portable;
 }
 
 #elif defined(__aarch64__) && !defined(OPIML_PORTABLE)
@@ -480,7 +482,9 @@ static const struct kernels_pixel vectors = {
 };
 
 const struct kernels_pixel *kernels_pixel(void) {
-    return &vectors;
+    bool wanted = strcmp(kernels_get()->name, vectors.name) == 0;
+
+    return wanted ? &vectors : &kernels_pixel_portable;
 }
 
 #else

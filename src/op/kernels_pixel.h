@@ -37,7 +37,7 @@ struct kernels_pixel {
 };
 
 extern const struct kernels_pixel kernels_pixel_portable;
-/* The best that this CPU has. Pure; any thread. */
+/* The twin of what kernels_get chose (op/kernels.h), by the CPU and OPIML_SIMD. Any thread. */
 const struct kernels_pixel *kernels_pixel(void);
 
 #endif

@@ -18,7 +18,8 @@ struct params {
 
 static const struct opiml_param rows[] = {
     OP_FIELD_PARAM(struct params, "image"),
-    {"to", NULL, "Type of the result", offsetof(struct params, to), OPIML_PARAM_CHOICE, DTYPES, 0, 0},
+    {"to", NULL, "Type of the result", offsetof(struct params, to), OPIML_PARAM_CHOICE, DTYPES, 0,
+     0},
     {"scale", "1", "Multiply by this before the conversion", offsetof(struct params, scale),
      OPIML_PARAM_F64, NULL, -1e30, 1e30},
     {0},
@@ -74,8 +75,8 @@ static void load(uint32_t dtype, const uint8_t *from, size_t n, double *to) {
     }
 }
 
-/* To the nearest whole number, ties to even. Past 2^52 every double is whole; below, adding 2^52 makes
- * the processor round. */
+/* To the nearest whole number, ties to even. Past 2^52 every double is whole; below, adding 2^52
+ * makes the processor round. */
 static double round_even(double x) {
     const double big = 4503599627370496.0;
 
@@ -89,10 +90,10 @@ static double round_even(double x) {
     for (size_t i = 0; i < n; i++) {                                                               \
         double x = round_even(from[i]);                                                            \
                                                                                                    \
-        ((type *)to)[at + i] = x != x             ? 0                                              \
-                               : x >= (above)     ? (type)(most)                                   \
+        ((type *)to)[at + i] = x != x                ? 0                                           \
+                               : x >= (above)        ? (type)(most)                                \
                                : x < (double)(least) ? (type)(least)                               \
-                                                  : (type)x;                                       \
+                                                     : (type)x;                                    \
     }                                                                                              \
     break
 
@@ -212,11 +213,12 @@ const struct opiml_op op_cast = {
     .version = 1,
     .name = "cast",
     .help = "Convert a field to another element type",
-    .about = "Whole numbers to whole numbers without scale: exact, clamped to the type's range. "
-             "All else goes through f64: x × scale is rounded there, then once more to the type, to "
-             "nearest even; whole numbers are clamped and a NaN gives 0; floats become infinite "
-             "past their range and a NaN the positive quiet NaN. A field that has the type already "
-             "is passed on untouched where there is no scale.",
+    .about =
+        "Whole numbers to whole numbers without scale: exact, clamped to the type's range. "
+        "All else goes through f64: x × scale is rounded there, then once more to the type, to "
+        "nearest even; whole numbers are clamped and a NaN gives 0; floats become infinite "
+        "past their range and a NaN the positive quiet NaN. A field that has the type already "
+        "is passed on untouched where there is no scale.",
     .params = rows,
     .params_bytes = sizeof(struct params),
     .check = check,

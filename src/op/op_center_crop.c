@@ -1,14 +1,16 @@
-/* center_crop: Cut the middle out, after resizing the shorter side if told to. */
+/* center_crop: the middle of the image. */
 #include "op/crop.h"
 
-static const struct opiml_param center_crop_params[] = {CROP_ROWS_SIZE, CROP_ROWS_SHORTER, CROP_ROWS_FIELD, {0},};
+static const struct opiml_param rows[] = {
+    CROP_ROW_FIELD,
 
-static int center_crop_check(void *pointer, const struct opiml_schema *in, struct opiml_op_shape *shape,
-    struct opiml_error *err) {
-    struct crop_params *params = pointer;
+    CROP_ROWS_CENTER,
+    {0},
+};
 
-    params->kind = CROP_CENTER;
-    return crop_image_check(params, in, shape, err);
+static int check(void *params, const struct opiml_schema *in, struct opiml_op_shape *shape,
+                 struct opiml_error *err) {
+    return crop_check(params, GEOMETRY_CENTER, in, shape, err);
 }
 
 const struct opiml_op op_center_crop = {
@@ -17,10 +19,11 @@ const struct opiml_op op_center_crop = {
     .version = 1,
     .flags = OPIML_OP_INTEGER,
     .name = "center_crop",
-    .help = "Cut the middle out, after resizing the shorter side if told to",
-    .params = center_crop_params,
+    .help = "Cut the middle out, of the image as it is or resized first",
+    .about = "`{size: 224, resize: 256}` is the usual evaluation of ImageNet. Where the image is smaller than the crop it is surrounded by zeros.",
+    .params = rows,
     .params_bytes = sizeof(struct crop_params),
-    .check = center_crop_check,
-    .run = crop_image_run,
-    .reference = crop_image_reference,
+    .check = check,
+    .run = crop_run,
+    .reference = crop_reference,
 };

@@ -56,8 +56,8 @@ static int read_range(const struct opiml_param *row, const struct opiml_f64_list
         low = amount->at[0];
         high = amount->at[1];
     } else {
-        return opiml_fail(err, OPIML_EINVAL, "%s: %u numbers; give one, or [least, most]", row->name,
-                          amount->count);
+        return opiml_fail(err, OPIML_EINVAL, "%s: %u numbers; give one, or [least, most]",
+                          row->name, amount->count);
     }
     if (!(low <= high) || !(high <= FACTOR_MAX) || !(low >= -1))
         return opiml_fail(err, OPIML_EINVAL, "%s: [%g, %g] is not [least, most]", row->name, low,
@@ -138,9 +138,9 @@ static void adjust_saturation(uint8_t *at, size_t pixels, int32_t f) {
     }
 }
 
-/* Turn the hue of one pixel, keeping its largest and smallest channel. On the hexagon of hues, counted
- * in units of 1 / (delta × 2^16) of a side, both the hue and the turn are whole numbers, so nothing is
- * lost before the last rounding. `turn`: Q16 of a whole turn, 0 to ONE. */
+/* Turn the hue of one pixel, keeping its largest and smallest channel. On the hexagon of hues,
+ * counted in units of 1 / (delta × 2^16) of a side, both the hue and the turn are whole numbers, so
+ * nothing is lost before the last rounding. `turn`: Q16 of a whole turn, 0 to ONE. */
 static void turn_hue(uint8_t *rgb, int32_t turn) {
     int32_t r = rgb[0], g = rgb[1], b = rgb[2];
     int32_t most = r > g ? (r > b ? r : b) : (g > b ? g : b);
@@ -191,8 +191,7 @@ static void draw(struct opiml_rng *rng, const struct params *p, uint32_t order[K
         order[other] = kept;
     }
     for (uint32_t k = 0; k < KINDS; k++)
-        factor[k] = p->range[k].low +
-                    (int32_t)op_draw_below(rng, (uint32_t)p->range[k].width + 1);
+        factor[k] = p->range[k].low + (int32_t)op_draw_below(rng, (uint32_t)p->range[k].width + 1);
 }
 
 static int run(struct opiml_op_call *call, struct opiml_error *err) {

@@ -52,9 +52,11 @@ static int check_label(struct params *p, const struct opiml_schema *in, struct o
     if (p->label_index == p->index)
         return opiml_fail(err, OPIML_EINVAL, "label: \"%s\" is the field itself", p->label);
     if (label->dtype != OPIML_F32 || label->ndim != 1 || !opiml_field_fixed(label))
-        return opiml_fail(err, OPIML_EINVAL,
-                          "label: \"%s\" is no vector of f32: put `one_hot: {classes: N}` before, or "
-                          "set label to \"\" to leave labels alone", p->label);
+        return opiml_fail(
+            err, OPIML_EINVAL,
+            "label: \"%s\" is no vector of f32: put `one_hot: {classes: N}` before, or "
+            "set label to \"\" to leave labels alone",
+            p->label);
     return 0;
 }
 
@@ -103,8 +105,8 @@ static void permute(struct opiml_rng *rng, uint32_t count, uint32_t *order) {
     }
 }
 
-static int run_group(struct opiml_op_call *call, struct opiml_value *const *values, const bool *live,
-                     uint32_t count, struct opiml_error *err) {
+static int run_group(struct opiml_op_call *call, struct opiml_value *const *values,
+                     const bool *live, uint32_t count, struct opiml_error *err) {
     const struct params *p = call->params;
     const struct kernels_pixel *kernels = kernels_pixel();
     uint32_t *order = (uint32_t *)call->scratch;
@@ -134,12 +136,13 @@ const struct opiml_op op_mixup = {
     .flags = OPIML_OP_RANDOM | OPIML_OP_GROUP,
     .name = "mixup",
     .help = "Mix pairs of images and their one-hot labels with one another",
-    .about = "A group's rows are put in random order and paired off; of the rows a and b of a pair "
-             "a becomes l × a + (1 - l) × b and b becomes l × b + (1 - l) × a, with a share l of the "
-             "pair's own. A row that is left over, or whose partner is a hole, stays as it is. The "
-             "partner comes from the same group only, so data that is not shuffled needs large ones. "
-             "l has 16 bits after the point. Floats: both products and their sum round to f32, then "
-             "to the field's type; u8 is integer arithmetic, rounded to nearest.",
+    .about =
+        "A group's rows are put in random order and paired off; of the rows a and b of a pair "
+        "a becomes l × a + (1 - l) × b and b becomes l × b + (1 - l) × a, with a share l of the "
+        "pair's own. A row that is left over, or whose partner is a hole, stays as it is. The "
+        "partner comes from the same group only, so data that is not shuffled needs large ones. "
+        "l has 16 bits after the point. Floats: both products and their sum round to f32, then "
+        "to the field's type; u8 is integer arithmetic, rounded to nearest.",
     .params = rows,
     .params_bytes = sizeof(struct params),
     .check = check,

@@ -80,8 +80,8 @@ static int check_input(const struct params *p, const struct opiml_field *field,
     if (field->ndim != 3 || field->shape[2] < 1 || field->shape[2] > KERNELS_PIXEL_CHANNELS_MAX)
         return opiml_fail(err, OPIML_EINVAL,
                           "field: \"%s\" is no image of height, width and 1 to %d channels; `cast` "
-                          "with a scale works on fields of any shape", p->field,
-                          KERNELS_PIXEL_CHANNELS_MAX);
+                          "with a scale works on fields of any shape",
+                          p->field, KERNELS_PIXEL_CHANNELS_MAX);
     if (field->dtype != OPIML_U8 && field->dtype != OPIML_F32)
         return opiml_fail(err, OPIML_EINVAL, "field: \"%s\" is %s; `cast` it to u8 or f32 before",
                           p->field, opiml_dtype_text(field->dtype));
@@ -117,7 +117,8 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
         out->shape[1] = field->shape[0];
         out->shape[2] = field->shape[1];
     }
-    out->max_bytes = field->max_bytes / opiml_dtype_bytes(p->from) * opiml_dtype_bytes(p->affine.to);
+    out->max_bytes =
+        field->max_bytes / opiml_dtype_bytes(p->from) * opiml_dtype_bytes(p->affine.to);
     shape->from[p->index] = OPIML_OP_NEW;
     return 0;
 }
@@ -189,10 +190,11 @@ const struct opiml_op op_normalize = {
     .version = 1,
     .name = "normalize",
     .help = "Subtract a mean and divide by a standard deviation, for each channel",
-    .about = "The result is x × scale + bias, where scale = 1 / (255 × std) for u8 images (1 / std "
-             "for f32) and bias = -mean / std are rounded to f32 once, then the product, then the "
-             "sum; f16 and bf16 round once more to nearest even. A NaN (f32 images only) becomes the "
-             "positive quiet NaN.",
+    .about =
+        "The result is x × scale + bias, where scale = 1 / (255 × std) for u8 images (1 / std "
+        "for f32) and bias = -mean / std are rounded to f32 once, then the product, then the "
+        "sum; f16 and bf16 round once more to nearest even. A NaN (f32 images only) becomes the "
+        "positive quiet NaN.",
     .params = rows,
     .params_bytes = sizeof(struct params),
     .check = check,

@@ -52,7 +52,8 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
         (field->ndim != 0 && !(field->ndim == 1 && field->shape[0] == 1)))
         return opiml_fail(err, OPIML_EINVAL,
                           "field: \"%s\" is not one whole number a row; `cast` makes whole numbers "
-                          "of others", field->name);
+                          "of others",
+                          field->name);
     p->dtype = dtypes[p->to];
     spread = p->smoothing / (double)p->classes;
     p->on = value_bits(p->dtype, 1.0 - p->smoothing + spread);
@@ -95,8 +96,9 @@ static int run(struct opiml_op_call *call, struct opiml_error *err) {
     int64_t label = read_integer(in->data, call->in_schema->fields[p->index].dtype);
 
     if (label < 0 || label >= p->classes)
-        return opiml_fail(err, OPIML_ECORRUPT, "%s %" PRId64 " is not one of the %u classes 0 to %u",
-                          p->field, label, p->classes, p->classes - 1);
+        return opiml_fail(err, OPIML_ECORRUPT,
+                          "%s %" PRId64 " is not one of the %u classes 0 to %u", p->field, label,
+                          p->classes, p->classes - 1);
     if (p->dtype == OPIML_F32) {
         uint32_t *to = (uint32_t *)out->data;
 
@@ -119,8 +121,9 @@ const struct opiml_op op_one_hot = {
     .version = 1,
     .name = "one_hot",
     .help = "Turn a class number into a vector with a one at its place",
-    .about = "With smoothing s and n classes the class itself gets 1 - s + s/n and every other s/n. "
-             "A number that is no class makes the row a bad one.",
+    .about =
+        "With smoothing s and n classes the class itself gets 1 - s + s/n and every other s/n. "
+        "A number that is no class makes the row a bad one.",
     .params = rows,
     .params_bytes = sizeof(struct params),
     .check = check,

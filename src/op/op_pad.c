@@ -52,8 +52,8 @@ static int64_t grow(int64_t size, uint32_t before, uint32_t after) {
     return size < 0 ? -1 : size + before + after;
 }
 
-/* Most bytes of an output row. Where both sides of the image vary, one that is a single pixel high or
- * wide grows most, by a factor that nobody wants to keep room for. */
+/* Most bytes of an output row. Where both sides of the image vary, one that is a single pixel high
+ * or wide grows most, by a factor that nobody wants to keep room for. */
 #define GROWTH_MAX 4
 #define ROOM_LEAST MIB(1)
 
@@ -131,9 +131,10 @@ const struct opiml_op op_pad = {
     .flags = OPIML_OP_INTEGER,
     .name = "pad",
     .help = "Put a margin around an image",
-    .about = "Mode reflect mirrors the image at its edge without repeating the edge, as often as the "
-             "margin asks for it. Images whose height and width both vary may grow to four times the "
-             "largest input (at least 1 MiB); more makes the row a bad one.",
+    .about =
+        "Mode reflect mirrors the image at its edge without repeating the edge, as often as the "
+        "margin asks for it. Images whose height and width both vary may grow to four times the "
+        "largest input (at least 1 MiB); more makes the row a bad one.",
     .params = rows,
     .params_bytes = sizeof(struct params),
     .check = check,

@@ -49,8 +49,8 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
     field = &in->fields[p->index];
     p->channels = (uint32_t)field->shape[2];
     if (p->size.count != 1 && p->size.count != 2)
-        return opiml_fail(err, OPIML_EINVAL, "size: %u numbers; give [height, width] or one for both",
-                          p->size.count);
+        return opiml_fail(err, OPIML_EINVAL,
+                          "size: %u numbers; give [height, width] or one for both", p->size.count);
     p->height = p->size.at[0];
     p->width = p->size.at[p->size.count - 1];
     if ((rc = border_read_fill(&p->value, p->channels, p->fill, err)) < 0)
@@ -77,10 +77,10 @@ static int run(struct opiml_op_call *call, struct opiml_error *err) {
     if ((rc = check_room(p, in->shape, OPIML_ECORRUPT, err)) < 0)
         return rc;
     memcpy(window.fill, p->fill, sizeof(window.fill));
-    window.top =
-        op_draw_below(&call->rng, (uint32_t)(in->shape[0] + margin - p->height + 1)) - (int64_t)p->pad;
-    window.left =
-        op_draw_below(&call->rng, (uint32_t)(in->shape[1] + margin - p->width + 1)) - (int64_t)p->pad;
+    window.top = op_draw_below(&call->rng, (uint32_t)(in->shape[0] + margin - p->height + 1)) -
+                 (int64_t)p->pad;
+    window.left = op_draw_below(&call->rng, (uint32_t)(in->shape[1] + margin - p->width + 1)) -
+                  (int64_t)p->pad;
     border_copy(in->data, in->shape[0], in->shape[1], p->channels, &window,
                 call->out[p->index].data);
     return 0;
@@ -93,8 +93,9 @@ const struct opiml_op op_random_crop = {
     .flags = OPIML_OP_RANDOM | OPIML_OP_INTEGER,
     .name = "random_crop",
     .help = "Cut a window of fixed size at a random place",
-    .about = "`{size: [32, 32], pad: 4}` is the usual augmentation of 32-pixel images. Every place is "
-             "equally likely. Two draws: the row, then the column.",
+    .about =
+        "`{size: [32, 32], pad: 4}` is the usual augmentation of 32-pixel images. Every place is "
+        "equally likely. Two draws: the row, then the column.",
     .params = rows,
     .params_bytes = sizeof(struct params),
     .check = check,

@@ -1,14 +1,16 @@
-/* random_resized_crop: Cut a random box and resize it. */
+/* random_resized_crop: a random part of the image, resized. */
 #include "op/crop.h"
 
-static const struct opiml_param random_resized_crop_params[] = {CROP_ROWS_SIZE, CROP_ROWS_RANDOM, CROP_ROWS_FIELD, {0},};
+static const struct opiml_param rows[] = {
+    CROP_ROW_FIELD,
 
-static int random_resized_crop_check(void *pointer, const struct opiml_schema *in, struct opiml_op_shape *shape,
-    struct opiml_error *err) {
-    struct crop_params *params = pointer;
+    CROP_ROWS_RANDOM,
+    {0},
+};
 
-    params->kind = CROP_RANDOM;
-    return crop_image_check(params, in, shape, err);
+static int check(void *params, const struct opiml_schema *in, struct opiml_op_shape *shape,
+                 struct opiml_error *err) {
+    return crop_check(params, GEOMETRY_RANDOM, in, shape, err);
 }
 
 const struct opiml_op op_random_resized_crop = {
@@ -17,10 +19,11 @@ const struct opiml_op op_random_resized_crop = {
     .version = 1,
     .flags = OPIML_OP_RANDOM | OPIML_OP_INTEGER,
     .name = "random_resized_crop",
-    .help = "Cut a random box and resize it",
-    .params = random_resized_crop_params,
+    .help = "Cut a random part of random shape and resize it",
+    .about = "torchvision's RandomResizedCrop in fixed point: up to ten tries for a part that fits, else the largest middle one. Four draws for each try. Antialiased bilinear resize, as Pillow's.",
+    .params = rows,
     .params_bytes = sizeof(struct crop_params),
-    .check = random_resized_crop_check,
-    .run = crop_image_run,
-    .reference = crop_image_reference,
+    .check = check,
+    .run = crop_run,
+    .reference = crop_reference,
 };

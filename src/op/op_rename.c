@@ -28,7 +28,8 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
     if (taken >= 0 && taken != (int)f)
         return opiml_fail(err, OPIML_EINVAL,
                           "to: there is a field \"%s\" already; rename that one first, or leave it "
-                          "out with `select`", p->to);
+                          "out with `select`",
+                          p->to);
     memset(shape->out.fields[f].name, 0, sizeof(shape->out.fields[f].name));
     text_copy(shape->out.fields[f].name, sizeof(shape->out.fields[f].name), p->to);
     return 0;

@@ -1,14 +1,16 @@
-/* resize: Resize the whole image. */
+/* resize: another size. */
 #include "op/crop.h"
 
-static const struct opiml_param resize_params[] = {CROP_ROWS_SIZE, CROP_ROWS_FIELD, {0},};
+static const struct opiml_param rows[] = {
+    CROP_ROW_FIELD,
 
-static int resize_check(void *pointer, const struct opiml_schema *in, struct opiml_op_shape *shape,
-    struct opiml_error *err) {
-    struct crop_params *params = pointer;
+    CROP_ROWS_RESIZE,
+    {0},
+};
 
-    params->kind = CROP_RESIZE;
-    return crop_image_check(params, in, shape, err);
+static int check(void *params, const struct opiml_schema *in, struct opiml_op_shape *shape,
+                 struct opiml_error *err) {
+    return crop_check(params, GEOMETRY_RESIZE, in, shape, err);
 }
 
 const struct opiml_op op_resize = {
@@ -17,10 +19,11 @@ const struct opiml_op op_resize = {
     .version = 1,
     .flags = OPIML_OP_INTEGER,
     .name = "resize",
-    .help = "Resize the whole image",
-    .params = resize_params,
+    .help = "Resize an image",
+    .about = "Antialiased bilinear, as Pillow's, in fixed point.",
+    .params = rows,
     .params_bytes = sizeof(struct crop_params),
-    .check = resize_check,
-    .run = crop_image_run,
-    .reference = crop_image_reference,
+    .check = check,
+    .run = crop_run,
+    .reference = crop_reference,
 };

@@ -48,8 +48,9 @@ const struct opiml_op op_select = {
     .flags = OPIML_OP_INTEGER,
     .name = "select",
     .help = "Keep the named fields, in the order given, and leave out the others",
-    .about = "Nothing is copied. A field that is not needed for long should be left out early: what "
-             "varies from row to row, such as text, cannot be batched.",
+    .about =
+        "Nothing is copied. A field that is not needed for long should be left out early: what "
+        "varies from row to row, such as text, cannot be batched.",
     .params = rows,
     .params_bytes = sizeof(struct params),
     .check = check,

@@ -1,142 +1,127 @@
-/* PNG through libspng. Alpha is dropped, 16 bits keep their upper 8, palettes are looked up. */
+/* libspng, wrapped. */
+#include "op/png.h"
+
 #include <spng.h>
 
-#include "op/codec.h"
+#define CHUNK_BYTES_MAX MIB(8) /* of one chunk beside the pixels: profiles, texts */
+#define CHUNKS_BYTES_MAX MIB(16)
 
-#define CHUNK_MAX MIB(8)
-
-struct png {
-    spng_ctx *context;
-    uint8_t *row;       /* one row, sized once */
-    uint8_t *image;     /* a whole interlaced image, whose rows come in seven passes */
-    uint32_t width, height, next, left;
-    bool interlaced;
+struct op_png {
+    spng_ctx *lib; /* NULL: no file is open */
+    struct spng_ihdr header;
+    uint8_t *row;
 };
 
-static int fail(int problem, struct opiml_error *err) {
-    return opiml_fail(err, problem == SPNG_EMEM ? OPIML_ENOMEM : OPIML_ECORRUPT, "PNG: %s",
-                      spng_strerror(problem));
-}
+int op_png_create(struct op_png **ret_png, struct opiml_error *err) {
+    struct op_png *self = base_alloc(sizeof(*self));
+    size_t room = (size_t)CODEC_SIDE_MAX * CODEC_CHANNELS + CODEC_PAD;
 
-static int png_create(void **ret_self, struct opiml_error *err) {
-    struct png *self = base_alloc(sizeof(*self));
-
-    if (self)
-        self->row = base_alloc_aligned(CODEC_ROW_BYTES(CODEC_SIDE_MAX), 64);
-    if (!self || !self->row) {
+    if (!self)
+        return base_fail_memory(err, sizeof(*self), "a PNG decoder");
+    self->row = base_alloc_aligned(room, 64);
+    if (!self->row) {
         base_free(self);
-        return base_fail_memory(err, CODEC_ROW_BYTES(CODEC_SIDE_MAX), "a PNG decoder");
+        return base_fail_memory(err, room, "a row of a PNG file");
     }
-    *ret_self = self;
+    *ret_png = self;
     return 0;
 }
 
-static void png_end(void *pointer) {
-    struct png *self = pointer;
-
-    if (self->context)
-        spng_ctx_free(self->context);
-    self->context = NULL;
-    base_free(self->image);
-    self->image = NULL;
+void op_png_drop(struct op_png *self) {
+    spng_ctx_free(self->lib);
+    self->lib = NULL;
 }
 
-static void png_destroy(void *pointer) {
-    struct png *self = pointer;
-
-    png_end(self);
+void op_png_destroy(struct op_png *self) {
+    if (!self)
+        return;
+    op_png_drop(self);
     base_free(self->row);
     base_free(self);
 }
 
-static bool png_takes(const uint8_t *data, uint64_t bytes) {
-    static const uint8_t magic[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-
-    return bytes >= sizeof(magic) && memcmp(data, magic, sizeof(magic)) == 0;
+bool op_png_is(const uint8_t *data, size_t bytes) {
+    return bytes >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0;
 }
 
-static int png_begin(void *pointer, const uint8_t *data, uint64_t bytes,
-                     struct codec_image *ret_image, struct opiml_error *err) {
-    struct png *self = pointer;
-    struct spng_ihdr header;
-    int problem;
+/* libspng's number as our error; closes the file. */
+static int fail(struct op_png *self, int number, struct opiml_error *err) {
+    op_png_drop(self);
+    if (number == SPNG_EMEM)
+        return opiml_fail(err, OPIML_ENOMEM, "PNG: %s", spng_strerror(number));
+    return opiml_fail(err, OPIML_ECORRUPT, "PNG: %s",
+                      number == SPNG_IO_EOF ? "cut off: the data end too early"
+                                            : spng_strerror(number));
+}
 
-    png_end(self);
-    self->context = spng_ctx_new(0);
-    if (!self->context)
-        return fail(SPNG_EMEM, err);
-    if ((problem = spng_set_image_limits(self->context, CODEC_SIDE_MAX, CODEC_SIDE_MAX)) != 0 ||
-        (problem = spng_set_chunk_limits(self->context, CHUNK_MAX, CHUNK_MAX)) != 0 ||
-        (problem = spng_set_png_buffer(self->context, data, bytes)) != 0 ||
-        (problem = spng_get_ihdr(self->context, &header)) != 0)
-        return fail(problem, err);
-    self->width = header.width;
-    self->height = header.height;
-    self->interlaced = header.interlace_method != 0;
-    *ret_image = (struct codec_image){
-        .width = header.width,
-        .height = header.height,
-        .working_bytes = self->interlaced ? CODEC_ROW_BYTES(header.width) * header.height : 0};
+int op_png_open(struct op_png *self, const uint8_t *data, size_t bytes, struct codec_picture *ret,
+                struct opiml_error *err) {
+    int bad;
+
+    self->lib = spng_ctx_new(0);
+    if (!self->lib)
+        return opiml_fail(err, OPIML_ENOMEM, "PNG: out of memory for a decoder");
+    if ((bad = spng_set_image_limits(self->lib, CODEC_SIDE_MAX, CODEC_SIDE_MAX)) ||
+        (bad = spng_set_chunk_limits(self->lib, CHUNK_BYTES_MAX, CHUNKS_BYTES_MAX)) ||
+        (bad = spng_set_crc_action(self->lib, SPNG_CRC_ERROR, SPNG_CRC_ERROR)) ||
+        (bad = spng_set_png_buffer(self->lib, data, bytes)) ||
+        (bad = spng_get_ihdr(self->lib, &self->header)))
+        return fail(self, bad, err);
+    *ret = (struct codec_picture){.width = self->header.width, .height = self->header.height};
+    if (self->header.interlace_method)
+        ret->memory_bytes = (uint64_t)ret->width * ret->height * CODEC_CHANNELS;
     return 0;
 }
 
-static int decode_whole(struct png *self, struct opiml_error *err) {
-    size_t bytes = 4 * (size_t)self->width * self->height;
-    int problem;
+/* Rows come more than once and out of order: the picture is put together first. */
+static int interlaced_rows(struct op_png *self, const struct codec_window *window) {
+    size_t row = (size_t)self->header.width * CODEC_CHANNELS;
+    size_t bytes = row * self->header.height;
+    AUTO_FREE uint8_t *whole = base_alloc(bytes + CODEC_PAD);
+    int bad;
 
-    self->image = base_alloc(bytes + 64);
-    if (!self->image)
-        return base_fail_memory(err, bytes, "an interlaced PNG");
-    problem = spng_decode_image(self->context, self->image, bytes, SPNG_FMT_RGBA8, 0);
-    return problem ? fail(problem, err) : 0;
-}
+    if (!whole)
+        return SPNG_EMEM;
+    if ((bad = spng_decode_image(self->lib, whole, bytes, SPNG_FMT_RGB8, 0)) ||
+        (bad = spng_decode_chunks(self->lib)))
+        return bad;
+    for (uint32_t y = window->top; y < window->bottom; y++) {
+        const uint8_t *from = whole + y * row + (size_t)window->left * CODEC_CHANNELS;
 
-static int next_row(struct png *self, struct opiml_error *err) {
-    int problem = spng_decode_row(self->context, self->row, 4 * (size_t)self->width);
-
-    self->next++;
-    return problem == 0 || problem == SPNG_EOI ? 0 : fail(problem, err);
-}
-
-static int png_start(void *pointer, const struct codec_region *region, bool whole,
-                     struct opiml_error *err) {
-    struct png *self = pointer;
-    int problem, rc = 0;
-
-    assert(region->denominator == 1);
-    self->left = region->x;
-    self->next = 0;
-    if (self->interlaced) {
-        self->next = region->y;
-        return decode_whole(self, err);
+        if (window->to)
+            memcpy(window->to + (y - window->top) * window->stride, from,
+                   (size_t)(window->right - window->left) * CODEC_CHANNELS);
+        else if (window->row(window->context, from))
+            break;
     }
-    problem = spng_decode_image(self->context, NULL, 0, SPNG_FMT_RGBA8, SPNG_DECODE_PROGRESSIVE);
-    if (problem)
-        return fail(problem, err);
-    while (rc == 0 && self->next < region->y)
-        rc = next_row(self, err);
-    return rc;
-}
-
-static int png_row(void *pointer, const uint8_t **ret_row, struct opiml_error *err) {
-    struct png *self = pointer;
-    const uint8_t *row = self->row;
-    int rc;
-
-    if (self->interlaced)
-        row = self->image + 4 * (size_t)self->width * self->next++;
-    else if ((rc = next_row(self, err)) < 0)
-        return rc;
-    *ret_row = row + 4 * (size_t)self->left;
     return 0;
 }
 
-const struct codec_ops codec_png = {
-    .takes = png_takes,
-    .create = png_create,
-    .destroy = png_destroy,
-    .begin = png_begin,
-    .start = png_start,
-    .row = png_row,
-    .end = png_end,
-};
+static int plain_rows(struct op_png *self, const struct codec_window *window) {
+    size_t bytes = (size_t)self->header.width * CODEC_CHANNELS;
+    const uint8_t *from = self->row + (size_t)window->left * CODEC_CHANNELS;
+    int bad = spng_decode_image(self->lib, NULL, 0, SPNG_FMT_RGB8, SPNG_DECODE_PROGRESSIVE);
+    bool enough = false;
+
+    for (uint32_t y = 0; bad == 0; y++) {
+        bad = spng_decode_row(self->lib, self->row, bytes); /* SPNG_EOI with the last row */
+        if ((bad && bad != SPNG_EOI) || y < window->top || y >= window->bottom || enough)
+            continue;
+        if (window->to)
+            memcpy(window->to + (y - window->top) * window->stride, from,
+                   (size_t)(window->right - window->left) * CODEC_CHANNELS);
+        else
+            enough = window->row(window->context, from);
+    }
+    return bad == SPNG_EOI ? spng_decode_chunks(self->lib) : bad;
+}
+
+int op_png_rows(struct op_png *self, const struct codec_window *window, struct opiml_error *err) {
+    int bad = self->header.interlace_method ? interlaced_rows(self, window)
+                                            : plain_rows(self, window);
+
+    if (bad)
+        return fail(self, bad, err);
+    op_png_drop(self);
+    return 0;
+}

@@ -1,5 +1,5 @@
-/* The table of operators. The build writes op_list.inc from the list in meson.build; users' operators
- * come from shared objects. */
+/* The table of operators. The build writes op_list.inc from the list in meson.build; users'
+ * operators come from shared objects. */
 #include "op/registry.h"
 
 #include <dirent.h>

@@ -18,10 +18,10 @@ uint64_t op_implementation(const struct opiml_op *op);
  * reason is a constant. */
 const char *op_table_problem(const struct opiml_op *op);
 
-#define OP_TABLE_MAX 256          /* operators, built-in and users' */
-#define OP_OBJECTS_MAX 64         /* shared objects of users */
-#define OP_OBJECT_OPS_MAX 64      /* operators in one of them */
-#define OP_PATH_BYTES_MAX 16384   /* of OPIML_OP_PATH */
+#define OP_TABLE_MAX 256        /* operators, built-in and users' */
+#define OP_OBJECTS_MAX 64       /* shared objects of users */
+#define OP_OBJECT_OPS_MAX 64    /* operators in one of them */
+#define OP_PATH_BYTES_MAX 16384 /* of OPIML_OP_PATH */
 
 /* What op_list hands out, for those who want a table of their own. */
 struct op_table {
@@ -34,8 +34,8 @@ struct op_table {
 
 /* Fill *table with the built-in operators and those of `path`: shared objects and folders of them
  * (every *.so, in bytewise order of names), divided by ':'; NULL or empty: none. What cannot be
- * loaded, has a problem or a name that is taken is left out and told in `problem`. Runs the objects'
- * constructors, as dlopen does: the path must be as trusted as the program. */
+ * loaded, has a problem or a name that is taken is left out and told in `problem`. Runs the
+ * objects' constructors, as dlopen does: the path must be as trusted as the program. */
 void op_table_init(struct op_table *table, const char *path);
 /* Closes the objects, whose operators must no longer be in use. */
 void op_table_release(struct op_table *table);

@@ -84,33 +84,13 @@ static const struct opiml_param cache_rows[] = {
 static const char *const section_names[] = {"dataset", "datasets", "shuffle", "epoch", "ops",
                                             "batch",   "errors",   NULL};
 
-/* The head's rows stand beside nested sections: read them from a copy without the sections. */
 static int read_head(const struct yaml *yaml, struct head_conf *head, struct opiml_error *err) {
-    struct yaml_node flat = *yaml->root, *last = NULL;
-    struct yaml_node copies[16];
-    uint32_t used = 0;
+    struct yaml_node flat, copies[16];
 
     if (yaml->root->kind != YAML_MAPPING)
         return yaml_fail(yaml, yaml->root, err,
                          "a pipeline file is a mapping that starts with \"opiml: 1\"");
-    flat.child = NULL;
-    flat.count = 0;
-    for (const struct yaml_node *node = yaml->root->child; node; node = node->next) {
-        bool section = false;
-
-        for (size_t i = 0; section_names[i]; i++)
-            section |= strcmp(node->key, section_names[i]) == 0;
-        if (section || used == COUNT_OF(copies))
-            continue;
-        copies[used] = *node;
-        copies[used].next = NULL;
-        if (last)
-            last->next = &copies[used];
-        else
-            flat.child = &copies[used];
-        last = &copies[used++];
-        flat.count++;
-    }
+    yaml_without(yaml->root, section_names, &flat, copies, COUNT_OF(copies));
     return conf_read(head_rows, head, yaml, &flat, "pipeline", err);
 }
 

@@ -5,7 +5,7 @@
 shapes "$tmp/set" 50 --test 10
 opiml data ls "$tmp/set/train"
 check "ls: a line a record" same "$(wc -l <"$tmp/out")" 50
-check "ls: keys and classes" out_has "^star/0000[0-9]5.*label=8 (star)"
+check "ls: keys and classes" out_has "^star/0000[0-9]8.*label=8 (star)"
 opiml data ls "$tmp/set/train" --from 48 --limit 10
 check "ls --from --limit" same "$(wc -l <"$tmp/out")" 2
 opiml data ls "$tmp/set/train" --json --limit 3
@@ -20,10 +20,10 @@ check "ls of nothing" fails 3 "nothing"
 opiml data peek "$tmp/set/train" 17
 check "peek: where it lies" out_has "at  file:///.*set/train/.*jpg"
 check "peek: its image" out_has "image of 32 x 32 pixels"
-opiml data peek "$tmp/set/train" star/000005 --width 16
+opiml data peek "$tmp/set/train" star/000008 --width 16
 check "peek by key, drawn" same "$(grep -c '▀' "$tmp/out")" 8
-opiml data peek "$tmp/set/train" star/000005 --json
-check "peek --json" same "$(json key) $(json image.width) $(json fields.1.name)" "star/000005 32 label"
+opiml data peek "$tmp/set/train" star/000008 --json
+check "peek --json" same "$(json key) $(json image.width) $(json fields.1.name)" "star/000008 32 label"
 opiml data peek "$tmp/set/train" 5 --png "$tmp/x.png"
 check "peek --png: a PNG file with good sums" $python - "$tmp/x.png" <<'PY'
 import struct, sys, zlib
@@ -68,7 +68,7 @@ check "index --check" status_is 0
 cp -r "$tmp/set/train" "$tmp/copy"
 opiml data index "$tmp/copy" --json
 check "a copy has the same fingerprint" same "$(json fingerprint)" "$print"
-cp "$tmp/set/train/star/000005.jpg" "$tmp/copy/star/x.jpg"
+cp "$tmp/set/train/star/000008.jpg" "$tmp/copy/star/x.jpg"
 opiml data index "$tmp/copy" --json
 check "a file more is noticed" same "$(json records)" 51
 check "and changes the fingerprint" differ "$(json fingerprint)" "$print"

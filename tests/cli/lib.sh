@@ -3,6 +3,10 @@
 # $OPIML is the program; everything is written below $tmp, which goes away.
 
 : "${OPIML:?the path of the program}"
+[ -x "$OPIML" ] || {
+    echo "Bail out! $OPIML is no program"
+    exit 99
+}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/opiml-cli.XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
@@ -28,14 +32,14 @@ opiml() {
 
 # check NAME CONDITION...: one case; a failure shows what the last run said.
 check() {
-    name=$1
+    check_name=$1
     shift
     cases=$((cases + 1))
     if "$@"; then
-        echo "ok $cases - $name"
+        echo "ok $cases - $check_name"
     else
         failures=$((failures + 1))
-        echo "not ok $cases - $name"
+        echo "not ok $cases - $check_name"
         echo "# failed: $*"
         echo "# status $status"
         [ ! -s "$tmp/out" ] || head -n 12 "$tmp/out" | cut -c1-300 | sed 's/^/# out: /'

@@ -22,7 +22,7 @@ check "--json" same "$(json train) $(json test) $(json format)" "20 4 image-fold
 check "classes are folders" same "$(ls "$tmp/set/train" | tr '\n' ' ')" \
     "arrow crescent cross disc heart hourglass ring square star triangle "
 check "records are JPEG files" same \
-    "$(head -c 3 "$tmp/set/train/disc/000000.jpg" | od -An -tx1 | tr -d ' ')" ffd8ff
+    "$(head -c 3 "$tmp/set/train/arrow/000000.jpg" | od -An -tx1 | tr -d ' ')" ffd8ff
 
 opiml data make images --out "$tmp/set"
 check "never writes over a folder" fails 3 "is there already"

@@ -77,7 +77,7 @@ check "no such operator" fails 3 'no operator "no_such_op"'
 opiml ops decod
 check "an operator's nearest name" fails 3 'did you mean "decode"?'
 opiml ops --json
-check "ops --json" same "$(json 0.name)" decode
+check "ops --json" out_has '"name": "decode",$'
 
 # Output that does not reach its place.
 if [ -w /dev/full ]; then

@@ -155,7 +155,7 @@ static void bad_json_says_where(void **state) {
         {"[1, 2", "line 1"},      {"{\"a\": 1, \"a\": 2}", "duplicate"},
         {"[1] x", "line 1"},      {"[01]", "line 1"},
         {"[NaN]", "line 1"},      {"[99999999999999999999]", "too big"},
-        {"[1e999]", "overflow"},  {"[\"\xff\"]", "UTF-8"},
+        {"[1e999]", "overflow"},  {"[\"\xff\"]", "decode byte 0xff"},
         {"[\"\\u0000\"]", "NUL"},
     };
     AUTO_FREE char *deep = base_alloc(100001);

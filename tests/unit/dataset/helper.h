@@ -154,9 +154,13 @@ static inline int test_fetch(struct dataset *dataset, uint64_t record, struct te
     uint32_t room = source_room(extent.bytes, direct);
     to->memory = base_alloc_aligned(room, 4096);
     to->scratch = base_alloc_aligned(dataset_parse_bytes(dataset), 64);
-    *read = (struct source_read){.object = extent.object, .bytes = extent.bytes,
-                                 .offset = extent.offset, .to = to->memory, .room = room,
-                                 .whole = extent.whole, .result = 1};
+    *read = (struct source_read){.object = extent.object,
+                                 .bytes = extent.bytes,
+                                 .offset = extent.offset,
+                                 .to = to->memory,
+                                 .room = room,
+                                 .whole = extent.whole,
+                                 .result = 1};
     rc = source_queue_open(source, 1, direct, to->memory, room, &queue, &to->err);
     if (rc < 0)
         fail_msg("%s", to->err.message);

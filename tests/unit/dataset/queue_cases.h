@@ -139,15 +139,21 @@ static inline void whole_objects(void **state) {
 }
 
 static inline void ranges_of_a_large_object(void **state) {
-    static const uint64_t ranges[][2] = {{0, 1},        {0, LARGE_BYTES}, {4095, 2}, {4096, 4096},
-                                         {1, 4095},     {LARGE_BYTES, 0}, {5000, 100000},
-                                         {LARGE_BYTES - 1, 1}, {LARGE_BYTES - 4097, 4097}};
+    static const uint64_t ranges[][2] = {{0, 1},
+                                         {0, LARGE_BYTES},
+                                         {4095, 2},
+                                         {4096, 4096},
+                                         {1, 4095},
+                                         {LARGE_BYTES, 0},
+                                         {5000, 100000},
+                                         {LARGE_BYTES - 1, 1},
+                                         {LARGE_BYTES - 4097, 4097}};
     struct bed *bed = *state;
     for (int direct = 0; direct <= 1; direct++) {
         struct lane lane = lane_open(bed, 2, LARGE_BYTES, direct);
         for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
-            struct source_read read = lane_read(&lane, i % 2, OBJECT_LARGE, ranges[i][0],
-                                                (uint32_t)ranges[i][1], false);
+            struct source_read read =
+                lane_read(&lane, i % 2, OBJECT_LARGE, ranges[i][0], (uint32_t)ranges[i][1], false);
             run_one(&lane, &read);
             assert_int_equal(read.result, 0);
             assert_memory_equal(read.to + read.skip, bed->large + ranges[i][0], ranges[i][1]);
@@ -162,8 +168,8 @@ static inline void changed_objects_are_stale(void **state) {
     for (int direct = 0; direct <= 1; direct++) {
         struct lane lane = lane_open(bed, 1, LARGE_BYTES + 10000, direct);
         const struct source_read reads[] = {
-            lane_read(&lane, 0, OBJECT_LARGE, 0, LARGE_BYTES - 1, true),      /* has grown */
-            lane_read(&lane, 0, OBJECT_LARGE, 0, LARGE_BYTES + 1, true),      /* has shrunk */
+            lane_read(&lane, 0, OBJECT_LARGE, 0, LARGE_BYTES - 1, true), /* has grown */
+            lane_read(&lane, 0, OBJECT_LARGE, 0, LARGE_BYTES + 1, true), /* has shrunk */
             lane_read(&lane, 0, OBJECT_LARGE, 0, LARGE_BYTES / 2, true),
             lane_read(&lane, 0, OBJECT_LARGE, 0, LARGE_BYTES + 9000, true),
             lane_read(&lane, 0, OBJECT_LARGE, LARGE_BYTES - 5, 6, false),

@@ -86,8 +86,10 @@ static void other_dialects(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_end_outside_quotes), cmocka_unit_test(cells_of_a_row),
-        cmocka_unit_test(damaged_rows),            cmocka_unit_test(other_dialects),
+        cmocka_unit_test(rows_end_outside_quotes),
+        cmocka_unit_test(cells_of_a_row),
+        cmocka_unit_test(damaged_rows),
+        cmocka_unit_test(other_dialects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

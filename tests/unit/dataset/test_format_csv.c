@@ -39,7 +39,7 @@ static void types_are_found(void **state) {
               "\r\n"
               "-9223372036854775808,,1e3,\n"
               "+3,plain,NaN,2");
-    struct dataset *dataset = test_open(base_printf("%s/x.csv", folder), NULL);
+    struct dataset *dataset = opened(folder, "{uri: x.csv}");
     assert_string_equal(dataset_format_name(dataset), "csv");
     assert_int_equal(dataset_count(dataset), 3);
     assert_field(dataset, 0, "id", OPIML_I64);
@@ -73,8 +73,8 @@ static void types_are_told(void **state) {
     char *folder = test_folder();
     struct test_record record;
     test_text(folder, "x.tsv", "7\t0.1\t5\n");
-    struct dataset *dataset =
-        opened(folder, "{uri: x.tsv, columns: [a, b, c], types: [\"a:i32\", \"b:f32\", \"c:text\"]}");
+    struct dataset *dataset = opened(
+        folder, "{uri: x.tsv, columns: [a, b, c], types: [\"a:i32\", \"b:f32\", \"c:text\"]}");
     assert_field(dataset, 0, "a", OPIML_I32);
     assert_field(dataset, 1, "b", OPIML_F32);
     assert_field(dataset, 2, "c", OPIML_U8);
@@ -89,7 +89,8 @@ static void types_are_told(void **state) {
     assert_field(dataset, 2, "column3", OPIML_I64);
     dataset_close(dataset);
     test_text(folder, "x.csv", "q;r\n'1;2';3\n");
-    dataset = opened(folder, "{uri: x.csv, delimiter: ;, quote: \"'\", columns: [x, y], header: yes}");
+    dataset =
+        opened(folder, "{uri: x.csv, delimiter: ;, quote: \"'\", columns: [x, y], header: yes}");
     assert_int_equal(dataset_count(dataset), 1);
     assert_field(dataset, 0, "x", OPIML_U8);
     dataset_close(dataset);
@@ -99,7 +100,8 @@ static void types_are_told(void **state) {
 static void bad_rows_are_bad_records(void **state) {
     char *folder = test_folder();
     struct test_record record;
-    test_text(folder, "x.csv", "a,b\n1,2\nx,3\n4\n5,6,7\n\"8\"9,1\n10,1.5\n99999999999999999999,1\n");
+    test_text(folder, "x.csv",
+              "a,b\n1,2\nx,3\n4\n5,6,7\n\"8\"9,1\n10,1.5\n99999999999999999999,1\n");
     struct dataset *dataset = opened(folder, "{uri: x.csv, types: [\"a:i64\", \"b:i64\"]}");
     assert_int_equal(dataset_count(dataset), 7);
     static const char *const messages[] = {NULL,

@@ -34,8 +34,8 @@ static void records_of_several_files(void **state) {
         assert_int_equal(record.values[0].bytes, 3);
         assert_memory_equal(record.values[0].data, pixels, 3);
         assert_int_equal((uintptr_t)record.values[1].data % 4, 0);
-        assert_i32(&record.values[1], (first + 3) | (first + 4) << 8 | (first + 5) << 16 |
-                                          (first + 6) << 24);
+        assert_i32(&record.values[1],
+                   (first + 3) | (first + 4) << 8 | (first + 5) << 16 | (first + 6) << 24);
         test_record_release(&record);
     }
     assert_string_equal(dataset_key(dataset, 5, text, sizeof(text)), "row 5");

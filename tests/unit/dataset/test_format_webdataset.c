@@ -88,7 +88,9 @@ static void shards(void **state) {
     char pattern[4096];
     for (int way = 0; way < 3; way++) {
         snprintf(pattern, sizeof(pattern), "%s%s", folder,
-                 way == 0 ? "" : way == 1 ? "/s-{0..1}.tar" : "/s-*.tar");
+                 way == 0   ? ""
+                 : way == 1 ? "/s-{0..1}.tar"
+                            : "/s-*.tar");
         struct dataset *dataset = test_open(pattern, NULL);
         assert_int_equal(dataset_count(dataset), 5);
         for (uint64_t i = 0; i < 5; i++) {

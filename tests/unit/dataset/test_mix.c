@@ -128,9 +128,9 @@ static void bad_mixes_are_refused(void **state) {
                      OPIML_EINVAL);
     assert_int_equal(mix_init(&mix, 2, huge, NULL, 0, ORDER_NONE, 0, 0, 0, &err), OPIML_ELIMIT);
     for (int i = 0; i < 4; i++)
-        assert_int_equal(mix_init(&mix, 2, (const uint64_t[]){1, 1}, bad[i], 0, ORDER_NONE, 0, 0, 0,
-                                  &err),
-                         OPIML_EINVAL);
+        assert_int_equal(
+            mix_init(&mix, 2, (const uint64_t[]){1, 1}, bad[i], 0, ORDER_NONE, 0, 0, 0, &err),
+            OPIML_EINVAL);
 }
 
 int main(void) {

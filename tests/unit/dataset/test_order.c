@@ -18,7 +18,8 @@ static void assert_bijection(const struct order *order) {
 }
 
 static void each_permutation_is_one(void **state) {
-    static const uint64_t large[] = {255, 256, 257, 999, 1000, 1023, 1024, 1025, 4097, 60000, 65536};
+    static const uint64_t large[] = {255,  256,  257,  999,   1000, 1023,
+                                     1024, 1025, 4097, 60000, 65536};
     for (uint64_t count = 1; count <= 130; count++)
         for (uint64_t seed = 0; seed < SEEDS; seed++) {
             struct order order = {ORDER_GLOBAL, count, 0, 0, seed, seed * 7};
@@ -31,7 +32,8 @@ static void each_permutation_is_one(void **state) {
 }
 
 static void inverse_leads_back(void **state) {
-    static const uint64_t counts[] = {1, 2, 3, 10, 1000, 1u << 20, (1ull << 40) + 12345, 1ull << 62};
+    static const uint64_t counts[] = {1,         2, 3, 10, 1000, 1u << 20, (1ull << 40) + 12345,
+                                      1ull << 62};
     for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++)
         for (uint64_t i = 0; i < 200; i++) {
             uint64_t at = counts[c] / 200 * i + i % (counts[c] < 200 ? counts[c] : 200);
@@ -90,8 +92,9 @@ static void partial_block_lands_anywhere(void **state) {
     assert_in_range(first, 4, 45);
 }
 
-/* Pearson's chi-square: with cells - 1 degrees of freedom its mean is that and its standard deviation
- * the root of twice that. Five of those are hardly ever passed by chance (and these draws are fixed). */
+/* Pearson's chi-square: with cells - 1 degrees of freedom its mean is that and its standard
+ * deviation the root of twice that. Five of those are hardly ever passed by chance (and these draws
+ * are fixed). */
 static void assert_uniform(const uint32_t *counts, uint32_t cells, double expected) {
     double sum = 0, freedom = cells - 1;
     for (uint32_t i = 0; i < cells; i++)
@@ -118,7 +121,10 @@ static void places_are_uniform(void **state) {
 /* All 24 orders of four records, 120 of five and 720 of six come equally often. */
 static void whole_orders_are_uniform(void **state) {
     for (uint32_t count = 3; count <= 6; count++) {
-        uint32_t cells[720] = {0}, orders = count == 3 ? 6 : count == 4 ? 24 : count == 5 ? 120 : 720;
+        uint32_t cells[720] = {0}, orders = count == 3   ? 6
+                                            : count == 4 ? 24
+                                            : count == 5 ? 120
+                                                         : 720;
         for (uint64_t epoch = 0; epoch < 200 * orders; epoch++) {
             struct order order = {ORDER_GLOBAL, count, 0, 0, 7, epoch};
             uint32_t rank = 0;
@@ -164,16 +170,11 @@ static void known_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_permutation_is_one),
-        cmocka_unit_test(inverse_leads_back),
-        cmocka_unit_test(none_is_identity),
-        cmocka_unit_test(block_mode_is_bijective),
-        cmocka_unit_test(windows_hold_whole_blocks),
-        cmocka_unit_test(partial_block_lands_anywhere),
-        cmocka_unit_test(places_are_uniform),
-        cmocka_unit_test(whole_orders_are_uniform),
-        cmocka_unit_test(epochs_and_seeds_differ),
-        cmocka_unit_test(known_values),
+        cmocka_unit_test(each_permutation_is_one),   cmocka_unit_test(inverse_leads_back),
+        cmocka_unit_test(none_is_identity),          cmocka_unit_test(block_mode_is_bijective),
+        cmocka_unit_test(windows_hold_whole_blocks), cmocka_unit_test(partial_block_lands_anywhere),
+        cmocka_unit_test(places_are_uniform),        cmocka_unit_test(whole_orders_are_uniform),
+        cmocka_unit_test(epochs_and_seeds_differ),   cmocka_unit_test(known_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,8 +2,8 @@
 
 static void safe_keys(void **state) {
     static const char *const good[] = {"a", "a/b", "...", "a/.b", ".a", "a b", "\xff", "..a/b.."};
-    static const char *const bad[] = {"", "/", "/a", "a/", "a//b", ".", "..", "a/.", "a/..", "../a",
-                                      "a/../b", "./a"};
+    static const char *const bad[] = {"",   "/",   "/a",   "a/",   "a//b",   ".",
+                                      "..", "a/.", "a/..", "../a", "a/../b", "./a"};
     char longest[4097];
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_true(source_key_safe(good[i]));

@@ -48,8 +48,8 @@ static void members_in_order(void **state) {
         const char *name;
         char type;
         uint64_t offset, bytes;
-    } expected[] = {{"dir/", '5', 512, 0},   {"dir/a.txt", '0', 1024, 5}, {"empty", '0', 2048, 0},
-                    {"old", '0', 2560, 3},   {"link", '2', 3584, 0},      {"last", '0', 4096, 1}};
+    } expected[] = {{"dir/", '5', 512, 0}, {"dir/a.txt", '0', 1024, 5}, {"empty", '0', 2048, 0},
+                    {"old", '0', 2560, 3}, {"link", '2', 3584, 0},      {"last", '0', 4096, 1}};
     for (size_t i = 0; i < 6; i++) {
         assert_int_equal(tar_next(&tar, &member, NULL), 1);
         assert_string_equal(member.name, expected[i].name);
@@ -184,8 +184,10 @@ static void damage_has_an_offset(void **state) {
     file->bytes = begin;
     tar_header(file, "x", 'g', 1 << 20);
     assert_fails(file, "ends within a header");
-    static const char *const bad[] = {"12 path=x\n",    "x path=abc\n", "10 path=abcd", "5 a\n",
-                                      "99999999 a=b\n", "8 size=x\n",   "9 pathabc\n",  "=",
+    static const char *const bad[] = {"12 path=x\n",    "x path=abc\n",
+                                      "10 path=abcd",   "5 a\n",
+                                      "99999999 a=b\n", "8 size=x\n",
+                                      "9 pathabc\n",    "=",
                                       "3 \n",           "28 size=99999999999999999999\n"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         file->bytes = begin;
@@ -236,9 +238,9 @@ static void failed_reads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(members_in_order),     cmocka_unit_test(long_names),
-        cmocka_unit_test(large_sizes),          cmocka_unit_test(damage_has_an_offset),
-        cmocka_unit_test(cut_member_is_told),   cmocka_unit_test(failed_reads),
+        cmocka_unit_test(members_in_order),   cmocka_unit_test(long_names),
+        cmocka_unit_test(large_sizes),        cmocka_unit_test(damage_has_an_offset),
+        cmocka_unit_test(cut_member_is_told), cmocka_unit_test(failed_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,8 +16,8 @@ static void everything_in_order(void **state) {
     char *folder = test_folder();
     struct source_listing listing;
     struct opiml_error err;
-    static const char *const keys[] = {"a", "a b\nc", "b-c/x", "b/1", "b/2", "b/deep/er/z",
-                                       "\xff\xfe"};
+    static const char *const keys[] = {"a",   "a b\nc",      "b-c/x",   "b/1",
+                                       "b/2", "b/deep/er/z", "\xff\xfe"};
     static const char *const folders[] = {"", "b", "b-c", "b/deep", "b/deep/er", "empty"};
     test_mkdir(folder, "b");
     test_mkdir(folder, "b-c");
@@ -110,15 +110,34 @@ static void no_path_leaves_the_root(void **state) {
     char path[4096];
     snprintf(path, sizeof(path), "%s/root", folder);
     int root = open(path, O_RDONLY | O_DIRECTORY);
-    static const char *const bad[] = {"../secret", "a/../../secret", "/etc/passwd", ".", "..", "a//b",
-                                      "./mine", "mine/"};
+    static const char *const bad[] = {"../secret", "a/../../secret", "/etc/passwd", ".",
+                                      "..",        "a//b",           "./mine",      "mine/"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_true(walk_open(root, bad[i], O_RDONLY) < 0);
     link_to(folder, "../secret", "root/link");
-    assert_int_equal(walk_open(root, "link", O_RDONLY), -EXDEV);
-    int fd = walk_open(root, "mine", O_RDONLY);
-    assert_true(fd >= 0);
-    close(fd);
+    link_to(folder, "mine", "root/good");
+    link_to(folder, "circle", "root/circle");
+    test_mkdir(folder, "root-too");
+    link_to(folder, "../root-too", "root/near");
+    int (*const ways[])(int, const char *, int) = {walk_open, walk_open_checked};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ways[i](root, "link", O_RDONLY), -EXDEV);
+        assert_int_equal(ways[i](root, "near", O_PATH), -EXDEV);
+        assert_int_equal(ways[i](root, "circle", O_RDONLY), -ELOOP);
+        assert_int_equal(ways[i](root, "none", O_RDONLY), -ENOENT);
+        static const char *const good[] = {"mine", "good"};
+        for (int j = 0; j < 2; j++) {
+            char byte = 0;
+            int fd = ways[i](root, good[j], O_RDONLY);
+            assert_true(fd >= 0);
+            assert_int_equal(read(fd, &byte, 1), 1);
+            assert_int_equal(byte, 'x');
+            close(fd);
+            fd = ways[i](root, good[j], O_PATH);
+            assert_true(fd >= 0);
+            close(fd);
+        }
+    }
     close(root);
     test_folder_remove(folder);
 }
@@ -182,9 +201,12 @@ static void memory_running_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_in_order),  cmocka_unit_test(many_files),
-        cmocka_unit_test(links),                cmocka_unit_test(no_path_leaves_the_root),
-        cmocka_unit_test(names_hash_sees_names), cmocka_unit_test(unreadable_folder),
+        cmocka_unit_test(everything_in_order),
+        cmocka_unit_test(many_files),
+        cmocka_unit_test(links),
+        cmocka_unit_test(no_path_leaves_the_root),
+        cmocka_unit_test(names_hash_sees_names),
+        cmocka_unit_test(unreadable_folder),
         cmocka_unit_test(memory_running_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,7 @@ struct op_bench {
     uint64_t seed, epoch;
     uint64_t charge_limit; /* what charge grants at once */
     uint64_t charged;      /* by the last run */
-    bool may_allocate;     /* else run must not call base_alloc & co (a third party's malloc is free) */
+    bool may_allocate; /* else run must not call base_alloc & co (a third party's malloc is free) */
     struct opiml_value in[OPIML_MAX_FIELDS], out[OPIML_MAX_FIELDS];
     uint8_t *in_copy[OPIML_MAX_FIELDS]; /* to see that run leaves its inputs alone */
     struct opiml_error err;
@@ -45,7 +45,8 @@ struct op_bench {
 
 /* ---- buffers ---- */
 
-/* Exactly `bytes`, then the guard. A block of its own, so that a sanitizer sees what lies past it. */
+/* Exactly `bytes`, then the guard. A block of its own, so that a sanitizer sees what lies past it.
+ */
 static inline uint8_t *op_bench_buffer(uint64_t bytes, int fill) {
     uint8_t *buffer = malloc(bytes + OP_BENCH_GUARD);
 
@@ -106,6 +107,15 @@ static inline void op_bench_shape_sane(const struct op_bench *b) {
         assert_true(b->shape.group_rows >= 1);
 }
 
+/* Free the outputs of the last run. */
+static inline void op_bench_drop(struct op_bench *b) {
+    for (uint32_t f = 0; f < b->shape.out.count; f++) {
+        if (b->shape.from[f] == OPIML_OP_NEW)
+            free(b->out[f].data);
+        memset(&b->out[f], 0, sizeof(b->out[f]));
+    }
+}
+
 /* Read the parameters and check. Twice, since check must be pure. */
 static inline int op_bench_check(struct op_bench *b, const char *params) {
     static const struct opiml_param none[] = {{0}};
@@ -113,6 +123,7 @@ static inline int op_bench_check(struct op_bench *b, const char *params) {
     struct opiml_op_shape again;
     int rc = yaml_parse(params, strlen(params), "test", &yaml, &b->err);
 
+    op_bench_drop(b); /* by the shape that is about to go */
     if (rc < 0)
         return rc;
     rc = conf_read(b->op->params ? b->op->params : none, b->params, yaml, yaml->root, b->op->name,
@@ -230,15 +241,6 @@ static inline void op_bench_aim(struct op_bench *b, uint64_t sample, int fill) {
     }
 }
 
-/* Free the outputs of the last run. */
-static inline void op_bench_drop(struct op_bench *b) {
-    for (uint32_t f = 0; f < b->shape.out.count; f++) {
-        if (b->shape.from[f] == OPIML_OP_NEW)
-            free(b->out[f].data);
-        memset(&b->out[f], 0, sizeof(b->out[f]));
-    }
-}
-
 static inline void op_bench_outputs_sane(const struct op_bench *b, int rc) {
     for (uint32_t f = 0; f < b->shape.out.count; f++) {
         const struct opiml_field *field = &b->shape.out.fields[f];
@@ -291,8 +293,9 @@ static inline int op_bench_run(struct op_bench *b, uint64_t sample) {
     return op_bench_call(b, b->op->run, sample, 0xA5);
 }
 
-/* One row through `run` and through `reference` (run once more where there is none), over differently
- * filled buffers: both must say and write the same, and read nothing that they did not write. */
+/* One row through `run` and through `reference` (run once more where there is none), over
+ * differently filled buffers: both must say and write the same, and read nothing that they did not
+ * write. */
 static inline int op_bench_compare(struct op_bench *b, uint64_t sample) {
     struct opiml_value first[OPIML_MAX_FIELDS];
     int rc = op_bench_run(b, sample), reference;

@@ -8,14 +8,15 @@ static void make(struct opiml_schema *schema) {
         const char *name;
         uint32_t dtype, ndim;
         int64_t shape[3];
-    } fields[] = {{"image", OPIML_U8, 3, {-1, -1, 3}},  {"bytes", OPIML_U8, 1, {-1}},
+    } fields[] = {{"image", OPIML_U8, 3, {-1, -1, 3}}, {"bytes", OPIML_U8, 1, {-1}},
                   {"planes", OPIML_F32, 3, {3, 8, 8}}, {"wide", OPIML_U8, 3, {4, 4, 5}},
                   {"label", OPIML_I64, 0, {0}},        {"any", OPIML_U8, 3, {4, 4, -1}}};
 
     memset(schema, 0, sizeof(*schema));
     for (size_t i = 0; i < COUNT_OF(fields); i++)
         assert_int_equal(opiml_schema_add(schema, fields[i].name, fields[i].dtype, fields[i].ndim,
-                                          fields[i].shape, 1000, NULL), 0);
+                                          fields[i].shape, 1000, NULL),
+                         0);
 }
 
 static void fields_are_found(void **state) {
@@ -41,12 +42,10 @@ static void fields_are_found(void **state) {
 }
 
 static void what_is_no_image_is_refused(void **state) {
-    static const char *const cases[][2] = {{"bytes", "put `decode` before"},
-                                           {"planes", "f32"},
-                                           {"wide", "1 to 4 channels"},
-                                           {"label", "0 dimensions"},
-                                           {"any", "the same in every row"},
-                                           {"nothing", "no field"}};
+    static const char *const cases[][2] = {
+        {"bytes", "put `decode` before"}, {"planes", "f32"},
+        {"wide", "1 to 4 channels"},      {"label", "0 dimensions"},
+        {"any", "the same in every row"}, {"nothing", "no field"}};
     struct opiml_schema schema;
 
     (void)state;

@@ -16,11 +16,13 @@ static void halves_go_there_and_back(void **state) {
     }
 }
 
-/* Rounding by its definition: halfway between neighbours goes to the even one, all else to the nearer. */
+/* Rounding by its definition: halfway between neighbours goes to the even one, all else to the
+ * nearer. */
 static void rounding_is_to_nearest_even(void **state) {
     (void)state;
     for (uint32_t h = 0; h < 0x7BFF; h++) {
-        double a = half_to_f32((uint16_t)h), b = half_to_f32((uint16_t)(h + 1)), middle = (a + b) / 2;
+        double a = half_to_f32((uint16_t)h), b = half_to_f32((uint16_t)(h + 1)),
+               middle = (a + b) / 2;
         uint32_t even = h & 1 ? h + 1 : h;
 
         assert_int_equal(half_from_f64(middle), even);
@@ -29,7 +31,8 @@ static void rounding_is_to_nearest_even(void **state) {
         assert_int_equal(half_from_f64(-middle), 0x8000 | even);
     }
     for (uint32_t h = 0; h < 0x7F7F; h += 7) {
-        double a = bf16_to_f32((uint16_t)h), b = bf16_to_f32((uint16_t)(h + 1)), middle = (a + b) / 2;
+        double a = bf16_to_f32((uint16_t)h), b = bf16_to_f32((uint16_t)(h + 1)),
+               middle = (a + b) / 2;
         uint32_t even = h & 1 ? h + 1 : h;
 
         assert_int_equal(bf16_from_f64(middle), even);
@@ -186,12 +189,9 @@ static void mix_means_what_it_says(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(halves_go_there_and_back),
-        cmocka_unit_test(rounding_is_to_nearest_even),
-        cmocka_unit_test(what_is_too_large_or_small),
-        cmocka_unit_test(reverse_is_the_same),
-        cmocka_unit_test(affine_is_the_same),
-        cmocka_unit_test(mix_is_the_same),
+        cmocka_unit_test(halves_go_there_and_back),   cmocka_unit_test(rounding_is_to_nearest_even),
+        cmocka_unit_test(what_is_too_large_or_small), cmocka_unit_test(reverse_is_the_same),
+        cmocka_unit_test(affine_is_the_same),         cmocka_unit_test(mix_is_the_same),
         cmocka_unit_test(mix_means_what_it_says),
     };
 

@@ -15,7 +15,8 @@ static void make(struct op_bench *b, uint32_t dtype) {
 }
 
 static void every_integer_type_works(void **state) {
-    static const uint32_t dtypes[] = {OPIML_U8, OPIML_I8, OPIML_U16, OPIML_I16, OPIML_I32, OPIML_I64};
+    static const uint32_t dtypes[] = {OPIML_U8,  OPIML_I8,  OPIML_U16,
+                                      OPIML_I16, OPIML_I32, OPIML_I64};
 
     (void)state;
     for (size_t d = 0; d < COUNT_OF(dtypes); d++) {

@@ -24,7 +24,11 @@ static void sides_are_as_given(void **state) {
     op_bench_value(&b, "image", "ab", 2, NULL);
     assert_int_equal(op_bench_open(&b, "{pad: [0, 3], mode: reflect}"), 0);
     assert_int_equal(op_bench_compare(&b, 0), 0);
-    assert_memory_equal(b.out[0].data, "bab" "ab" "aba", 8);
+    assert_memory_equal(b.out[0].data,
+                        "bab"
+                        "ab"
+                        "aba",
+                        8);
     op_bench_release(&b);
     make(&b, 1, 2, 1);
     op_bench_value(&b, "image", "ab", 2, NULL);
@@ -59,8 +63,7 @@ static void varying_images_fit(void **state) {
             uint64_t bytes = (uint64_t)(shapes[i][0] * shapes[i][1] * 3);
 
             make(&b, vary & 1 ? -1 : shapes[i][0], vary & 2 ? -1 : shapes[i][1], 3);
-            op_bench_value(&b, "image", pixels, bytes,
-                           (int64_t[]){shapes[i][0], shapes[i][1], 3});
+            op_bench_value(&b, "image", pixels, bytes, (int64_t[]){shapes[i][0], shapes[i][1], 3});
             assert_int_equal(op_bench_open(&b, "{pad: [2, 1, 3, 4]}"), 0);
             assert_int_equal(op_bench_compare(&b, 0), 0);
             assert_int_equal(b.out[0].bytes, (shapes[i][0] + 3) * (shapes[i][1] + 7) * 3);

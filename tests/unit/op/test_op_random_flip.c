@@ -69,7 +69,8 @@ static void it_happens_as_often_as_told(void **state) {
     op_bench_release(&b);
 }
 
-/* Both directions take their draw: a row that `horizontal` flips is flipped across by `both` too. */
+/* Both directions take their draw: a row that `horizontal` flips is flipped across by `both` too.
+ */
 static void the_draws_do_not_depend_on_the_direction(void **state) {
     struct op_bench a, b;
 

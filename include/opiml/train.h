@@ -1,0 +1,81 @@
+/* Training, evaluating and predicting on the CPU. */
+#ifndef OPIML_TRAIN_H
+#define OPIML_TRAIN_H
+
+#include <stdbool.h>
+
+#include <opiml/batch.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct opiml_train;
+
+/* Where training stands; times in seconds. */
+struct opiml_train_progress {
+    uint32_t size;
+    uint32_t phase; /* 0: training, 1: evaluating, 2: an epoch is over, 3: a checkpoint was written */
+    uint32_t epoch, epochs; /* epoch counts from 1 */
+    uint64_t step, steps;   /* of the whole run */
+    double loss, accuracy;  /* over the epoch so far */
+    double eval_loss, eval_accuracy; /* of the last evaluation; accuracy -1: none yet */
+    double samples_per_s, eta_s, elapsed_s;
+    double utilisation;     /* compute ÷ (compute + wait for data), over the run so far */
+    double lr;
+    const char *note;       /* a line worth telling, else NULL; valid during the call */
+};
+
+struct opiml_train_options {
+    uint32_t size;
+    const char *resume;  /* a checkpoint to go on from; "": the run's own; NULL: start anew */
+    const char *out;     /* overrides the file's `out` */
+    uint32_t epochs;     /* overrides schedule.epochs; 0: as the file says */
+    uint32_t threads;    /* compute threads; 0: as the file says */
+    void (*report)(void *context, const struct opiml_train_progress *progress); /* may be NULL */
+    void *context;
+};
+OPIML_API void opiml_train_options_init(struct opiml_train_options *options);
+
+/* Read a training file, open its pipelines, build the model. */
+OPIML_API int opiml_train_open(const char *path, const struct opiml_train_options *options,
+                               struct opiml_train **ret_train, struct opiml_error *err);
+/* Train to the end: 0; OPIML_ECANCELED after opiml_train_stop, with a checkpoint written. */
+OPIML_API int opiml_train_run(struct opiml_train *train, struct opiml_error *err);
+/* Ask a running opiml_train_run to write a checkpoint and return. Async-signal-safe. */
+OPIML_API void opiml_train_stop(struct opiml_train *train);
+OPIML_API void opiml_train_close(struct opiml_train *train); /* NULL is fine */
+/* The progress after the last step; the checkpoint's path; a line that describes model and kernels. */
+OPIML_API const struct opiml_train_progress *opiml_train_result(const struct opiml_train *train);
+OPIML_API const char *opiml_train_checkpoint(const struct opiml_train *train);
+OPIML_API const char *opiml_train_describe(const struct opiml_train *train);
+
+/* ---- a trained model ---- */
+
+struct opiml_model;
+
+/* Load a checkpoint for batches of up to `rows` images. */
+OPIML_API int opiml_model_open(const char *checkpoint, uint32_t rows, uint32_t threads,
+                               struct opiml_model **ret_model, struct opiml_error *err);
+OPIML_API void opiml_model_close(struct opiml_model *model);
+OPIML_API uint32_t opiml_model_classes(const struct opiml_model *model);
+/* A class's name, or its number as text. */
+OPIML_API const char *opiml_model_class(const struct opiml_model *model, uint32_t label);
+/* What the model takes: channels, height, width. */
+OPIML_API void opiml_model_input(const struct opiml_model *model, uint32_t ret_shape[3]);
+/* images [rows][channels][height][width] f32 → probabilities [rows][classes]. */
+OPIML_API int opiml_model_predict(struct opiml_model *model, const float *images, uint32_t rows,
+                                  float *probabilities, struct opiml_error *err);
+
+struct opiml_eval_result {
+    uint64_t samples, errors;
+    double loss, accuracy, seconds;
+};
+/* Run a pipeline file once through the model. */
+OPIML_API int opiml_model_eval(struct opiml_model *model, const char *pipeline,
+                               struct opiml_eval_result *ret_result, struct opiml_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,124 @@
+/* Training files. */
+#include "learn/config.h"
+
+#define AT(member) offsetof(struct learn_config, member)
+
+static const struct opiml_param head_rows[] = {
+    {"opiml", NULL, "Version of the file's form", AT(version), OPIML_PARAM_U32, NULL, 1, 1},
+    {"kind", NULL, "What the file is", AT(kind), OPIML_PARAM_CHOICE, "train", 0, 0},
+    {"seed", "0", "Key of the first weights", AT(seed), OPIML_PARAM_U64, NULL, 0, 0},
+    {"threads", "0", "Compute threads; 0: one per core", AT(threads), OPIML_PARAM_U32, NULL, 0,
+     1024},
+    {"precision", "auto", "Of the arithmetic", AT(precision), OPIML_PARAM_CHOICE, "auto|f32", 0, 0},
+    {"kernels", "auto", "Who computes convolutions", AT(kernels), OPIML_PARAM_CHOICE,
+     "auto|onednn|plain", 0, 0},
+    {"out", NULL, "Folder for checkpoints", AT(out), OPIML_PARAM_TEXT, NULL, 0, 0},
+    {"eval_every", "1", "Epochs between evaluations", AT(eval_every), OPIML_PARAM_U32, NULL, 1,
+     100000},
+    {0},
+};
+static const struct opiml_param data_rows[] = {
+    {"train", NULL, "Pipeline file to train on", AT(data.train), OPIML_PARAM_TEXT, NULL, 0, 0},
+    {"eval", "", "Pipeline file to evaluate on", AT(data.eval), OPIML_PARAM_TEXT, NULL, 0, 0},
+    {0},
+};
+static const struct opiml_param model_rows[] = {
+    {"name", NULL, "Family", AT(model.name), OPIML_PARAM_CHOICE, "resnet", 0, 0},
+    {"depth", "8", "Layers: 6 n + 2", AT(model.depth), OPIML_PARAM_U32, NULL, 8, 200},
+    {"width", "16", "Channels of the first stage", AT(model.width), OPIML_PARAM_U32, NULL, 1, 1024},
+    {"classes", NULL, "Classes to tell apart", AT(model.classes), OPIML_PARAM_U32, NULL, 2, 100000},
+    {0},
+};
+static const struct opiml_param loss_rows[] = {
+    {"name", "cross_entropy", "Loss", AT(loss.name), OPIML_PARAM_CHOICE, "cross_entropy", 0, 0},
+    {"label_smoothing", "0", "Share of the target spread over all classes",
+     AT(loss.label_smoothing), OPIML_PARAM_F64, NULL, 0, 0.999},
+    {0},
+};
+static const struct opiml_param optimizer_rows[] = {
+    {"name", "sgd", "Optimiser", AT(optimizer.name), OPIML_PARAM_CHOICE, "sgd|adamw", 0, 0},
+    {"lr", NULL, "Learning rate at its peak", AT(optimizer.lr), OPIML_PARAM_F64, NULL, 1e-9, 1000},
+    {"momentum", "0.9", "sgd: momentum", AT(optimizer.momentum), OPIML_PARAM_F64, NULL, 0, 0.99999},
+    {"nesterov", "true", "sgd: Nesterov's momentum", AT(optimizer.nesterov), OPIML_PARAM_BOOL, NULL,
+     0, 0},
+    {"weight_decay", "0", "Of convolution and dense weights", AT(optimizer.weight_decay),
+     OPIML_PARAM_F64, NULL, 0, 10},
+    {"beta1", "0.9", "adamw: decay of the first moment", AT(optimizer.beta1), OPIML_PARAM_F64, NULL,
+     0, 0.99999},
+    {"beta2", "0.999", "adamw: decay of the second moment", AT(optimizer.beta2), OPIML_PARAM_F64,
+     NULL, 0, 0.9999999},
+    {"epsilon", "1e-8", "adamw: added to the root", AT(optimizer.epsilon), OPIML_PARAM_F64, NULL,
+     1e-20, 1},
+    {0},
+};
+static const struct opiml_param schedule_rows[] = {
+    {"name", "one_cycle", "How the learning rate moves", AT(schedule.name), OPIML_PARAM_CHOICE,
+     "constant|step|cosine|one_cycle", 0, 0},
+    {"epochs", NULL, "Passes over the data", AT(schedule.epochs), OPIML_PARAM_U32, NULL, 1, 100000},
+    {"warmup", "0.25", "Share of all steps in which it rises", AT(schedule.warmup), OPIML_PARAM_F64,
+     NULL, 0, 1},
+    {"gamma", "0.1", "step: factor", AT(schedule.gamma), OPIML_PARAM_F64, NULL, 0, 1},
+    {"every", "10", "step: epochs between factors", AT(schedule.every), OPIML_PARAM_U32, NULL, 1,
+     100000},
+    {"final", "0", "Share of the peak that is left at the end", AT(schedule.final),
+     OPIML_PARAM_F64, NULL, 0, 1},
+    {0},
+};
+
+static const struct {
+    const char *name;
+    const struct opiml_param *rows;
+} sections[] = {
+    {"data", data_rows},           {"model", model_rows},       {"loss", loss_rows},
+    {"optimizer", optimizer_rows}, {"schedule", schedule_rows},
+};
+
+/* File names stand relative to the training file. */
+static int beside(const char *path, char name[OPIML_TEXT_MAX], struct opiml_error *err) {
+    AUTO_FREE char *folder = base_strdup(path);
+    AUTO_FREE char *joined = NULL;
+    char *slash = folder ? strrchr(folder, '/') : NULL;
+
+    if (!name[0] || !slash)
+        return folder ? 0 : base_fail_memory(err, strlen(path), "a file's name");
+    slash[1] = 0;
+    joined = text_path(folder, name);
+    if (!joined)
+        return base_fail_memory(err, strlen(path), "a file's name");
+    if (!text_copy(name, OPIML_TEXT_MAX, joined))
+        return opiml_fail(err, OPIML_ELIMIT, "%s: a name longer than %d bytes", joined,
+                          OPIML_TEXT_MAX - 1);
+    return 0;
+}
+
+int learn_config_read(const char *path, struct learn_config *ret_config, struct opiml_error *err) {
+    static const char *const names[] = {"data", "model", "loss", "optimizer", "schedule", NULL};
+    AUTO_YAML struct yaml *yaml = NULL;
+    struct learn_config config = {0};
+    struct yaml_node head, copies[16];
+    int rc = yaml_load(path, &yaml, err);
+
+    if (rc < 0)
+        return rc;
+    if (yaml->root->kind != YAML_MAPPING)
+        return yaml_fail(yaml, yaml->root, err,
+                         "a training file is a mapping that starts with \"opiml: 1\"");
+    yaml_without(yaml->root, names, &head, copies, COUNT_OF(copies));
+    if ((rc = conf_read(head_rows, &config, yaml, &head, "train", err)) < 0)
+        return rc;
+    for (size_t i = 0; i < COUNT_OF(sections); i++)
+        if ((rc = conf_read(sections[i].rows, &config, yaml,
+                            yaml_get(yaml->root, sections[i].name), sections[i].name, err)) < 0)
+            return rc;
+    if ((rc = beside(path, config.data.train, err)) < 0 ||
+        (rc = beside(path, config.data.eval, err)) < 0 || (rc = beside(path, config.out, err)) < 0)
+        return rc;
+    *ret_config = config;
+    return 0;
+}
+
+const char *learn_kernels_text(const struct learn_config *config) {
+    static const char *const texts[] = {"auto", "onednn", "plain"};
+
+    return texts[config->kernels];
+}

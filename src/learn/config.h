@@ -1,0 +1,30 @@
+/* Training files. */
+#ifndef LEARN_CONFIG_H
+#define LEARN_CONFIG_H
+
+#include "base/conf.h"
+#include "nn/nn.h"
+
+struct learn_config {
+    uint32_t version, kind;
+    uint64_t seed;
+    uint32_t threads, precision, kernels;
+    char out[OPIML_TEXT_MAX];
+    struct {
+        char train[OPIML_TEXT_MAX], eval[OPIML_TEXT_MAX];
+    } data; /* made relative to the training file's folder */
+    struct nn_model_conf model;
+    struct {
+        uint32_t name;
+        double label_smoothing;
+    } loss;
+    struct nn_optimizer_conf optimizer;
+    struct nn_schedule_conf schedule;
+    uint32_t eval_every; /* epochs */
+};
+
+/* Read and check a file. Errors name file, line, column and the nearest key. */
+int learn_config_read(const char *path, struct learn_config *ret_config, struct opiml_error *err);
+const char *learn_kernels_text(const struct learn_config *config); /* "auto", "onednn", "plain" */
+
+#endif

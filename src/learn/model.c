@@ -1,0 +1,112 @@
+/* Trained models: evaluate and predict. */
+#include <opiml/train.h>
+
+#include "learn/checkpoint.h"
+#include "learn/evaluate.h"
+
+struct opiml_model {
+    struct checkpoint info;
+    struct nn_net *net;
+    const struct nn_kernels *kernels;
+    char number[16]; /* a class without a name */
+};
+
+static int build(struct opiml_model *self, const char *path, uint32_t rows, uint32_t threads,
+                 struct opiml_error *err) {
+    CLEANUP(safetensors_release) struct safetensors file = {0};
+    char version[64];
+    int rc;
+
+    if ((rc = safetensors_read(path, &file, err)) < 0 ||
+        (rc = checkpoint_describe(&file, &self->info, err)) < 0 ||
+        (rc = nn_kernels_open("auto", threads, &self->kernels, version, sizeof(version), err)) <
+            0 ||
+        (rc = nn_net_create(self->kernels, rows, &self->net, err)) < 0 ||
+        (rc = nn_model_build(self->net, &self->info.model, self->info.channels, self->info.height,
+                             self->info.width, err)) < 0 ||
+        (rc = nn_net_finish(self->net, 0, err)) < 0)
+        return rc;
+    return checkpoint_load(&file, self->net, false, err);
+}
+
+int opiml_model_open(const char *checkpoint, uint32_t rows, uint32_t threads,
+                     struct opiml_model **ret_model, struct opiml_error *err) {
+    struct opiml_model *self = base_alloc(sizeof(*self));
+    int rc;
+
+    if (!self)
+        return base_fail_memory(err, sizeof(*self), "a model");
+    rc = build(self, checkpoint, rows, threads ? threads : 1, err);
+    if (rc < 0)
+        opiml_model_close(self);
+    else
+        *ret_model = self;
+    return rc;
+}
+
+void opiml_model_close(struct opiml_model *self) {
+    if (!self)
+        return;
+    nn_net_destroy(self->net);
+    checkpoint_release(&self->info);
+    base_free(self);
+}
+
+uint32_t opiml_model_classes(const struct opiml_model *self) {
+    return self->info.model.classes;
+}
+
+const char *opiml_model_class(const struct opiml_model *self, uint32_t label) {
+    const char *name = js_as_text(js_at(self->info.classes, label), NULL);
+
+    if (name)
+        return name;
+    snprintf(((struct opiml_model *)(uintptr_t)self)->number, sizeof(self->number), "%u", label);
+    return self->number;
+}
+
+void opiml_model_input(const struct opiml_model *self, uint32_t ret_shape[3]) {
+    ret_shape[0] = self->info.channels;
+    ret_shape[1] = self->info.height;
+    ret_shape[2] = self->info.width;
+}
+
+int opiml_model_predict(struct opiml_model *self, const float *images, uint32_t rows,
+                        float *probabilities, struct opiml_error *err) {
+    struct nn_tensor *output = nn_net_output(self->net);
+    uint64_t pixels = (uint64_t)self->info.channels * self->info.height * self->info.width;
+
+    for (uint32_t first = 0; first < rows; first += output->n) {
+        struct learn_rows part = {.images = images + first * pixels,
+                                  .rows = (uint32_t)base_min_u64(output->n, rows - first)};
+        int rc = learn_forward(self->net, &part, false, err);
+
+        if (rc < 0)
+            return rc;
+        for (uint32_t r = 0; r < part.rows; r++)
+            nn_softmax(output->data + (size_t)r * output->c, output->c,
+                       probabilities + ((size_t)first + r) * output->c);
+    }
+    return 0;
+}
+
+int opiml_model_eval(struct opiml_model *self, const char *path,
+                     struct opiml_eval_result *ret_result, struct opiml_error *err) {
+    struct opiml_pipeline *pipeline;
+    struct learn_fields fields;
+    int rc = opiml_pipeline_open(path, &pipeline, err);
+
+    if (rc < 0)
+        return rc;
+    rc = learn_fields_find(pipeline, path, self->info.model.classes, &fields, err);
+    if (rc == 0 && (fields.channels != self->info.channels || fields.height != self->info.height ||
+                    fields.width != self->info.width))
+        rc = opiml_fail(err, OPIML_EINVAL, "%s gives images of %u × %u × %u; the model takes %u × %u "
+                        "× %u", path, fields.channels, fields.height, fields.width,
+                        self->info.channels, self->info.height, self->info.width);
+    if (rc == 0)
+        rc = learn_evaluate(self->net, pipeline, &fields, self->info.model.classes, NULL,
+                            ret_result, err);
+    opiml_pipeline_close(pipeline);
+    return rc;
+}

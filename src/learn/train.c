@@ -1,0 +1,358 @@
+/* The training loop of one process. */
+#include <opiml/train.h>
+
+#include <sched.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "learn/checkpoint.h"
+#include "learn/config.h"
+#include "learn/evaluate.h"
+
+#define REPORT_NS UINT64_C(200000000)
+
+struct opiml_train {
+    struct learn_config config;
+    struct opiml_train_options options;
+    struct opiml_pipeline *data, *eval;
+    struct learn_fields fields, eval_fields;
+    const struct nn_kernels *kernels;
+    struct nn_net *net;
+    struct checkpoint state; /* what the next checkpoint says */
+    char *path;              /* of the checkpoint */
+    char *description;
+    uint8_t *live;
+    volatile bool stop;
+    struct opiml_train_progress progress;
+    uint64_t started_ns, reported_ns, compute_ns, wait_ns, steps_here;
+    /* the epoch so far */
+    double epoch_loss;
+    uint64_t epoch_samples, epoch_correct;
+};
+
+void opiml_train_options_init(struct opiml_train_options *options) {
+    *options = (struct opiml_train_options){.size = sizeof(*options)};
+}
+
+/* ---- telling ---- */
+
+static void report(struct opiml_train *self, uint32_t phase, const char *note) {
+    struct opiml_train_progress *progress = &self->progress;
+    uint64_t now = clock_now_ns(), busy = self->compute_ns + self->wait_ns;
+    uint64_t rows = nn_net_output(self->net)->n;
+
+    progress->phase = phase;
+    progress->note = note;
+    progress->step = self->state.step;
+    progress->elapsed_s = (double)(now - self->started_ns) * 1e-9;
+    if (self->epoch_samples > 0) {
+        progress->loss = self->epoch_loss / (double)self->epoch_samples;
+        progress->accuracy = (double)self->epoch_correct / (double)self->epoch_samples;
+    }
+    if (busy > 0) {
+        progress->utilisation = (double)self->compute_ns / (double)busy;
+        progress->samples_per_s = (double)(self->steps_here * rows) * 1e9 / (double)busy;
+        progress->eta_s = (double)(progress->steps - progress->step) * (double)busy * 1e-9 /
+                          (double)base_max_u64(1, self->steps_here);
+    }
+    self->reported_ns = now;
+    if (self->options.report)
+        self->options.report(self->options.context, progress);
+}
+
+/* ---- opening ---- */
+
+static uint32_t usable_cores(void) {
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+
+    return count < 1 ? 1 : (uint32_t)count;
+}
+
+static struct js *class_names(const struct opiml_pipeline *pipeline, uint32_t classes) {
+    struct js *names = js_array();
+
+    for (uint32_t i = 0; i < classes && opiml_pipeline_class(pipeline, i); i++)
+        js_add(names, js_text(opiml_pipeline_class(pipeline, i)));
+    return names;
+}
+
+static int open_data(struct opiml_train *self, struct opiml_error *err) {
+    struct learn_config *config = &self->config;
+    uint32_t classes = config->model.classes;
+    int rc;
+
+    if ((rc = opiml_pipeline_open(config->data.train, &self->data, err)) < 0 ||
+        (rc = learn_fields_find(self->data, config->data.train, classes, &self->fields, err)) < 0)
+        return rc;
+    if (!config->data.eval[0])
+        return 0;
+    if ((rc = opiml_pipeline_open(config->data.eval, &self->eval, err)) < 0 ||
+        (rc = learn_fields_find(self->eval, config->data.eval, classes, &self->eval_fields, err)) <
+            0)
+        return rc;
+    if (self->eval_fields.channels != self->fields.channels ||
+        self->eval_fields.height != self->fields.height ||
+        self->eval_fields.width != self->fields.width)
+        return opiml_fail(err, OPIML_EINVAL, "%s gives images of %u × %u × %u, %s of %u × %u × %u: "
+                          "they must be alike", config->data.train, self->fields.channels,
+                          self->fields.height, self->fields.width, config->data.eval,
+                          self->eval_fields.channels, self->eval_fields.height,
+                          self->eval_fields.width);
+    return 0;
+}
+
+static int build_model(struct opiml_train *self, struct opiml_error *err) {
+    const struct learn_fields *fields = &self->fields;
+    uint32_t threads = self->config.threads ? self->config.threads : usable_cores();
+    uint32_t rows = opiml_pipeline_batch_rows(self->data);
+    uint64_t weights = 0;
+    int rc;
+
+    rc = nn_kernels_open(learn_kernels_text(&self->config), threads, &self->kernels,
+                         self->state.kernels, sizeof(self->state.kernels), err);
+    if (rc < 0 || (rc = nn_net_create(self->kernels, rows, &self->net, err)) < 0 ||
+        (rc = nn_model_build(self->net, &self->config.model, fields->channels, fields->height,
+                             fields->width, err)) < 0 ||
+        (rc = nn_net_finish(self->net, self->config.seed, err)) < 0)
+        return rc;
+    for (uint32_t i = 0; i < nn_net_params(self->net); i++)
+        weights += nn_net_param(self->net, i)->count;
+    self->state.model = self->config.model;
+    self->state.channels = fields->channels;
+    self->state.height = fields->height;
+    self->state.width = fields->width;
+    self->state.threads = threads;
+    text_copy(self->state.isa, sizeof(self->state.isa), checkpoint_isa());
+    self->state.classes = class_names(self->data, self->config.model.classes);
+    self->description = base_printf(
+        "resnet depth %u, width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "
+        "threads, f32", self->config.model.depth, self->config.model.width,
+        (double)weights * 1e-6, (double)nn_net_macs(self->net) * 1e-6, self->state.kernels, threads);
+    return self->description ? 0 : base_fail_memory(err, 200, "a description");
+}
+
+static void warn_of_difference(struct opiml_train *self, const struct checkpoint *before) {
+    char note[640];
+
+    if (before->threads == self->state.threads &&
+        strcmp(before->kernels, self->state.kernels) == 0 &&
+        strcmp(before->isa, self->state.isa) == 0)
+        return;
+    snprintf(note, sizeof(note), "the checkpoint comes from %s, %u threads, %s; here it is %s, %u "
+             "threads, %s: results will differ in the last bits", before->kernels, before->threads,
+             before->isa, self->state.kernels, self->state.threads, self->state.isa);
+    report(self, 0, note);
+}
+
+static int resume(struct opiml_train *self, struct opiml_error *err) {
+    const char *path = self->options.resume[0] ? self->options.resume : self->path;
+    CLEANUP(safetensors_release) struct safetensors file = {0};
+    CLEANUP(checkpoint_release) struct checkpoint before = {0};
+    int rc;
+
+    if ((rc = safetensors_read(path, &file, err)) < 0 ||
+        (rc = checkpoint_describe(&file, &before, err)) < 0 ||
+        (rc = checkpoint_load(&file, self->net, true, err)) < 0)
+        return rc;
+    self->state.step = before.step;
+    self->state.epoch = before.epoch;
+    memcpy(self->state.token, before.token, sizeof(before.token));
+    warn_of_difference(self, &before);
+    return 0;
+}
+
+static int open_run(struct opiml_train *self, const char *path, struct opiml_error *err) {
+    int rc;
+
+    if ((rc = learn_config_read(path, &self->config, err)) < 0)
+        return rc;
+    if (self->options.out)
+        text_copy(self->config.out, sizeof(self->config.out), self->options.out);
+    if (self->options.epochs)
+        self->config.schedule.epochs = self->options.epochs;
+    if (self->options.threads)
+        self->config.threads = self->options.threads;
+    if ((rc = open_data(self, err)) < 0 || (rc = file_make_folders(self->config.out, err)) < 0 ||
+        (rc = build_model(self, err)) < 0)
+        return rc;
+    self->path = text_path(self->config.out, "checkpoint.safetensors");
+    self->live = base_alloc(opiml_pipeline_batch_rows(self->data));
+    if (!self->path || !self->live)
+        return base_fail_memory(err, opiml_pipeline_batch_rows(self->data), "row marks");
+    self->started_ns = clock_now_ns();
+    self->progress = (struct opiml_train_progress){
+        .size = sizeof(self->progress),
+        .epochs = self->config.schedule.epochs,
+        .steps = opiml_pipeline_batches(self->data) * self->config.schedule.epochs,
+        .eval_accuracy = -1};
+    return self->options.resume ? resume(self, err) : 0;
+}
+
+int opiml_train_open(const char *path, const struct opiml_train_options *options,
+                     struct opiml_train **ret_train, struct opiml_error *err) {
+    struct opiml_train *self = base_alloc(sizeof(*self));
+    int rc;
+
+    if (!self)
+        return base_fail_memory(err, sizeof(*self), "a training run");
+    self->options = *options;
+    rc = open_run(self, path, err);
+    if (rc < 0)
+        opiml_train_close(self);
+    else
+        *ret_train = self;
+    return rc;
+}
+
+void opiml_train_close(struct opiml_train *self) {
+    if (!self)
+        return;
+    nn_net_destroy(self->net);
+    opiml_pipeline_close(self->data);
+    opiml_pipeline_close(self->eval);
+    checkpoint_release(&self->state);
+    base_free(self->path);
+    base_free(self->description);
+    base_free(self->live);
+    base_free(self);
+}
+
+/* ---- running ---- */
+
+static int train_step(struct opiml_train *self, const struct opiml_batch *batch,
+                      struct opiml_error *err) {
+    struct nn_tensor *output = nn_net_output(self->net);
+    uint32_t classes = self->config.model.classes, correct, count = 0;
+    struct learn_rows rows;
+    double loss;
+    int rc;
+
+    if ((rc = learn_rows_take(&self->fields, batch, 0, output->n, classes, self->live, &rows,
+                              err)) < 0)
+        return rc;
+    memset(self->live + rows.rows, 0, output->n - rows.rows); /* a short batch leaves old rows behind */
+    for (uint32_t r = 0; r < rows.rows; r++)
+        count += self->live[r];
+    if (count == 0)
+        return 0;
+    if ((rc = learn_forward(self->net, &rows, true, err)) < 0)
+        return rc;
+    memset(output->grad, 0, output->count * sizeof(float));
+    loss = nn_cross_entropy(output->data, rows.rows, classes, rows.labels, rows.shares, self->live,
+                            (float)self->config.loss.label_smoothing, output->grad, &correct);
+    if ((rc = nn_net_backward(self->net, err)) < 0)
+        return rc;
+    if (loss != loss)
+        return opiml_fail(err, OPIML_EINVAL, "the loss is no number any more at step %" PRIu64
+                          ": lower optimizer.lr", self->state.step);
+    self->progress.lr = nn_schedule_lr(&self->config.schedule, self->config.optimizer.lr,
+                                       self->state.step, self->progress.steps);
+    nn_optimizer_step(&self->config.optimizer, self->net, self->progress.lr, self->state.step + 1);
+    self->epoch_loss += loss * count;
+    self->epoch_samples += count;
+    self->epoch_correct += correct;
+    return 0;
+}
+
+static int save(struct opiml_train *self, struct opiml_error *err) {
+    int rc = checkpoint_write(self->path, self->net, &self->state, true, err);
+
+    if (rc == 0)
+        report(self, 3, NULL);
+    return rc;
+}
+
+static int end_epoch(struct opiml_train *self, struct opiml_error *err) {
+    uint32_t epoch = (uint32_t)self->state.epoch + 1;
+    bool last = epoch == self->config.schedule.epochs;
+    struct opiml_eval_result result;
+    int rc;
+
+    self->state.epoch = epoch;
+    if ((rc = save(self, err)) < 0)
+        return rc;
+    if (self->eval && (last || epoch % self->config.eval_every == 0)) {
+        report(self, 1, NULL);
+        rc = learn_evaluate(self->net, self->eval, &self->eval_fields, self->config.model.classes,
+                            &self->stop, &result, err);
+        if (rc < 0)
+            return rc;
+        self->progress.eval_loss = result.loss;
+        self->progress.eval_accuracy = result.accuracy;
+    }
+    report(self, 2, NULL);
+    self->epoch_loss = 0;
+    self->epoch_samples = self->epoch_correct = 0;
+    return 0;
+}
+
+static int run_feed(struct opiml_train *self, struct opiml_feed *feed, struct opiml_error *err) {
+    uint64_t batches = opiml_pipeline_batches(self->data), mark = clock_now_ns(), now;
+    const struct opiml_batch *batch;
+    int rc;
+
+    while ((rc = opiml_feed_next(feed, &batch, err)) == 1) {
+        now = clock_now_ns();
+        self->wait_ns += now - mark;
+        mark = now;
+        self->progress.epoch = (uint32_t)batch->epoch + 1;
+        rc = train_step(self, batch, err);
+        memcpy(self->state.token, batch->token, strlen(batch->token) + 1);
+        opiml_batch_release(batch);
+        if (rc < 0)
+            return rc;
+        self->state.step++;
+        self->steps_here++;
+        now = clock_now_ns();
+        self->compute_ns += now - mark;
+        mark = now;
+        if (self->state.step % batches == 0) {
+            if ((rc = end_epoch(self, err)) < 0)
+                return rc;
+            mark = clock_now_ns();
+        } else if (now - self->reported_ns >= REPORT_NS) {
+            report(self, 0, NULL);
+        }
+        if (self->stop) {
+            if (self->state.step % batches != 0 && (rc = save(self, err)) < 0)
+                return rc;
+            return opiml_fail(err, OPIML_ECANCELED, "stopped at step %" PRIu64 "; go on with "
+                              "--resume", self->state.step);
+        }
+    }
+    return rc;
+}
+
+int opiml_train_run(struct opiml_train *self, struct opiml_error *err) {
+    struct opiml_feed_options options;
+    struct opiml_feed *feed;
+    int rc;
+
+    if (self->state.step >= self->progress.steps)
+        return 0;
+    opiml_feed_options_init(&options);
+    options.epochs = self->config.schedule.epochs;
+    options.resume = self->state.token[0] ? self->state.token : NULL;
+    if ((rc = opiml_feed_open(self->data, &options, &feed, err)) < 0)
+        return rc;
+    rc = run_feed(self, feed, err);
+    opiml_feed_close(feed);
+    return rc;
+}
+
+void opiml_train_stop(struct opiml_train *self) {
+    self->stop = true;
+}
+
+const struct opiml_train_progress *opiml_train_result(const struct opiml_train *self) {
+    return &self->progress;
+}
+
+const char *opiml_train_checkpoint(const struct opiml_train *self) {
+    return self->path;
+}
+
+const char *opiml_train_describe(const struct opiml_train *self) {
+    return self->description;
+}

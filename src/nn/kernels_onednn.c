@@ -1,0 +1,336 @@
+/* Convolution through oneDNN, which is loaded at run time: programs that do not train do not pay for its
+ * size, and machines without it use the plain kernels. */
+#include "nn/nn.h"
+
+#ifdef HAVE_ONEDNN
+#include <dlfcn.h>
+#include <dnnl.h>
+#include <omp.h>
+
+/* What is used of the library, by name and type. */
+#define FUNCTIONS(X)                                                                               \
+    X(version)                                                                                     \
+    X(engine_create)                                                                               \
+    X(stream_create)                                                                               \
+    X(stream_wait)                                                                                 \
+    X(get_effective_cpu_isa)                                                                       \
+    X(memory_desc_init_by_tag)                                                                     \
+    X(memory_desc_equal)                                                                           \
+    X(memory_desc_get_size)                                                                        \
+    X(memory_create)                                                                               \
+    X(memory_destroy)                                                                              \
+    X(memory_set_data_handle)                                                                      \
+    X(convolution_forward_desc_init)                                                               \
+    X(convolution_backward_data_desc_init)                                                         \
+    X(convolution_backward_weights_desc_init)                                                      \
+    X(primitive_desc_create)                                                                       \
+    X(primitive_desc_destroy)                                                                      \
+    X(primitive_desc_query_md)                                                                     \
+    X(primitive_create)                                                                            \
+    X(primitive_destroy)                                                                           \
+    X(primitive_execute)                                                                           \
+    X(reorder_primitive_desc_create)
+
+/* Loaded once per process and kept: the library cannot be unloaded safely once its threads run. */
+static struct {
+#define X(name) __typeof__(dnnl_##name) *name;
+    FUNCTIONS(X)
+#undef X
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    uint32_t block;
+    bool ready;
+} lib;
+
+static int fail(dnnl_status_t status, const char *what, struct opiml_error *err) {
+    return opiml_fail(err, status == dnnl_out_of_memory ? OPIML_ENOMEM : OPIML_EINTERNAL,
+                      "oneDNN: %s: status %d", what, (int)status);
+}
+
+/* Run a call; on failure return from the function that has `err`. The one macro that hides a return. */
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        dnnl_status_t status_ = lib.call;                                                          \
+        if (status_ != dnnl_success)                                                               \
+            return fail(status_, #call, err);                                                      \
+    } while (0)
+
+static int load(struct opiml_error *err) {
+    void *object = dlopen("libdnnl.so.2", RTLD_NOW | RTLD_LOCAL);
+
+    if (!object)
+        return opiml_fail(err, OPIML_ENODEV, "oneDNN: %s", dlerror());
+#define X(name)                                                                                    \
+    lib.name = (__typeof__(lib.name))dlsym(object, "dnnl_" #name);                                 \
+    if (!lib.name)                                                                                 \
+        return opiml_fail(err, OPIML_ENODEV, "oneDNN: no dnnl_" #name " in it");
+    FUNCTIONS(X)
+#undef X
+    TRY(engine_create(&lib.engine, dnnl_cpu, 0));
+    TRY(stream_create(&lib.stream, lib.engine, dnnl_stream_in_order));
+    switch (lib.get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_sse41:
+    case dnnl_cpu_isa_avx:
+    case dnnl_cpu_isa_avx2:
+    case dnnl_cpu_isa_avx2_vnni:
+        lib.block = 8;
+        break;
+    case dnnl_cpu_isa_all:
+        lib.block = 1;
+        break;
+    default:
+        lib.block = 16;
+    }
+#if !defined(__x86_64__)
+    lib.block = 1;
+#endif
+    lib.ready = true;
+    return 0;
+}
+
+static int onednn_open(uint32_t threads, char *version, size_t room, struct opiml_error *err) {
+    int rc = lib.ready ? 0 : load(err);
+
+    if (rc < 0)
+        return rc;
+    omp_set_num_threads((int)threads);
+    snprintf(version, room, "oneDNN %d.%d.%d", lib.version()->major, lib.version()->minor,
+             lib.version()->patch);
+    return 0;
+}
+
+static uint32_t onednn_block(uint32_t channels) {
+    return channels % lib.block == 0 ? lib.block : 1;
+}
+
+/* ---- one convolution: three primitives, each with the weights' layout that it likes best ---- */
+
+struct pass {
+    dnnl_primitive_t primitive, reorder;
+    dnnl_memory_t weights, plain; /* as the primitive wants them; as they are kept */
+    float *memory;                /* of `weights`, when it differs from plain */
+};
+
+struct conv {
+    dnnl_memory_desc_t x, y, plain;
+    struct pass forward, data, weights;
+    dnnl_memory_t mx, my, mdx, mdy;
+};
+
+static int activation(dnnl_memory_desc_t *desc, uint32_t n, uint32_t c, uint32_t h, uint32_t w,
+                      uint32_t block, struct opiml_error *err) {
+    dnnl_dims_t dims = {n, c, h, w};
+
+    TRY(memory_desc_init_by_tag(desc, 4, dims, dnnl_f32,
+                                block == 16  ? dnnl_nChw16c
+                                : block == 8 ? dnnl_nChw8c
+                                             : dnnl_nchw));
+    return 0;
+}
+
+/* Make the primitive of a pass, and the reorder between its weights and the plain ones: to it, or (for
+ * gradients) from it. */
+static int make_pass(struct conv *conv, struct pass *pass, const void *desc, dnnl_query_t which,
+                     bool gradient, dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *ret_desc,
+                     struct opiml_error *err) {
+    const dnnl_memory_desc_t *wanted;
+    dnnl_primitive_desc_t reorder;
+
+    TRY(primitive_desc_create(ret_desc, (const_dnnl_op_desc_t)desc, NULL, lib.engine, hint));
+    TRY(primitive_create(&pass->primitive, *ret_desc));
+    wanted = lib.primitive_desc_query_md(*ret_desc, which, 0);
+    TRY(memory_create(&pass->plain, &conv->plain, lib.engine, DNNL_MEMORY_NONE));
+    if (lib.memory_desc_equal(wanted, &conv->plain)) {
+        TRY(memory_create(&pass->weights, &conv->plain, lib.engine, DNNL_MEMORY_NONE));
+        return 0;
+    }
+    pass->memory = base_alloc_aligned(lib.memory_desc_get_size(wanted), 64);
+    if (!pass->memory)
+        return base_fail_memory(err, lib.memory_desc_get_size(wanted), "a convolution's weights");
+    TRY(memory_create(&pass->weights, wanted, lib.engine, pass->memory));
+    if (gradient)
+        TRY(reorder_primitive_desc_create(&reorder, wanted, lib.engine, &conv->plain, lib.engine,
+                                          NULL));
+    else
+        TRY(reorder_primitive_desc_create(&reorder, &conv->plain, lib.engine, wanted, lib.engine,
+                                          NULL));
+    TRY(primitive_create(&pass->reorder, reorder));
+    lib.primitive_desc_destroy(reorder);
+    return 0;
+}
+
+static int make_passes(struct conv *conv, const struct nn_conv_shape *shape,
+                       struct opiml_error *err) {
+    dnnl_dims_t strides = {shape->stride, shape->stride}, pad = {shape->pad, shape->pad};
+    dnnl_dims_t weights = {shape->out_c, shape->c, shape->kernel, shape->kernel};
+    dnnl_primitive_desc_t forward, other;
+    dnnl_memory_desc_t any;
+    dnnl_convolution_desc_t desc;
+    int rc;
+
+    if ((rc = activation(&conv->x, shape->n, shape->c, shape->h, shape->w, shape->in_block, err)) <
+            0 ||
+        (rc = activation(&conv->y, shape->n, shape->out_c, nn_conv_out(shape->h, shape),
+                         nn_conv_out(shape->w, shape), shape->out_block, err)) < 0)
+        return rc;
+    TRY(memory_desc_init_by_tag(&conv->plain, 4, weights, dnnl_f32, dnnl_oihw));
+    TRY(memory_desc_init_by_tag(&any, 4, weights, dnnl_f32, dnnl_format_tag_any));
+    TRY(convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_auto, &conv->x,
+                                      &any, NULL, &conv->y, strides, pad, pad));
+    if ((rc = make_pass(conv, &conv->forward, &desc, dnnl_query_weights_md, false, NULL, &forward,
+                        err)) < 0)
+        return rc;
+    TRY(convolution_backward_data_desc_init(&desc, dnnl_convolution_auto, &conv->x, &any, &conv->y,
+                                            strides, pad, pad));
+    if ((rc = make_pass(conv, &conv->data, &desc, dnnl_query_weights_md, false, forward, &other,
+                        err)) < 0)
+        return rc;
+    lib.primitive_desc_destroy(other);
+    TRY(convolution_backward_weights_desc_init(&desc, dnnl_convolution_auto, &conv->x, &any, NULL,
+                                               &conv->y, strides, pad, pad));
+    if ((rc = make_pass(conv, &conv->weights, &desc, dnnl_query_diff_weights_md, true, forward,
+                        &other, err)) < 0)
+        return rc;
+    lib.primitive_desc_destroy(other);
+    lib.primitive_desc_destroy(forward);
+    TRY(memory_create(&conv->mx, &conv->x, lib.engine, DNNL_MEMORY_NONE));
+    TRY(memory_create(&conv->mdx, &conv->x, lib.engine, DNNL_MEMORY_NONE));
+    TRY(memory_create(&conv->my, &conv->y, lib.engine, DNNL_MEMORY_NONE));
+    TRY(memory_create(&conv->mdy, &conv->y, lib.engine, DNNL_MEMORY_NONE));
+    return 0;
+}
+
+static void free_pass(struct pass *pass) {
+    if (pass->primitive)
+        lib.primitive_destroy(pass->primitive);
+    if (pass->reorder)
+        lib.primitive_destroy(pass->reorder);
+    if (pass->weights)
+        lib.memory_destroy(pass->weights);
+    if (pass->plain)
+        lib.memory_destroy(pass->plain);
+    base_free(pass->memory);
+}
+
+static void onednn_conv_destroy(void *pointer) {
+    struct conv *conv = pointer;
+
+    if (!conv)
+        return;
+    free_pass(&conv->forward);
+    free_pass(&conv->data);
+    free_pass(&conv->weights);
+    dnnl_memory_t memories[] = {conv->mx, conv->my, conv->mdx, conv->mdy};
+    for (size_t i = 0; i < COUNT_OF(memories); i++)
+        if (memories[i])
+            lib.memory_destroy(memories[i]);
+    base_free(conv);
+}
+
+static int onednn_conv_create(const struct nn_conv_shape *shape, void **ret_conv,
+                              struct opiml_error *err) {
+    struct conv *conv = base_alloc(sizeof(*conv));
+    int rc;
+
+    if (!conv)
+        return base_fail_memory(err, sizeof(*conv), "a convolution");
+    rc = make_passes(conv, shape, err);
+    if (rc < 0)
+        onednn_conv_destroy(conv);
+    else
+        *ret_conv = conv;
+    return rc;
+}
+
+static int execute(dnnl_primitive_t primitive, int count, const dnnl_exec_arg_t *arguments,
+                   struct opiml_error *err) {
+    TRY(primitive_execute(primitive, lib.stream, count, arguments));
+    TRY(stream_wait(lib.stream));
+    return 0;
+}
+
+/* Weights from plain to the pass's layout. */
+static int arrange(struct pass *pass, const float *weights, struct opiml_error *err) {
+    if (!pass->reorder) {
+        TRY(memory_set_data_handle(pass->weights, (void *)(uintptr_t)weights));
+        return 0;
+    }
+    TRY(memory_set_data_handle(pass->plain, (void *)(uintptr_t)weights));
+    return execute(pass->reorder, 2,
+                   (dnnl_exec_arg_t[]){{DNNL_ARG_FROM, pass->plain}, {DNNL_ARG_TO, pass->weights}},
+                   err);
+}
+
+static int onednn_conv_forward(void *pointer, const float *x, const float *weights, float *y,
+                               struct opiml_error *err) {
+    struct conv *conv = pointer;
+    int rc = arrange(&conv->forward, weights, err);
+
+    if (rc < 0)
+        return rc;
+    TRY(memory_set_data_handle(conv->mx, (void *)(uintptr_t)x));
+    TRY(memory_set_data_handle(conv->my, y));
+    return execute(conv->forward.primitive, 3,
+                   (dnnl_exec_arg_t[]){{DNNL_ARG_SRC, conv->mx},
+                                       {DNNL_ARG_WEIGHTS, conv->forward.weights},
+                                       {DNNL_ARG_DST, conv->my}},
+                   err);
+}
+
+static int backward_weights(struct conv *conv, const float *x, float *dweights,
+                            struct opiml_error *err) {
+    struct pass *pass = &conv->weights;
+    int rc;
+
+    TRY(memory_set_data_handle(conv->mx, (void *)(uintptr_t)x));
+    TRY(memory_set_data_handle(pass->reorder ? pass->plain : pass->weights, dweights));
+    rc = execute(pass->primitive, 3,
+                 (dnnl_exec_arg_t[]){{DNNL_ARG_SRC, conv->mx},
+                                     {DNNL_ARG_DIFF_DST, conv->mdy},
+                                     {DNNL_ARG_DIFF_WEIGHTS, pass->weights}},
+                 err);
+    if (rc < 0 || !pass->reorder)
+        return rc;
+    return execute(pass->reorder, 2,
+                   (dnnl_exec_arg_t[]){{DNNL_ARG_FROM, pass->weights}, {DNNL_ARG_TO, pass->plain}},
+                   err);
+}
+
+static int onednn_conv_backward(void *pointer, const float *x, const float *weights,
+                                const float *dy, float *dx, float *dweights,
+                                struct opiml_error *err) {
+    struct conv *conv = pointer;
+    int rc;
+
+    TRY(memory_set_data_handle(conv->mdy, (void *)(uintptr_t)dy));
+    if ((rc = backward_weights(conv, x, dweights, err)) < 0 || !dx)
+        return rc;
+    if ((rc = arrange(&conv->data, weights, err)) < 0)
+        return rc;
+    TRY(memory_set_data_handle(conv->mdx, dx));
+    return execute(conv->data.primitive, 3,
+                   (dnnl_exec_arg_t[]){{DNNL_ARG_DIFF_DST, conv->mdy},
+                                       {DNNL_ARG_WEIGHTS, conv->data.weights},
+                                       {DNNL_ARG_DIFF_SRC, conv->mdx}},
+                   err);
+}
+
+const struct nn_kernels nn_kernels_onednn = {
+    .name = "onednn",
+    .open = onednn_open,
+    .block = onednn_block,
+    .conv_create = onednn_conv_create,
+    .conv_destroy = onednn_conv_destroy,
+    .conv_forward = onednn_conv_forward,
+    .conv_backward = onednn_conv_backward,
+};
+
+#else
+
+static int absent_open(uint32_t threads, char *version, size_t room, struct opiml_error *err) {
+    return opiml_fail(err, OPIML_ENODEV, "oneDNN was left out of this build");
+}
+
+const struct nn_kernels nn_kernels_onednn = {.name = "onednn", .open = absent_open};
+
+#endif

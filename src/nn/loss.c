@@ -1,0 +1,60 @@
+/* Softmax cross-entropy. */
+#include <math.h>
+
+#include "nn/nn.h"
+
+void nn_softmax(const float *logits, uint32_t classes, float *probabilities) {
+    float most = logits[0];
+    double sum = 0;
+
+    for (uint32_t k = 1; k < classes; k++)
+        most = logits[k] > most ? logits[k] : most;
+    for (uint32_t k = 0; k < classes; k++) {
+        probabilities[k] = expf(logits[k] - most);
+        sum += probabilities[k];
+    }
+    for (uint32_t k = 0; k < classes; k++)
+        probabilities[k] = (float)(probabilities[k] / sum);
+}
+
+static uint32_t largest(const float *values, uint32_t count) {
+    uint32_t best = 0;
+
+    for (uint32_t k = 1; k < count; k++)
+        if (values[k] > values[best])
+            best = k;
+    return best;
+}
+
+double nn_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, const int32_t *labels,
+                        const float *shares, const uint8_t *live, float smoothing, float *grad,
+                        uint32_t *ret_correct) {
+    double loss = 0;
+    uint32_t count = 0, correct = 0;
+
+    for (uint32_t r = 0; r < rows; r++)
+        count += live[r] != 0;
+    for (uint32_t r = 0; r < rows; r++) {
+        const float *z = logits + (size_t)r * classes;
+        float *g = grad + (size_t)r * classes;
+        uint32_t target;
+
+        if (!live[r]) {
+            memset(g, 0, classes * sizeof(*g));
+            continue;
+        }
+        nn_softmax(z, classes, g);
+        target = labels ? (uint32_t)labels[r] : largest(shares + (size_t)r * classes, classes);
+        correct += largest(z, classes) == target;
+        for (uint32_t k = 0; k < classes; k++) {
+            float want = labels ? k == target : shares[(size_t)r * classes + k];
+
+            want = want * (1 - smoothing) + smoothing / (float)classes;
+            if (want > 0)
+                loss -= want * log(g[k] > 1e-30f ? g[k] : 1e-30f);
+            g[k] = (g[k] - want) / (float)count;
+        }
+    }
+    *ret_correct = correct;
+    return count ? loss / count : 0;
+}

@@ -1,0 +1,140 @@
+/* Neural networks for training on CPUs: tensors, parameters and a graph of layers whose memory is planned
+ * once for a fixed batch. */
+#ifndef NN_NN_H
+#define NN_NN_H
+
+#include "base/base.h"
+
+/* An activation of [n, c, h, w] f32, kept as [n][c / block][h × w][block]: channels in blocks so that
+ * vectors hold channels. block 1 is plain NCHW. */
+struct nn_tensor {
+    uint32_t n, c, h, w, block;
+    float *data, *grad;
+    uint64_t count;  /* elements */
+    bool grad_ready; /* backward: somebody wrote grad already, the next one adds */
+};
+
+/* What is learned, or kept with it (running statistics have no gradient). Plain C order. */
+struct nn_param {
+    char name[64];
+    uint32_t ndim;
+    int64_t shape[4];
+    uint64_t count;
+    float *value, *grad;
+    float *state[2]; /* the optimiser's: momentum, or first and second moment */
+    bool decays;     /* takes weight decay */
+};
+
+struct nn_conv_shape {
+    uint32_t n, c, h, w;             /* input */
+    uint32_t out_c, kernel, stride, pad;
+    uint32_t in_block, out_block;
+};
+static inline uint32_t nn_conv_out(uint32_t side, const struct nn_conv_shape *shape) {
+    return (side + 2 * shape->pad - shape->kernel) / shape->stride + 1;
+}
+
+/* Convolution is where the time goes: oneDNN's, or plain C with the same results up to rounding. */
+struct nn_kernels {
+    const char *name;
+    /* Make ready for `threads`. OPIML_ENODEV when the library is not there. Version as text. */
+    int (*open)(uint32_t threads, char *version, size_t room, struct opiml_error *err);
+    uint32_t (*block)(uint32_t channels); /* the block it wants for activations of so many channels */
+    int (*conv_create)(const struct nn_conv_shape *shape, void **ret_conv, struct opiml_error *err);
+    void (*conv_destroy)(void *conv);
+    /* Weights and their gradients are [out_c, c, kernel, kernel]. */
+    int (*conv_forward)(void *conv, const float *x, const float *weights, float *y,
+                        struct opiml_error *err);
+    int (*conv_backward)(void *conv, const float *x, const float *weights, const float *dy,
+                         float *dx, float *dweights, struct opiml_error *err); /* dx may be NULL */
+};
+extern const struct nn_kernels nn_kernels_plain;
+extern const struct nn_kernels nn_kernels_onednn;
+
+/* The best there is: oneDNN when it can be loaded. `wish`: "auto", "onednn" or "plain". */
+int nn_kernels_open(const char *wish, uint32_t threads, const struct nn_kernels **ret_kernels,
+                    char *version, size_t room, struct opiml_error *err);
+
+/* ---- networks ---- */
+
+#define NN_LAYERS_MAX 256
+#define NN_TENSORS_MAX 256
+#define NN_PARAMS_MAX 512
+
+struct nn_net;
+
+int nn_net_create(const struct nn_kernels *kernels, uint32_t batch, struct nn_net **ret_net,
+                  struct opiml_error *err);
+void nn_net_destroy(struct nn_net *net); /* NULL is fine */
+
+/* Building, in order of computation. Each returns the number of the tensor that comes out, or a negative
+ * code; `in` may be a negative code that is passed on, so that calls chain. `name` is the parameters'
+ * prefix. */
+int nn_input(struct nn_net *net, uint32_t c, uint32_t h, uint32_t w, struct opiml_error *err);
+int nn_conv(struct nn_net *net, int in, const char *name, uint32_t out_c, uint32_t kernel,
+            uint32_t stride, uint32_t pad, struct opiml_error *err);
+/* Batch normalisation (Ioffe and Szegedy, 2015; eps 1e-5, momentum 0.1), then ReLU when asked. */
+int nn_batch_norm(struct nn_net *net, int in, const char *name, bool relu, struct opiml_error *err);
+int nn_add_relu(struct nn_net *net, int a, int b, bool relu, struct opiml_error *err);
+int nn_max_pool(struct nn_net *net, int in, uint32_t kernel, struct opiml_error *err);
+/* Mean or maximum over the image: [n, c, 1, 1]. */
+int nn_global_pool(struct nn_net *net, int in, bool max, struct opiml_error *err);
+/* y = scale × (W x + b) on [n, c, 1, 1]. */
+int nn_dense(struct nn_net *net, int in, const char *name, uint32_t out, float scale,
+             struct opiml_error *err);
+/* Allocate everything; parameters are drawn from `seed` (He et al., 2015: normal, fan out). */
+int nn_net_finish(struct nn_net *net, uint64_t seed, struct opiml_error *err);
+
+struct nn_tensor *nn_net_input(struct nn_net *net);  /* plain NCHW */
+struct nn_tensor *nn_net_output(struct nn_net *net); /* [n, classes, 1, 1] */
+uint32_t nn_net_params(const struct nn_net *net);
+struct nn_param *nn_net_param(struct nn_net *net, uint32_t i);
+uint64_t nn_net_macs(const struct nn_net *net); /* multiply-adds of a forward pass of one image */
+/* From input to output; `train` uses the batch's statistics and keeps what backward needs. */
+int nn_net_forward(struct nn_net *net, bool train, struct opiml_error *err);
+/* From output->grad to every trained parameter's grad. */
+int nn_net_backward(struct nn_net *net, struct opiml_error *err);
+
+/* ---- reference models ---- */
+
+struct nn_model_conf {
+    uint32_t name; /* 0: resnet */
+    uint32_t depth, width, classes;
+};
+/* Builds a model for [channels, h, w] images; see resnet.c. */
+int nn_model_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
+                   uint32_t h, uint32_t w, struct opiml_error *err);
+
+/* ---- loss, optimisers, schedules ---- */
+
+/* Softmax cross-entropy with label smoothing over logits [rows, classes]. Targets: `labels`, or else
+ * `shares` [rows, classes] that sum to 1. Rows whose `live` is 0 count nothing. Writes the gradient of the
+ * mean over live rows; *ret_correct rows had their largest logit at the (largest) target. Returns the mean
+ * loss. */
+double nn_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, const int32_t *labels,
+                        const float *shares, const uint8_t *live, float smoothing, float *grad,
+                        uint32_t *ret_correct);
+void nn_softmax(const float *logits, uint32_t classes, float *probabilities);
+
+enum nn_optimizer { NN_SGD, NN_ADAMW };
+struct nn_optimizer_conf {
+    uint32_t name;
+    double lr, momentum, weight_decay, beta1, beta2, epsilon;
+    bool nesterov;
+};
+/* One update of all trained parameters with learning rate lr; `step` counts from 1. */
+void nn_optimizer_step(const struct nn_optimizer_conf *conf, struct nn_net *net, double lr,
+                       uint64_t step);
+
+enum nn_schedule { NN_CONSTANT, NN_STEP, NN_COSINE, NN_ONE_CYCLE };
+struct nn_schedule_conf {
+    uint32_t name, epochs;
+    double warmup; /* share of all steps: linear rise (one_cycle: until the peak) */
+    double gamma;  /* step: factor at each milestone */
+    uint32_t every; /* step: epochs between milestones */
+    double final;  /* share of the peak at the end */
+};
+/* The learning rate of step s (from 0) of `steps`. */
+double nn_schedule_lr(const struct nn_schedule_conf *conf, double peak, uint64_t s, uint64_t steps);
+
+#endif

@@ -1,0 +1,162 @@
+/* Safetensors files. */
+#include "nn/safetensors.h"
+
+#include "base/file.h"
+
+#define FILE_MAX (UINT64_C(64) << 30)
+
+/* ---- writing ---- */
+
+static struct js *header_of(const struct safetensors_entry *entries, uint32_t count,
+                            struct js *metadata) {
+    struct js *header = js_object();
+    uint64_t offset = 0;
+
+    if (metadata) {
+        struct js *texts = js_object();
+
+        for (const char *key = js_next_key(metadata, NULL); key; key = js_next_key(metadata, key))
+            js_set(texts, key, js_text(js_as_text(js_get(metadata, key), "")));
+        js_set(header, "__metadata__", texts);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct js *entry = js_object(), *shape = js_array(), *offsets = js_array();
+
+        for (uint32_t d = 0; d < entries[i].ndim; d++)
+            js_add(shape, js_int(entries[i].shape[d]));
+        js_add(offsets, js_u64(offset));
+        offset += entries[i].count * sizeof(float);
+        js_add(offsets, js_u64(offset));
+        js_set(entry, "dtype", js_text("F32"));
+        js_set(entry, "shape", shape);
+        js_set(entry, "data_offsets", offsets);
+        js_set(header, entries[i].name, entry);
+    }
+    return header;
+}
+
+int safetensors_write(const char *path, const struct safetensors_entry *entries, uint32_t count,
+                      struct js *metadata, struct opiml_error *err) {
+    CLEANUP(file_writer_release) struct file_writer writer = {.fd = -1};
+    AUTO_JS struct js *header = header_of(entries, count, metadata);
+    AUTO_FREE char *text = js_dump(header, 0);
+    uint64_t length, padded;
+    int rc;
+
+    if (!text)
+        return base_fail_memory(err, count * 100, "a checkpoint's header");
+    length = strlen(text);
+    padded = base_align_up(length, 8); /* so that tensors lie aligned; blanks are part of the header */
+    if ((rc = file_writer_init(&writer, path, err)) < 0 ||
+        (rc = file_writer_add(&writer, &padded, sizeof(padded), err)) < 0 ||
+        (rc = file_writer_add(&writer, text, length, err)) < 0 ||
+        (rc = file_writer_add(&writer, "        ", padded - length, err)) < 0)
+        return rc;
+    for (uint32_t i = 0; i < count; i++)
+        if ((rc = file_writer_add(&writer, entries[i].data, entries[i].count * sizeof(float),
+                                  err)) < 0)
+            return rc;
+    return file_writer_commit(&writer, err);
+}
+
+/* ---- reading ---- */
+
+static int bad(const struct safetensors *file, struct opiml_error *err, const char *what) {
+    return opiml_fail(err, OPIML_ECORRUPT, "%s: no safetensors file: %s", file->name, what);
+}
+
+static int read_entry(const struct safetensors *file, const struct js *info, const char *data,
+                      uint64_t room, struct safetensors_entry *entry, struct opiml_error *err) {
+    const struct js *shape = js_get(info, "shape"), *offsets = js_get(info, "data_offsets");
+    int64_t from = js_as_int(js_at(offsets, 0), -1), to = js_as_int(js_at(offsets, 1), -1);
+
+    if (strcmp(js_as_text(js_get(info, "dtype"), ""), "F32") != 0)
+        return bad(file, err, "a tensor that is not F32");
+    entry->ndim = (uint32_t)js_count(shape);
+    if (entry->ndim > 4)
+        return bad(file, err, "a tensor of more than 4 dimensions");
+    entry->count = 1;
+    for (uint32_t d = 0; d < entry->ndim; d++) {
+        entry->shape[d] = js_as_int(js_at(shape, d), -1);
+        if (entry->shape[d] < 0 ||
+            __builtin_mul_overflow(entry->count, (uint64_t)entry->shape[d], &entry->count))
+            return bad(file, err, "a tensor of impossible shape");
+    }
+    if (from < 0 || to < from || (uint64_t)to > room || entry->count > room ||
+        (uint64_t)(to - from) != entry->count * sizeof(float))
+        return bad(file, err, "a tensor outside the file, or of another size than its shape");
+    entry->data = (const float *)(const void *)(data + from);
+    return (uintptr_t)entry->data % sizeof(float) ? bad(file, err, "a tensor at an odd offset") : 0;
+}
+
+static int read_entries(struct safetensors *file, struct opiml_error *err) {
+    uint64_t length;
+    int rc;
+
+    if (file->bytes < sizeof(length))
+        return bad(file, err, "too short");
+    memcpy(&length, file->memory, sizeof(length));
+    if (length > SAFETENSORS_HEADER_MAX || length > file->bytes - sizeof(length))
+        return bad(file, err, "its header is longer than the file");
+    if ((rc = js_parse(file->memory + sizeof(length), length, &file->header, err)) < 0)
+        return bad(file, err, "its header is no JSON");
+    file->entries = base_alloc_array(js_count(file->header) + 1, sizeof(*file->entries));
+    if (!file->entries)
+        return base_fail_memory(err, js_count(file->header) * sizeof(*file->entries), file->name);
+    for (const char *key = js_next_key(file->header, NULL); key;
+         key = js_next_key(file->header, key)) {
+        if (strcmp(key, "__metadata__") == 0)
+            continue;
+        file->entries[file->count].name = key;
+        rc = read_entry(file, js_get(file->header, key), file->memory + sizeof(length) + length,
+                        file->bytes - sizeof(length) - length, &file->entries[file->count], err);
+        if (rc < 0)
+            return rc;
+        file->count++;
+    }
+    return 0;
+}
+
+int safetensors_parse(char *data, size_t bytes, const char *name, struct safetensors *ret_file,
+                      struct opiml_error *err) {
+    struct safetensors file = {.memory = data, .bytes = bytes, .name = base_strdup(name)};
+    int rc = file.name ? read_entries(&file, err) : base_fail_memory(err, strlen(name), name);
+
+    if (rc < 0) {
+        file.memory = NULL;
+        safetensors_release(&file);
+        return rc;
+    }
+    *ret_file = file;
+    return 0;
+}
+
+int safetensors_read(const char *path, struct safetensors *ret_file, struct opiml_error *err) {
+    AUTO_FREE char *data = NULL;
+    size_t bytes;
+    int rc = file_read(path, FILE_MAX, &data, &bytes, err);
+
+    if (rc < 0 || (rc = safetensors_parse(data, bytes, path, ret_file, err)) < 0)
+        return rc;
+    ret_file->memory = TAKE(data);
+    return 0;
+}
+
+void safetensors_release(struct safetensors *file) {
+    js_free(file->header);
+    base_free(file->entries);
+    base_free(file->memory);
+    base_free(file->name);
+    *file = (struct safetensors){0};
+}
+
+const struct safetensors_entry *safetensors_find(const struct safetensors *file, const char *name) {
+    for (uint32_t i = 0; i < file->count; i++)
+        if (strcmp(file->entries[i].name, name) == 0)
+            return &file->entries[i];
+    return NULL;
+}
+
+const char *safetensors_metadata(const struct safetensors *file, const char *key) {
+    return js_as_text(js_get(js_get(file->header, "__metadata__"), key), NULL);
+}

@@ -1,0 +1,210 @@
+#include "helper.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+
+#include "dataset/index_store.h"
+
+/* How many files of a folder begin with a text; the last one's name. */
+static int count_files(const char *folder, const char *begin, char *name) {
+    DIR *dir = opendir(folder);
+    int count = 0;
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (strncmp(entry->d_name, begin, strlen(begin)) == 0) {
+            strcpy(name, entry->d_name);
+            count++;
+        }
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+static char *class_folder(void) {
+    char *folder = test_folder();
+    test_mkdir(folder, "c");
+    test_text(folder, "c/a.jpg", "123");
+    test_text(folder, "c/b.jpg", "12345");
+    test_age(folder, "c");
+    return folder;
+}
+
+static uint64_t count_of(const char *uri) {
+    struct dataset *dataset = test_open(uri, NULL);
+    uint64_t count = dataset_count(dataset);
+    dataset_close(dataset);
+    return count;
+}
+
+static int inode(const char *folder, const char *name) {
+    char path[8192];
+    struct stat now;
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return stat(path, &now) == 0 ? (int)now.st_ino : -1;
+}
+
+static void kept_beside_and_used_again(void **state) {
+    char *folder = class_folder(), name[300];
+    assert_int_equal(count_of(folder), 2);
+    assert_int_equal(count_files(folder, ".opiml-index.image-folder-", name), 1);
+    int first = inode(folder, name);
+    assert_int_equal(count_of(folder), 2);
+    assert_int_equal(inode(folder, name), first);
+    assert_int_equal(count_files(folder, ".opiml-index", name), 1); /* nothing else left behind */
+    test_folder_remove(folder);
+}
+
+static void changes_make_it_stale(void **state) {
+    char *folder = class_folder(), name[300];
+    assert_int_equal(count_of(folder), 2);
+    test_text(folder, "c/c.jpg", "1");
+    assert_int_equal(count_of(folder), 3);
+    test_age(folder, "c");
+    assert_int_equal(count_of(folder), 3);
+    test_remove(folder, "c/a.jpg");
+    assert_int_equal(count_of(folder), 2);
+    test_mkdir(folder, "d"); /* a class more, though without images */
+    struct dataset *dataset = test_open(folder, NULL);
+    assert_string_equal(dataset_class(dataset, 1), "d");
+    dataset_close(dataset);
+    count_files(folder, ".opiml-index", name);
+    int first = inode(folder, name);
+    test_age(folder, "c");
+    test_age(folder, "d");
+    dataset_close(test_open(folder, NULL));
+    count_files(folder, ".opiml-index", name);
+    assert_true(inode(folder, name) != first);
+    first = inode(folder, name);
+    dataset_close(test_open(folder, NULL));
+    assert_int_equal(inode(folder, name), first);
+    test_folder_remove(folder);
+}
+
+/* A file changed in place is noticed by `index: full`, and as a bad record otherwise. */
+static void full_looks_at_every_file(void **state) {
+    char *folder = class_folder();
+    struct dataset *dataset;
+    struct opiml_error err;
+    test_age(folder, "c/a.jpg");
+    test_age(folder, "c/b.jpg");
+    assert_int_equal(count_of(folder), 2);
+    test_text(folder, "c/a.jpg", "1234567");
+    struct test_record record;
+    dataset = test_open(folder, NULL);
+    assert_int_equal(test_fetch(dataset, 0, &record), OPIML_ESTALE);
+    test_record_release(&record);
+    dataset_close(dataset);
+    assert_int_equal(test_open_yaml(folder, "{uri: ., index: full}", &dataset, &err), 0);
+    assert_int_equal(test_fetch(dataset, 0, &record), 0);
+    test_record_release(&record);
+    dataset_close(dataset);
+    test_folder_remove(folder);
+}
+
+static void shards_are_looked_at(void **state) {
+    char *folder = test_folder(), path[4096], name[300];
+    snprintf(path, sizeof(path), "%s/x.csv", folder);
+    test_text(folder, "x.csv", "a\n1\n");
+    test_age(folder, "x.csv");
+    assert_int_equal(count_of(path), 1);
+    assert_int_equal(count_files(folder, ".x.csv.opiml-index.csv-", name), 1);
+    int first = inode(folder, name);
+    assert_int_equal(count_of(path), 1);
+    assert_int_equal(inode(folder, name), first);
+    test_text(folder, "x.csv", "a\n1\n2\n");
+    assert_int_equal(count_of(path), 2);
+    test_folder_remove(folder);
+}
+
+/* What was changed a moment before it was indexed may have been changed after it, too. */
+static void too_fresh_is_not_trusted(void **state) {
+    char *folder = class_folder(), name[300];
+    test_text(folder, "c/c.jpg", "1");
+    assert_int_equal(count_of(folder), 3);
+    count_files(folder, ".opiml-index", name);
+    int first = inode(folder, name);
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    assert_int_equal(count_of(folder), 3);
+    count_files(folder, ".opiml-index", name);
+    assert_true(inode(folder, name) != first);
+    first = inode(folder, name);
+    assert_int_equal(count_of(folder), 3);
+    assert_int_equal(inode(folder, name), first);
+    test_folder_remove(folder);
+}
+
+static void damaged_index_is_built_anew(void **state) {
+    char *folder = class_folder(), name[300];
+    assert_int_equal(count_of(folder), 2);
+    count_files(folder, ".opiml-index", name);
+    test_text(folder, name, "rubbish");
+    assert_int_equal(count_of(folder), 2);
+    test_write(folder, name, "", 0);
+    assert_int_equal(count_of(folder), 2);
+    test_folder_remove(folder);
+}
+
+static void else_in_the_cache(void **state) {
+    char *folder = class_folder(), *cache = test_folder(), name[300], path[4096];
+    const char *was = getenv("XDG_CACHE_HOME");
+    char *old = was ? strdup(was) : NULL;
+    setenv("XDG_CACHE_HOME", cache, 1);
+    chmod(folder, 0555);
+    assert_int_equal(count_of(folder), 2);
+    assert_int_equal(count_files(folder, ".opiml-index", name), 0);
+    snprintf(path, sizeof(path), "%s/opiml", cache);
+    assert_int_equal(count_files(path, "index-image-folder-", name), 1);
+    int first = inode(path, name);
+    assert_int_equal(count_of(folder), 2);
+    assert_int_equal(inode(path, name), first);
+    /* Nowhere at all: it works, from memory. */
+    setenv("XDG_CACHE_HOME", "/proc/no/such/place", 1);
+    assert_int_equal(count_of(folder), 2);
+    chmod(folder, 0755);
+    if (old)
+        setenv("XDG_CACHE_HOME", old, 1);
+    else
+        unsetenv("XDG_CACHE_HOME");
+    free(old);
+    test_folder_remove(folder);
+    test_folder_remove(cache);
+}
+
+/* Several processes at once: one builds, and all see the same. */
+static void built_under_a_lock(void **state) {
+    char *folder = class_folder();
+    pid_t children[6];
+    int lock = open(folder, O_RDONLY);
+    assert_int_equal(flock(lock, LOCK_EX), 0);
+    for (int i = 0; i < 6; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            struct dataset *dataset;
+            close(lock);
+            int rc = dataset_open_uri(folder, NULL, &dataset, NULL);
+            _exit(rc == 0 && dataset_count(dataset) == 2 ? 0 : 1);
+        }
+    }
+    nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+    char name[300];
+    assert_int_equal(count_files(folder, ".opiml-index", name), 0); /* all wait */
+    close(lock);
+    for (int i = 0; i < 6; i++) {
+        int status;
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_int_equal(status, 0);
+    }
+    assert_int_equal(count_files(folder, ".opiml-index", name), 1);
+    test_folder_remove(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kept_beside_and_used_again), cmocka_unit_test(changes_make_it_stale),
+        cmocka_unit_test(full_looks_at_every_file),   cmocka_unit_test(shards_are_looked_at),
+        cmocka_unit_test(too_fresh_is_not_trusted),   cmocka_unit_test(damaged_index_is_built_anew),
+        cmocka_unit_test(else_in_the_cache),          cmocka_unit_test(built_under_a_lock),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
