@@ -23,32 +23,12 @@ struct js *js_array(void) {
     return out(json_array());
 }
 
-/* Bytes of the UTF-8 character at `at`, 0 when there is none (overlong, surrogate, cut, stray). */
-static size_t character_bytes(const unsigned char *at) {
-    uint32_t least, code;
-    size_t bytes;
-
-    if (at[0] < 0x80)
-        return 1;
-    if (at[0] < 0xc0 || at[0] >= 0xf8)
-        return 0;
-    bytes = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-    least = bytes == 2 ? 0x80 : bytes == 3 ? 0x800 : 0x10000;
-    code = at[0] & (0x7fu >> bytes);
-    for (size_t i = 1; i < bytes; i++) { /* the closing zero stops this too */
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (at[i] & 0x3f);
-    }
-    return code < least || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : bytes;
-}
-
 /* File names may be anything: each byte that is no UTF-8 becomes U+FFFD. */
 static void add_clean(struct text *to, const char *text) {
-    for (const unsigned char *at = (const unsigned char *)text; *at;) {
-        size_t bytes = character_bytes(at);
+    for (const char *at = text, *end = text + strlen(text); at < end;) {
+        size_t bytes = text_utf8_bytes(at, (size_t)(end - at));
 
-        text_add_bytes(to, bytes ? (const char *)at : "\xef\xbf\xbd", bytes ? bytes : 3);
+        text_add_bytes(to, bytes ? at : "\xef\xbf\xbd", bytes ? bytes : 3);
         at += bytes ? bytes : 1;
     }
 }

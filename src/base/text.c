@@ -90,6 +90,28 @@ void text_one_line(char *line) {
             *line = ' ';
 }
 
+size_t text_utf8_bytes(const char *at, size_t bytes) {
+    const unsigned char *byte = (const unsigned char *)at;
+    uint32_t least, code;
+    size_t length;
+
+    if (bytes == 0 || byte[0] < 0x80)
+        return bytes > 0;
+    if (byte[0] < 0xc0 || byte[0] >= 0xf8)
+        return 0;
+    length = byte[0] < 0xe0 ? 2 : byte[0] < 0xf0 ? 3 : 4;
+    least = length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000;
+    if (length > bytes)
+        return 0;
+    code = byte[0] & (0x7fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if ((byte[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (byte[i] & 0x3f);
+    }
+    return code < least || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : length;
+}
+
 char *text_path(const char *folder, const char *name) {
     if (name[0] == '/' || folder[0] == 0)
         return base_strdup(name);

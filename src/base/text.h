@@ -29,6 +29,9 @@ bool text_starts(const char *text, const char *prefix);
 const char *text_nearest(const char *word, const char *const *words);
 /* Control characters become spaces, so that a line stays one and no terminal obeys it. */
 void text_one_line(char *line);
+/* Length of the UTF-8 character at `at`, of which `bytes` may be read; 0 when there is none
+ * (overlong, a surrogate, past U+10FFFF, cut, stray). */
+size_t text_utf8_bytes(const char *at, size_t bytes);
 /* A finite decimal number and nothing else, in every locale: no spaces, no hexadecimal, no "inf".
  */
 bool text_parse_double(const char *text, double *ret_number);

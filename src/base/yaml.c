@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 #define ANCHORS_MAX 64
 #define NODES_MAX 65536 /* of the whole document, with what aliases repeat */
@@ -52,24 +53,40 @@ static void *take(struct builder *self, size_t bytes) {
     return block->at + block->used - bytes;
 }
 
-static char *take_text(struct builder *self, struct fy_token *token) {
-    size_t length = 0;
-    const char *text = token ? fy_token_get_text(token, &length) : "";
-    char *copy = take(self, length + 1);
+static int out_of_memory(struct builder *self) {
+    return base_fail_memory(self->err, sizeof(struct yaml_node), self->yaml->name);
+}
 
-    if (copy && length)
-        memcpy(copy, text, length);
-    return copy;
+/* A token's text, in the document's memory. Piece by piece, since fy_token_get_text of libfyaml
+ * 0.7.12 loses memory on texts with many escapes. */
+static int take_text(struct builder *self, struct fy_token *token, char **ret_text,
+                     size_t *ret_bytes) {
+    struct fy_token_iter *pieces = NULL;
+    const struct fy_iter_chunk *piece = NULL;
+    AUTO_TEXT struct text text = {0};
+    int problem = 0;
+    char *copy;
+
+    if (token && !(pieces = fy_token_iter_create(token)))
+        return out_of_memory(self);
+    while (pieces && (piece = fy_token_iter_chunk_next(pieces, piece, &problem)))
+        text_add_bytes(&text, piece->str, piece->len);
+    fy_token_iter_destroy(pieces);
+    copy = problem || text.failed ? NULL : take(self, text.count + 1);
+    if (!copy)
+        return out_of_memory(self);
+    if (text.count)
+        memcpy(copy, text.at, text.count);
+    copy[text.count] = 0;
+    *ret_text = copy;
+    *ret_bytes = text.count;
+    return 0;
 }
 
 static int fail_at(struct builder *self, const struct yaml_node *node, const char *what,
                    const char *name) {
     return opiml_fail(self->err, OPIML_EINVAL, "%.300s:%u:%u: %s%.100s", self->yaml->name,
                       node->line, node->column, what, name);
-}
-
-static int out_of_memory(struct builder *self) {
-    return base_fail_memory(self->err, sizeof(struct yaml_node), self->yaml->name);
 }
 
 /* libfyaml's first complaint. */
@@ -136,14 +153,17 @@ static uint32_t height(const struct yaml_node *node) {
 static int keep_anchor(struct builder *self, struct fy_token *token, const struct yaml_node *node,
                        uint32_t weight) {
     struct anchor *anchor = &self->anchors[self->anchor_count];
+    size_t bytes;
+    char *name;
+    int rc;
 
     if (!token)
         return 0;
     if (self->anchor_count == ANCHORS_MAX)
         return fail_at(self, node, "more anchors than are kept", "");
-    *anchor = (struct anchor){take_text(self, token), node, weight, height(node)};
-    if (!anchor->name)
-        return out_of_memory(self);
+    if ((rc = take_text(self, token, &name, &bytes)) < 0)
+        return rc;
+    *anchor = (struct anchor){name, node, weight, height(node)};
     self->anchor_count++;
     return 0;
 }
@@ -155,13 +175,13 @@ static int follow_alias(struct builder *self, struct fy_token *token, uint32_t d
                         struct yaml_node **ret_node) {
     const struct anchor *anchor = NULL;
     struct yaml_node *node = NULL;
-    int rc = new_node(self, YAML_SCALAR, token, true, &node);
-    const char *name = take_text(self, token);
+    size_t bytes;
+    char *name;
+    int rc;
 
-    if (rc < 0)
+    if ((rc = new_node(self, YAML_SCALAR, token, true, &node)) < 0 ||
+        (rc = take_text(self, token, &name, &bytes)) < 0)
         return rc;
-    if (!name)
-        return out_of_memory(self);
     for (uint32_t i = self->anchor_count; i-- > 0 && !anchor;) /* the latest of a name counts */
         if (strcmp(self->anchors[i].name, name) == 0)
             anchor = &self->anchors[i];
@@ -258,15 +278,15 @@ static bool is_null(const char *text) {
 
 static int read_scalar(struct builder *self, struct fy_token *token, struct yaml_node *node) {
     enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
-    size_t length = 0;
+    size_t bytes;
+    char *text;
+    int rc;
 
-    if (token)
-        fy_token_get_text(token, &length);
-    node->text = take_text(self, token);
-    if (!node->text)
-        return out_of_memory(self);
-    if (strlen(node->text) != length)
+    if ((rc = take_text(self, token, &text, &bytes)) < 0)
+        return rc;
+    if (strlen(text) != bytes)
         return fail_at(self, node, "a text with a zero byte", "");
+    node->text = text;
     node->quoted = style != FYSS_PLAIN && style != FYSS_ANY;
     if (!node->quoted && is_null(node->text))
         node->text = "";
@@ -373,21 +393,24 @@ static int parse_text(struct builder *self, const char *data, size_t bytes) {
     return read_document(self);
 }
 
-/* libfyaml takes a zero byte for the end and would pass over the rest in silence. YAML allows no
- * other control characters either. */
-static int check_bytes(const char *data, size_t bytes, const char *name, struct opiml_error *err) {
-    uint32_t line = 1;
-    size_t start = 0;
+/* libfyaml 0.7.12 takes a zero byte for the end and passes over the rest in silence, and it never
+ * comes back from broken UTF-8 in a directive. So it only gets what a YAML text may be made of. */
+static int check_text(const char *data, size_t bytes, const char *name, struct opiml_error *err) {
+    uint32_t line = 1, column = 1;
 
-    for (size_t i = 0; i < bytes; i++) {
+    for (size_t i = 0, length; i < bytes; i += length, column++) {
         unsigned char byte = (unsigned char)data[i];
 
+        length = text_utf8_bytes(data + i, bytes - i);
+        if (length == 0)
+            return opiml_fail(err, OPIML_EINVAL, "%.300s:%u:%u: byte 0x%02x is not UTF-8", name,
+                              line, column, byte);
+        if ((byte < ' ' && !strchr("\t\n\r", byte)) || byte == 0 || byte == 0x7f)
+            return opiml_fail(err, OPIML_EINVAL, "%.300s:%u:%u: control character 0x%02x", name,
+                              line, column, byte);
         if (byte == '\n') {
             line++;
-            start = i + 1;
-        } else if ((byte < ' ' && byte != '\t' && byte != '\r') || byte == 0x7f) {
-            return opiml_fail(err, OPIML_EINVAL, "%.300s:%u:%zu: control character 0x%02x", name,
-                              line, i - start + 1, byte);
+            column = 0;
         }
     }
     return 0;
@@ -397,6 +420,7 @@ int yaml_parse(const char *data, size_t bytes, const char *name, struct yaml **r
                struct opiml_error *err) {
     AUTO_YAML struct yaml *yaml = base_alloc(sizeof(*yaml));
     struct builder self = {.yaml = yaml, .err = err, .line = 1, .column = 1};
+    AUTO_FREE char *copy = NULL;
     int rc;
 
     if (!yaml || !(yaml->name = base_strdup(name)))
@@ -406,9 +430,15 @@ int yaml_parse(const char *data, size_t bytes, const char *name, struct yaml **r
                           name, bytes, YAML_BYTES_MAX);
     if (bytes == 0)
         return opiml_fail(err, OPIML_EINVAL, "%.300s: no YAML document", name);
-    if ((rc = check_bytes(data, bytes, name, err)) < 0)
+    if ((rc = check_text(data, bytes, name, err)) < 0)
         return rc;
-    rc = parse_text(&self, data, bytes);
+    /* With a line's end behind it, since libfyaml 0.7.12 reads past a text that ends in "|". */
+    copy = base_alloc(bytes + 2);
+    if (!copy)
+        return base_fail_memory(err, bytes, name);
+    memcpy(copy, data, bytes);
+    copy[bytes] = '\n';
+    rc = parse_text(&self, copy, bytes + (data[bytes - 1] != '\n'));
     if (self.parser)
         fy_parser_destroy(self.parser);
     if (self.diag)

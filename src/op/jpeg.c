@@ -20,11 +20,14 @@ struct op_jpeg {
     size_t bytes;
     const struct codec_window *window;
     uint32_t offset; /* where the window's left column lies in a decoded row */
-    uint8_t *rows;   /* [ROWS][row_bytes] */
+    uint8_t *rows;   /* [ROWS][ROW_BYTES], and ROW_OFFSET */
 };
 
 /* CMYK rows are turned into RGB in place. */
-#define ROW_BYTES (CODEC_SIDE_MAX * 4 + CODEC_PAD)
+#define ROW_BYTES (base_align_up(CODEC_SIDE_MAX * 4 + CODEC_PAD, 64))
+/* Where a row begins behind an address that vectors align to: libjpeg writes aligned rows past the
+ * cache, out of which they are about to be read. */
+#define ROW_OFFSET 8
 
 /* ---- errors: libjpeg expects its error handler not to return ---- */
 
@@ -91,7 +94,7 @@ int op_jpeg_create(struct op_jpeg **ret_jpeg, struct opiml_error *err) {
 
     if (!self)
         return base_fail_memory(err, sizeof(*self), "a JPEG decoder");
-    self->rows = base_alloc_aligned(ROWS * (size_t)ROW_BYTES, 64);
+    self->rows = base_alloc_aligned(ROWS * (size_t)ROW_BYTES + ROW_OFFSET, 64);
     if (!self->rows) {
         base_free(self);
         return base_fail_memory(err, ROWS * (size_t)ROW_BYTES, "rows of a JPEG file");
@@ -301,7 +304,7 @@ static void read_rows(struct op_jpeg *self) {
 
         for (uint32_t i = 0; i < wanted; i++)
             rows[i] = direct ? window->to + (first + i) * window->stride
-                             : self->rows + i * (size_t)ROW_BYTES;
+                             : self->rows + i * (size_t)ROW_BYTES + ROW_OFFSET;
         wanted = jpeg_read_scanlines(lib, rows, wanted);
         if (!direct && hand_out(self, rows, first, wanted))
             break;

@@ -82,6 +82,35 @@ static void lines_lose_control_characters(void **state) {
     assert_string_equal(line, "a  [1m \xc3\xa9");
 }
 
+static void utf8_is_checked(void **state) {
+    static const struct {
+        const char *text;
+        size_t length;
+    } rows[] = {
+        {"a", 1},
+        {"\xc3\xa9", 2},
+        {"\xe2\x82\xac", 3},
+        {"\xf0\x9f\x98\x80", 4},
+        {"\xf4\x8f\xbf\xbf", 4},
+        {"\xf4\x90\x80\x80", 0},
+        {"\xed\x9f\xbf", 3},
+        {"\xed\xa0\x80", 0},
+        {"\xc0\x80", 0},
+        {"\xe0\x9f\xbf", 0},
+        {"\xf0\x8f\xbf\xbf", 0},
+        {"\x80", 0},
+        {"\xff", 0},
+        {"\xc3z", 0},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        assert_int_equal(text_utf8_bytes(rows[i].text, strlen(rows[i].text)), rows[i].length);
+        for (size_t cut = 0; cut < rows[i].length; cut++)
+            assert_int_equal(text_utf8_bytes(rows[i].text, cut), 0);
+    }
+    assert_int_equal(text_utf8_bytes("\0", 1), 1);
+}
+
 static void the_nearest_word_is_found(void **state) {
     static const char *const words[] = {"size", "mode", "random_flip", "normalize", "p", NULL};
 
@@ -278,6 +307,7 @@ int main(void) {
         cmocka_unit_test(starts_and_ends),
         cmocka_unit_test(paths_join_with_one_slash),
         cmocka_unit_test(lines_lose_control_characters),
+        cmocka_unit_test(utf8_is_checked),
         cmocka_unit_test(the_nearest_word_is_found),
         cmocka_unit_test(endless_words_have_no_neighbour),
         cmocka_unit_test(sizes_are_read),

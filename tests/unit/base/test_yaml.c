@@ -99,6 +99,23 @@ static void scalars_have_texts(void **state) {
     }
 }
 
+/* Each escape is a piece of its own to libfyaml. */
+static void many_escapes_are_read_whole(void **state) {
+    AUTO_TEXT struct text text = {0};
+    AUTO_YAML struct yaml *yaml = NULL;
+    const char *got;
+
+    text_add(&text, "a: \"");
+    for (int i = 0; i < 1000; i++)
+        text_add(&text, "x\\\"");
+    text_add(&text, "\"\n");
+    yaml = parsed(text.at);
+    got = yaml_get(yaml->root, "a")->text;
+    assert_int_equal(strlen(got), 2000);
+    for (int i = 0; i < 2000; i++)
+        assert_int_equal(got[i], "x\""[i % 2]);
+}
+
 static void what_is_left_out_stands_at_its_key(void **state) {
     AUTO_YAML struct yaml *yaml = parsed("a: 1\nb:\nc:\n  - x\n  -\n  - y\n");
     const struct yaml_node *node = yaml_get(yaml->root, "b");
@@ -163,7 +180,9 @@ static void mistakes_have_places(void **state) {
         {"a: !!str 5\n", "a.yaml:1:10: tags"},
         {"a: 1\n---\nb: 2\n", "a.yaml: more than one document"},
         {"a: @x\n", "a.yaml:1:4: "},
-        {"a: x\xff\n", "a.yaml:1:"},
+        {"a: x\n\xc3\xa9\xff\n", "a.yaml:2:2: byte 0xff is not UTF-8"},
+        {"%:\xa4", "a.yaml:1:3: byte 0xa4"}, /* libfyaml alone hangs */
+        {"%\xff~", "a.yaml:1:2: byte 0xff"},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++)
@@ -334,6 +353,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trees_are_as_written),
         cmocka_unit_test(scalars_have_texts),
+        cmocka_unit_test(many_escapes_are_read_whole),
         cmocka_unit_test(what_is_left_out_stands_at_its_key),
         cmocka_unit_test(aliases_are_nodes_of_their_own),
         cmocka_unit_test(mistakes_have_places),

@@ -19,12 +19,11 @@ static void built_in_tables_are_sound(void **state) {
     (void)state;
     for (const struct opiml_op *const *op = op_list(); *op; op++, count++) {
         const char *problem = op_table_problem(*op);
-        char first = (*op)->help[0], last = (*op)->help[strlen((*op)->help) - 1];
-
         if (problem)
             fail_msg("%s: %s", (*op)->name, problem);
         assert_ptr_equal(op_find((*op)->name), *op);
-        assert_true(first >= 'A' && first <= 'Z' && last != '.'); /* the catalogue adds the stop */
+        /* The catalogue adds the stop. */
+        assert_int_not_equal((*op)->help[strlen((*op)->help) - 1], '.');
         for (const struct opiml_op *const *other = op_list(); other != op; other++)
             assert_string_not_equal((*other)->name, (*op)->name);
     }
@@ -277,6 +276,25 @@ static void bad_paths_are_told(void **state) {
     test_folder_remove(folder);
 }
 
+/* A user's object finds opiml_fail in the program that loads it. This program is linked without its
+ * own symbols to see, so borrow those of the library beside it. */
+static bool export_opiml(void) {
+    char path[4096];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 64);
+    char *end;
+
+    if (dlsym(RTLD_DEFAULT, "opiml_fail"))
+        return true;
+    if (length < 0)
+        return false;
+    path[length] = '\0';
+    for (int up = 0; up < 2; up++)
+        if ((end = strrchr(path, '/')))
+            *end = '\0';
+    strncat(path, "/src/libopiml.so", 32);
+    return dlopen(path, RTLD_NOW | RTLD_GLOBAL) != NULL;
+}
+
 /* The worked example, built by its own line, at work. */
 static void the_example_works(void **state) {
     static struct op_table table;
@@ -284,17 +302,12 @@ static void the_example_works(void **state) {
     struct op_bench b;
 
     (void)state;
-    if (!compile(folder, "op_invert.so", NULL)) {
+    if (!export_opiml() || !compile(folder, "op_invert.so", NULL)) {
+        print_message("skipped: no libopiml.so beside this program, or no compiler\n");
         test_folder_remove(folder);
         skip();
     }
     op_table_init(&table, folder);
-    if (strstr(table.problem, "undefined symbol")) { /* this program does not export opiml_fail */
-        print_message("skipped: %s\n", table.problem);
-        op_table_release(&table);
-        test_folder_remove(folder);
-        skip();
-    }
     assert_string_equal(table.problem, "");
     op_bench_init(&b, table.ops[table.count - 1]);
     assert_string_equal(b.op->name, "invert");
