@@ -1,5 +1,5 @@
-/* What the engine costs: `opiml feed` over a pipeline against a bare loop on one thread that does the same
- * reads and operators, and two threads against one.
+/* What the engine costs: `opiml feed` over a pipeline against a bare loop on one thread that does
+ * the same reads and operators, and two threads against one.
  *
  *   bench_feed PIPELINE.yaml [PAIRS] */
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* What decoding photographs for training costs: decode + random-resized crop to 224 × 224 + flip, as the
- * operators do it, on one thread and from memory, against
+/* What decoding photographs for training costs: decode + random-resized crop to 224 × 224 + flip,
+ * as the operators do it, on one thread and from memory, against
  *
  *   - the ceiling: decoding the same regions with libjpeg at the same scale, and nothing else;
  *   - the plain way: decode the whole picture, resize the crop in float, flip.
@@ -158,8 +158,8 @@ static double run_operators(struct ways *ways, uint64_t epoch) {
     return rate(ways, start);
 }
 
-static void place(struct ways *ways, uint64_t epoch, uint32_t i, const struct codec_picture *picture,
-                  struct geometry *geometry) {
+static void place(struct ways *ways, uint64_t epoch, uint32_t i,
+                  const struct codec_picture *picture, struct geometry *geometry) {
     const struct crop_params *params = ways->crop.params;
     struct opiml_rng rng;
 

@@ -1,4 +1,5 @@
-/* Fair comparisons on noisy machines: A and B in turn, the ratio pair by pair, its median and bounds. */
+/* Fair comparisons on noisy machines: A and B in turn, the ratio pair by pair, its median and
+ * bounds. */
 #ifndef BENCH_PAIRS_H
 #define BENCH_PAIRS_H
 

@@ -77,7 +77,7 @@ struct opiml_value {
 
 /* What became of a row. Holes keep their place: they are marked, never refilled. */
 enum opiml_row_status {
-    OPIML_ROW_EMPTY = 0,   /* not filled yet; never delivered */
+    OPIML_ROW_EMPTY = 0, /* not filled yet; never delivered */
     OPIML_ROW_OK = 1,
     OPIML_ROW_DROPPED = 2, /* a filter said no */
     OPIML_ROW_FAILED = 3,  /* a bad record; see the feed's error list */

@@ -41,8 +41,8 @@ enum opiml_code {
 #undef OPIML_X
 };
 
-/* Detail of a failure. Owned by the caller, who may pass NULL wherever one is taken. A function that
- * fails sets it; one that succeeds leaves it alone. */
+/* Detail of a failure. Owned by the caller, who may pass NULL wherever one is taken. A function
+ * that fails sets it; one that succeeds leaves it alone. */
 struct opiml_error {
     int code;           /* an enum opiml_code */
     char message[1020]; /* one line, no newline at its end; longer text is cut */

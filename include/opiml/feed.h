@@ -12,21 +12,22 @@ extern "C" {
 
 #define OPIML_TOKEN_BYTES 192 /* room for a resume token as text, with its closing zero */
 
-struct opiml_pipeline; /* a parsed, checked pipeline with its dataset's index; read-only, shareable */
+struct opiml_pipeline; /* a parsed, checked pipeline with its dataset's index; read-only, shareable
+                        */
 struct opiml_feed;     /* one running consumer of a pipeline */
 
 /* What a feed may be told. Fill with opiml_feed_options_init, then change what you need. */
 struct opiml_feed_options {
-    uint32_t size;      /* sizeof(struct opiml_feed_options), set by init */
-    uint32_t threads;   /* compute threads; 0: one per usable core */
-    uint32_t rank;      /* this consumer among `world`: it takes its slice of every batch */
-    uint32_t world;     /* 1 */
-    uint64_t epochs;    /* epochs to deliver, counted from epoch 0; 0: without end; 1 by default */
-    uint64_t limit;     /* stop after that many positions of this run (of all ranks); 0: none */
-    bool digest;        /* sum the digest of what is delivered */
-    const char *resume; /* a resume token to go on from; NULL: from the start. Borrowed for the call */
+    uint32_t size;       /* sizeof(struct opiml_feed_options), set by init */
+    uint32_t threads;    /* compute threads; 0: one per usable core */
+    uint32_t rank;       /* this consumer among `world`: it takes its slice of every batch */
+    uint32_t world;      /* 1 */
+    uint64_t epochs;     /* epochs to deliver, counted from epoch 0; 0: without end; 1 by default */
+    uint64_t limit;      /* stop after that many positions of this run (of all ranks); 0: none */
+    bool digest;         /* sum the digest of what is delivered */
+    const char *resume;  /* a token to go on from; NULL: from the start. Borrowed for the call */
     uint64_t pool_bytes; /* overrides the pipeline's pool; 0: as the file says */
-    int32_t cut;        /* run the first `cut` operators behind a loopback link; -1: none */
+    int32_t cut;         /* run the first `cut` operators behind a loopback link; -1: none */
 };
 
 OPIML_API void opiml_feed_options_init(struct opiml_feed_options *options);
@@ -57,8 +58,8 @@ OPIML_API const char *opiml_pipeline_class(const struct opiml_pipeline *pipeline
  * it points to stay valid until opiml_batch_release. */
 struct opiml_batch {
     uint32_t size;
-    uint32_t rows;           /* of this rank's slice; holes included */
-    uint32_t live;           /* rows with OPIML_ROW_OK */
+    uint32_t rows; /* of this rank's slice; holes included */
+    uint32_t live; /* rows with OPIML_ROW_OK */
     uint64_t epoch;
     uint64_t index;          /* of the batch in its epoch */
     uint64_t first_position; /* of row 0 */
@@ -66,7 +67,7 @@ struct opiml_batch {
     const uint64_t *samples; /* the record behind each row */
     const struct opiml_schema *schema;
     uint8_t *data[OPIML_MAX_FIELDS]; /* rows × the field's shape, dense; holes are zero */
-    const char *token;       /* resume token: goes on after this batch */
+    const char *token;               /* resume token: goes on after this batch */
     void *slot;
 };
 
@@ -75,8 +76,8 @@ OPIML_API int opiml_feed_open(struct opiml_pipeline *pipeline,
                               const struct opiml_feed_options *options,
                               struct opiml_feed **ret_feed, struct opiml_error *err);
 /* Wait for the next batch in order. 1: *ret_batch is set; 0: the end; negative: the run failed, and
- * every later call fails alike. One consumer thread at a time. Holding several batches is allowed up
- * to the feed's depth less one; past it the call gives OPIML_EBUSY. */
+ * every later call fails alike. One consumer thread at a time. Holding several batches is allowed
+ * up to the feed's depth less one; past it the call gives OPIML_EBUSY. */
 OPIML_API int opiml_feed_next(struct opiml_feed *feed, const struct opiml_batch **ret_batch,
                               struct opiml_error *err);
 /* Give a batch's memory back to its feed. Any thread, any order; NULL is fine. */
@@ -96,18 +97,18 @@ struct opiml_station_stats {
 };
 
 struct opiml_feed_stats {
-    uint64_t samples;    /* rows delivered with OPIML_ROW_OK */
-    uint64_t dropped;    /* holes left by filters */
-    uint64_t errors;     /* holes left by bad records */
+    uint64_t samples; /* rows delivered with OPIML_ROW_OK */
+    uint64_t dropped; /* holes left by filters */
+    uint64_t errors;  /* holes left by bad records */
     uint64_t batches;
     uint64_t bytes_read; /* from the source */
     uint64_t bytes_delivered;
-    uint64_t elapsed_ns; /* since opiml_feed_open */
+    uint64_t elapsed_ns;     /* since opiml_feed_open */
     uint64_t first_batch_ns; /* from opiml_feed_open to the first batch; 0: none yet */
-    uint64_t wait_ns;    /* the consumer's, in opiml_feed_next */
+    uint64_t wait_ns;        /* the consumer's, in opiml_feed_next */
     uint64_t pool_bytes, pool_peak_bytes;
-    uint64_t allocations; /* by opiml on the data path since the first batch */
-    uint64_t digest[2];   /* low, high; includes what a resume token brought */
+    uint64_t allocations;          /* by opiml on the data path since the first batch */
+    uint64_t digest[2];            /* low, high; includes what a resume token brought */
     char token[OPIML_TOKEN_BYTES]; /* after the last delivered batch */
     uint32_t stations;
     int32_t bottleneck; /* index into station[], -1: none (the consumer is) */

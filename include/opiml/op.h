@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 #define OPIML_OP_ABI 1
-#define OPIML_LIST_MAX 32 /* entries of a list parameter */
+#define OPIML_LIST_MAX 32  /* entries of a list parameter */
 #define OPIML_TEXT_MAX 256 /* bytes of a text parameter with its closing zero */
 
 /* Parameter types and the C type of the struct member that each row's offset points to. */
@@ -43,15 +43,16 @@ struct opiml_text_list {
 };
 
 /* One parameter: the YAML key, its default as text (NULL: must be given; "": empty list or text),
- * its help and where it lies in the parameter struct. A table ends with a row whose name is NULL. */
+ * its help and where it lies in the parameter struct. A table ends with a row whose name is NULL.
+ */
 struct opiml_param {
     const char *name;
     const char *preset; /* the default, as it would stand in YAML */
     const char *help;
     size_t offset;
     uint32_t type;
-    const char *choices;  /* OPIML_PARAM_CHOICE only */
-    double least, most;   /* inclusive range of numbers (and of each list entry); both 0: any */
+    const char *choices; /* OPIML_PARAM_CHOICE only */
+    double least, most;  /* inclusive range of numbers (and of each list entry); both 0: any */
 };
 
 /* A counter-based random stream, one per (seed, epoch, sample, operator label): Philox4x32-10 of
@@ -73,11 +74,11 @@ OPIML_API int opiml_rng_chance(struct opiml_rng *rng, double p);
 
 /* Traits */
 enum {
-    OPIML_OP_RANDOM = 1 << 0,     /* draws from call->rng */
-    OPIML_OP_INTEGER = 1 << 1,    /* integer arithmetic only */
-    OPIML_OP_MAY_DROP = 1 << 2,   /* may return OPIML_OP_DROP */
-    OPIML_OP_GROUP = 1 << 3,      /* mixes the rows of a group, in place: uses run_group */
-    OPIML_OP_HOST_ONLY = 1 << 4,  /* never placed away from the consumer */
+    OPIML_OP_RANDOM = 1 << 0,    /* draws from call->rng */
+    OPIML_OP_INTEGER = 1 << 1,   /* integer arithmetic only */
+    OPIML_OP_MAY_DROP = 1 << 2,  /* may return OPIML_OP_DROP */
+    OPIML_OP_GROUP = 1 << 3,     /* mixes the rows of a group, in place: uses run_group */
+    OPIML_OP_HOST_ONLY = 1 << 4, /* never placed away from the consumer */
 };
 
 #define OPIML_OP_DROP 1 /* run: leave a marked hole at this row */
@@ -106,13 +107,13 @@ struct opiml_op_call {
     const struct opiml_schema *in_schema;
     const struct opiml_op_shape *shape;
     const struct opiml_value *in; /* by input field */
-    struct opiml_value *out;      /* by output field. OPIML_OP_NEW: data and capacity are set, and for
-                                     fixed shapes bytes and shape too; run fills the rest. Passed on:
-                                     already equal to the input */
+    struct opiml_value *out; /* by output field. OPIML_OP_NEW: data and capacity are set, and for
+                                fixed shapes bytes and shape too; run fills the rest. Passed on:
+                                already equal to the input */
     uint8_t *scratch;
-    /* Take `bytes` from the pool for the time of this call, waiting for other workers if need be; the
-     * engine gives it back after run. OPIML_ELIMIT when the pool could never hold it. May be called
-     * once per run. It accounts only: the memory is the operator's to allocate. */
+    /* Take `bytes` from the pool for the time of this call, waiting for other workers if need be;
+     * the engine gives it back after run. OPIML_ELIMIT when the pool could never hold it. May be
+     * called once per run. It accounts only: the memory is the operator's to allocate. */
     int (*charge)(void *engine, uint64_t bytes, struct opiml_error *err);
     void *engine;
 };
@@ -120,7 +121,7 @@ struct opiml_op_call {
 struct opiml_op {
     uint32_t size;     /* sizeof(struct opiml_op) */
     uint32_t abi;      /* OPIML_OP_ABI */
-    uint32_t version;  /* raised when the same input gives other bytes: part of the implementation id */
+    uint32_t version;  /* raised when the same input gives other bytes; part of the id */
     uint32_t flags;    /* traits */
     const char *name;  /* the YAML key */
     const char *help;  /* one line, for the catalogue */
@@ -137,9 +138,9 @@ struct opiml_op {
     int (*open)(const void *params, const struct opiml_op_shape *shape, void **ret_state,
                 struct opiml_error *err);
     void (*close)(void *state);
-    /* One row. 0, OPIML_OP_DROP, or a negative code: the row becomes a marked hole and counts against
-     * the error budget. Must be a pure function of the row, the parameters and call->rng. Inputs and
-     * outputs do not overlap. Required unless OPIML_OP_GROUP. */
+    /* One row. 0, OPIML_OP_DROP, or a negative code: the row becomes a marked hole and counts
+     * against the error budget. Must be a pure function of the row, the parameters and call->rng.
+     * Inputs and outputs do not overlap. Required unless OPIML_OP_GROUP. */
     int (*run)(struct opiml_op_call *call, struct opiml_error *err);
     /* A whole group in place: `rows[r][f]`; `live[r]` is false for holes, whose bytes are zero. The
      * stream of call->rng is keyed by the group's first position. Required with OPIML_OP_GROUP. */

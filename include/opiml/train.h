@@ -15,23 +15,23 @@ struct opiml_train;
 /* Where training stands; times in seconds. */
 struct opiml_train_progress {
     uint32_t size;
-    uint32_t phase; /* 0: training, 1: evaluating, 2: an epoch is over, 3: a checkpoint was written */
+    uint32_t phase;         /* 0: training, 1: evaluating, 2: epoch over, 3: checkpoint written */
     uint32_t epoch, epochs; /* epoch counts from 1 */
     uint64_t step, steps;   /* of the whole run */
     double loss, accuracy;  /* over the epoch so far */
     double eval_loss, eval_accuracy; /* of the last evaluation; accuracy -1: none yet */
     double samples_per_s, eta_s, elapsed_s;
-    double utilisation;     /* compute ÷ (compute + wait for data), over the run so far */
+    double utilisation; /* compute ÷ (compute + wait for data), over the run so far */
     double lr;
-    const char *note;       /* a line worth telling, else NULL; valid during the call */
+    const char *note; /* a line worth telling, else NULL; valid during the call */
 };
 
 struct opiml_train_options {
     uint32_t size;
-    const char *resume;  /* a checkpoint to go on from; "": the run's own; NULL: start anew */
-    const char *out;     /* overrides the file's `out` */
-    uint32_t epochs;     /* overrides schedule.epochs; 0: as the file says */
-    uint32_t threads;    /* compute threads; 0: as the file says */
+    const char *resume; /* a checkpoint to go on from; "": the run's own; NULL: start anew */
+    const char *out;    /* overrides the file's `out` */
+    uint32_t epochs;    /* overrides schedule.epochs; 0: as the file says */
+    uint32_t threads;   /* compute threads; 0: as the file says */
     void (*report)(void *context, const struct opiml_train_progress *progress); /* may be NULL */
     void *context;
 };
@@ -45,7 +45,8 @@ OPIML_API int opiml_train_run(struct opiml_train *train, struct opiml_error *err
 /* Ask a running opiml_train_run to write a checkpoint and return. Async-signal-safe. */
 OPIML_API void opiml_train_stop(struct opiml_train *train);
 OPIML_API void opiml_train_close(struct opiml_train *train); /* NULL is fine */
-/* The progress after the last step; the checkpoint's path; a line that describes model and kernels. */
+/* The progress after the last step; the checkpoint's path; a line that describes model and kernels.
+ */
 OPIML_API const struct opiml_train_progress *opiml_train_result(const struct opiml_train *train);
 OPIML_API const char *opiml_train_checkpoint(const struct opiml_train *train);
 OPIML_API const char *opiml_train_describe(const struct opiml_train *train);

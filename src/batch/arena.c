@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The kernel's estimate of what can be had without swapping; UINT64_MAX when it does not say. Reserving
- * more would not fail: it would wake the out-of-memory killer. */
+/* The kernel's estimate of what can be had without swapping; UINT64_MAX when it does not say.
+ * Reserving more would not fail: it would wake the out-of-memory killer. */
 static uint64_t available_bytes(void) {
     AUTO_FILE FILE *file = fopen("/proc/meminfo", "re");
     char line[128];
@@ -23,18 +23,22 @@ static int map_sealed(struct arena *arena, int fd, uint64_t bytes, struct opiml_
     int rc;
 
     if (bytes > available)
-        return opiml_fail(err, OPIML_ENOMEM, "a shared arena of %" PRIu64 " MiB is more than the %"
-                          PRIu64 " MiB that are available: lower `pool`", bytes >> 20,
-                          available >> 20);
+        return opiml_fail(err, OPIML_ENOMEM,
+                          "a shared arena of %" PRIu64 " MiB is more than the %" PRIu64
+                          " MiB that are available: lower `pool`",
+                          bytes >> 20, available >> 20);
     if (ftruncate(fd, (off_t)bytes) < 0)
         return base_fail_errno(err, errno, "sizing a shared arena of %" PRIu64 " bytes", bytes);
-    /* Reserve every page: a later fault on a full tmpfs would be a SIGBUS in the middle of a copy. */
+    /* Reserve every page: a later fault on a full tmpfs would be a SIGBUS in the middle of a copy.
+     */
     do
         rc = posix_fallocate(fd, 0, (off_t)bytes);
     while (rc == EINTR);
     if (rc != 0)
-        return opiml_fail(err, OPIML_ENOMEM, "no memory for a shared arena of %" PRIu64
-                          " bytes: %s (lower `pool`, or free memory)", bytes, strerror(rc));
+        return opiml_fail(err, OPIML_ENOMEM,
+                          "no memory for a shared arena of %" PRIu64
+                          " bytes: %s (lower `pool`, or free memory)",
+                          bytes, strerror(rc));
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
         return base_fail_errno(err, errno, "sealing a shared arena");
     arena->at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

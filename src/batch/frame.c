@@ -64,8 +64,8 @@ void frame_init(struct frame *frame, void *at, const struct opiml_schema *schema
     frame_begin(frame, 0, 0, 0, rows);
 }
 
-/* Sections are laid anew for the rows of each batch, so that a frame's layout follows from its header
- * alone, also for a short last batch. */
+/* Sections are laid anew for the rows of each batch, so that a frame's layout follows from its
+ * header alone, also for a short last batch. */
 static void lay_sections(struct frame *frame, uint32_t rows) {
     struct layout layout;
     bool fits = lay_out(frame->schema, rows, &layout);
@@ -172,9 +172,9 @@ uint64_t frame_seal(struct frame *frame, bool checksum) {
     /* A put that found no room has still moved the mark. */
     header->frame_bytes = base_min_u64(frame->heap + used, frame->capacity);
     header->flags = checksum ? FRAME_CHECKSUM : 0;
-    header->checksum = checksum ? hash_64(frame->at + sizeof(*header),
-                                          header->frame_bytes - sizeof(*header), 0)
-                                : 0;
+    header->checksum =
+        checksum ? hash_64(frame->at + sizeof(*header), header->frame_bytes - sizeof(*header), 0)
+                 : 0;
     return header->frame_bytes;
 }
 

@@ -67,14 +67,14 @@ struct frame {
     struct frame_section *sections;
     struct frame_row *rows;
     const struct opiml_schema *schema; /* of a frame that is being written; borrowed */
-    uint64_t heap;              /* offset where it starts */
-    _Atomic uint64_t heap_used; /* may run past the capacity when a put found no room */
+    uint64_t heap;                     /* offset where it starts */
+    _Atomic uint64_t heap_used;        /* may run past the capacity when a put found no room */
 };
 
 /* Bytes of a frame for `rows` rows of a schema with a heap of heap_bytes; 0 when it overflows. */
 uint64_t frame_bytes(const struct opiml_schema *schema, uint32_t rows, uint64_t heap_bytes);
-/* Make an empty frame at 64-byte aligned memory of frame_bytes(schema, rows, heap_bytes). The schema
- * must outlive it. Batches of up to `rows` rows may then be begun. */
+/* Make an empty frame at 64-byte aligned memory of frame_bytes(schema, rows, heap_bytes). The
+ * schema must outlive it. Batches of up to `rows` rows may then be begun. */
 void frame_init(struct frame *frame, void *at, const struct opiml_schema *schema, uint32_t rows,
                 uint64_t heap_bytes);
 /* Begin a batch in an initialised frame: every row becomes OPIML_ROW_EMPTY, the heap empty. */

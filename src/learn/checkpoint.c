@@ -109,8 +109,10 @@ int checkpoint_describe(const struct safetensors *file, struct checkpoint *ret_c
     struct checkpoint self = {0};
 
     if (!format || strcmp(format, "opiml-checkpoint-1") != 0)
-        return opiml_fail(err, OPIML_EINVAL, "%s: no checkpoint of opiml (its metadata lack "
-                          "\"format\")", file->name);
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: no checkpoint of opiml (its metadata lack "
+                          "\"format\")",
+                          file->name);
     self.model = (struct nn_model_conf){.depth = (uint32_t)number_of(file, "depth"),
                                         .width = (uint32_t)number_of(file, "width"),
                                         .classes = (uint32_t)number_of(file, "classes")};
@@ -155,8 +157,8 @@ static int load_tensor(const struct safetensors *file, const char *name,
     if (entry->ndim != param->ndim ||
         memcmp(entry->shape, param->shape, param->ndim * sizeof(param->shape[0])) != 0) {
         shape_text(&has, entry->ndim, entry->shape);
-        return opiml_fail(err, OPIML_EINVAL, "%s: tensor \"%s\" is %s, the model's is %s", file->name,
-                          name, has.at ? has.at : "", wants.at ? wants.at : "");
+        return opiml_fail(err, OPIML_EINVAL, "%s: tensor \"%s\" is %s, the model's is %s",
+                          file->name, name, has.at ? has.at : "", wants.at ? wants.at : "");
     }
     memcpy(to, entry->data, entry->count * sizeof(*to));
     return 0;

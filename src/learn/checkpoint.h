@@ -1,5 +1,5 @@
-/* Checkpoints: everything a run needs to go on to the same weights, bit for bit. One safetensors file, whose
- * weights any reader can use. */
+/* Checkpoints: everything a run needs to go on to the same weights, bit for bit. One safetensors
+ * file, whose weights any reader can use. */
 #ifndef LEARN_CHECKPOINT_H
 #define LEARN_CHECKPOINT_H
 
@@ -11,12 +11,12 @@
 struct checkpoint {
     struct nn_model_conf model;
     uint32_t channels, height, width;
-    uint64_t step, epoch;   /* done */
+    uint64_t step, epoch; /* done */
     uint32_t threads;
-    char kernels[64];       /* version text */
+    char kernels[64]; /* version text */
     char isa[32];
     char token[OPIML_TOKEN_BYTES];
-    struct js *classes;     /* array of names, may be NULL */
+    struct js *classes; /* array of names, may be NULL */
 };
 void checkpoint_release(struct checkpoint *checkpoint);
 
@@ -26,7 +26,8 @@ int checkpoint_write(const char *path, struct nn_net *net, const struct checkpoi
 /* What a file says of itself. The caller releases. */
 int checkpoint_describe(const struct safetensors *file, struct checkpoint *ret_checkpoint,
                         struct opiml_error *err);
-/* Its tensors into a network: names and shapes must match. OPIML_EINVAL names tensor and both shapes. */
+/* Its tensors into a network: names and shapes must match. OPIML_EINVAL names tensor and both
+ * shapes. */
 int checkpoint_load(const struct safetensors *file, struct nn_net *net, bool optimizer,
                     struct opiml_error *err);
 /* The instruction set that results depend on, as text. */

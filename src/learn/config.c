@@ -60,8 +60,8 @@ static const struct opiml_param schedule_rows[] = {
     {"gamma", "0.1", "step: factor", AT(schedule.gamma), OPIML_PARAM_F64, NULL, 0, 1},
     {"every", "10", "step: epochs between factors", AT(schedule.every), OPIML_PARAM_U32, NULL, 1,
      100000},
-    {"final", "0", "Share of the peak that is left at the end", AT(schedule.final),
-     OPIML_PARAM_F64, NULL, 0, 1},
+    {"final", "0", "Share of the peak that is left at the end", AT(schedule.final), OPIML_PARAM_F64,
+     NULL, 0, 1},
     {0},
 };
 
@@ -107,8 +107,8 @@ int learn_config_read(const char *path, struct learn_config *ret_config, struct 
     if ((rc = conf_read(head_rows, &config, yaml, &head, "train", err)) < 0)
         return rc;
     for (size_t i = 0; i < COUNT_OF(sections); i++)
-        if ((rc = conf_read(sections[i].rows, &config, yaml,
-                            yaml_get(yaml->root, sections[i].name), sections[i].name, err)) < 0)
+        if ((rc = conf_read(sections[i].rows, &config, yaml, yaml_get(yaml->root, sections[i].name),
+                            sections[i].name, err)) < 0)
             return rc;
     if ((rc = beside(path, config.data.train, err)) < 0 ||
         (rc = beside(path, config.data.eval, err)) < 0 || (rc = beside(path, config.out, err)) < 0)

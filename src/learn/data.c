@@ -9,23 +9,27 @@ int learn_fields_find(struct opiml_pipeline *pipeline, const char *name, uint32_
     const struct opiml_field *image, *label;
 
     if (fields.image < 0 || fields.label < 0)
-        return opiml_fail(err, OPIML_EINVAL, "%s: training wants the fields \"image\" and \"label\"; "
-                          "\"%s\" is missing", name, fields.image < 0 ? "image" : "label");
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: training wants the fields \"image\" and \"label\"; "
+                          "\"%s\" is missing",
+                          name, fields.image < 0 ? "image" : "label");
     image = &schema->fields[fields.image];
     label = &schema->fields[fields.label];
     if (image->dtype != OPIML_F32 || image->ndim != 3)
-        return opiml_fail(err, OPIML_EINVAL, "%s: \"image\" is %s with %u dimensions; training wants "
-                          "f32 [channels, height, width]: end with normalize: {to: f32, layout: nchw}",
-                          name, opiml_dtype_text(image->dtype), image->ndim);
+        return opiml_fail(
+            err, OPIML_EINVAL,
+            "%s: \"image\" is %s with %u dimensions; training wants "
+            "f32 [channels, height, width]: end with normalize: {to: f32, layout: nchw}",
+            name, opiml_dtype_text(image->dtype), image->ndim);
     fields.channels = (uint32_t)image->shape[0];
     fields.height = (uint32_t)image->shape[1];
     fields.width = (uint32_t)image->shape[2];
     fields.shares = label->dtype == OPIML_F32 && label->ndim == 1;
-    if (fields.shares ? label->shape[0] != classes
-                      : label->dtype != OPIML_I32 || label->ndim != 0)
-        return opiml_fail(err, OPIML_EINVAL, "%s: \"label\" is %s with %u dimensions; training wants "
-                          "one i32, or f32 [%u] as one_hot makes it", name,
-                          opiml_dtype_text(label->dtype), label->ndim, classes);
+    if (fields.shares ? label->shape[0] != classes : label->dtype != OPIML_I32 || label->ndim != 0)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: \"label\" is %s with %u dimensions; training wants "
+                          "one i32, or f32 [%u] as one_hot makes it",
+                          name, opiml_dtype_text(label->dtype), label->ndim, classes);
     *ret_fields = fields;
     return 0;
 }
@@ -39,15 +43,17 @@ int learn_rows_take(const struct learn_fields *fields, const struct opiml_batch 
 
     rows.images = (const float *)(const void *)batch->data[fields->image] + first * pixels;
     if (fields->shares)
-        rows.shares = (const float *)(const void *)batch->data[fields->label] +
-                      (uint64_t)first * classes;
+        rows.shares =
+            (const float *)(const void *)batch->data[fields->label] + (uint64_t)first * classes;
     else
         rows.labels = (const int32_t *)(const void *)batch->data[fields->label] + first;
     for (uint32_t r = 0; r < rows.rows; r++) {
         live[r] = batch->status[first + r] == OPIML_ROW_OK;
         if (live[r] && rows.labels && (uint32_t)rows.labels[r] >= classes)
-            return opiml_fail(err, OPIML_ECORRUPT, "record %" PRIu64 " has label %d; model.classes is "
-                              "%u", batch->samples[first + r], rows.labels[r], classes);
+            return opiml_fail(err, OPIML_ECORRUPT,
+                              "record %" PRIu64 " has label %d; model.classes is "
+                              "%u",
+                              batch->samples[first + r], rows.labels[r], classes);
     }
     *ret_rows = rows;
     return 0;

@@ -28,7 +28,8 @@ static int evaluate_batch(struct nn_net *net, const struct learn_fields *fields,
         double loss;
         int rc;
 
-        if ((rc = learn_rows_take(fields, batch, first, output->n, classes, live, &rows, err)) < 0 ||
+        if ((rc = learn_rows_take(fields, batch, first, output->n, classes, live, &rows, err)) <
+                0 ||
             (rc = learn_forward(net, &rows, false, err)) < 0)
             return rc;
         loss = nn_cross_entropy(output->data, rows.rows, classes, rows.labels, rows.shares, live, 0,
@@ -81,11 +82,11 @@ int learn_evaluate(struct nn_net *net, struct opiml_pipeline *pipeline,
         return rc;
     if (totals.samples == 0)
         return opiml_fail(err, OPIML_ENOENT, "the evaluation pipeline delivered no sample");
-    *ret_result = (struct opiml_eval_result){
-        .samples = totals.samples,
-        .errors = opiml_pipeline_positions(pipeline) - totals.samples,
-        .loss = totals.loss / (double)totals.samples,
-        .accuracy = (double)totals.correct / (double)totals.samples,
-        .seconds = (double)(clock_now_ns() - start) * 1e-9};
+    *ret_result =
+        (struct opiml_eval_result){.samples = totals.samples,
+                                   .errors = opiml_pipeline_positions(pipeline) - totals.samples,
+                                   .loss = totals.loss / (double)totals.samples,
+                                   .accuracy = (double)totals.correct / (double)totals.samples,
+                                   .seconds = (double)(clock_now_ns() - start) * 1e-9};
     return 0;
 }

@@ -101,9 +101,11 @@ int opiml_model_eval(struct opiml_model *self, const char *path,
     rc = learn_fields_find(pipeline, path, self->info.model.classes, &fields, err);
     if (rc == 0 && (fields.channels != self->info.channels || fields.height != self->info.height ||
                     fields.width != self->info.width))
-        rc = opiml_fail(err, OPIML_EINVAL, "%s gives images of %u × %u × %u; the model takes %u × %u "
-                        "× %u", path, fields.channels, fields.height, fields.width,
-                        self->info.channels, self->info.height, self->info.width);
+        rc = opiml_fail(err, OPIML_EINVAL,
+                        "%s gives images of %u × %u × %u; the model takes %u × %u "
+                        "× %u",
+                        path, fields.channels, fields.height, fields.width, self->info.channels,
+                        self->info.height, self->info.width);
     if (rc == 0)
         rc = learn_evaluate(self->net, pipeline, &fields, self->info.model.classes, NULL,
                             ret_result, err);

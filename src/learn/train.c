@@ -94,11 +94,12 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
     if (self->eval_fields.channels != self->fields.channels ||
         self->eval_fields.height != self->fields.height ||
         self->eval_fields.width != self->fields.width)
-        return opiml_fail(err, OPIML_EINVAL, "%s gives images of %u × %u × %u, %s of %u × %u × %u: "
-                          "they must be alike", config->data.train, self->fields.channels,
-                          self->fields.height, self->fields.width, config->data.eval,
-                          self->eval_fields.channels, self->eval_fields.height,
-                          self->eval_fields.width);
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s gives images of %u × %u × %u, %s of %u × %u × %u: "
+                          "they must be alike",
+                          config->data.train, self->fields.channels, self->fields.height,
+                          self->fields.width, config->data.eval, self->eval_fields.channels,
+                          self->eval_fields.height, self->eval_fields.width);
     return 0;
 }
 
@@ -127,8 +128,9 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     self->state.classes = class_names(self->data, self->config.model.classes);
     self->description = base_printf(
         "resnet depth %u, width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "
-        "threads, f32", self->config.model.depth, self->config.model.width,
-        (double)weights * 1e-6, (double)nn_net_macs(self->net) * 1e-6, self->state.kernels, threads);
+        "threads, f32",
+        self->config.model.depth, self->config.model.width, (double)weights * 1e-6,
+        (double)nn_net_macs(self->net) * 1e-6, self->state.kernels, threads);
     return self->description ? 0 : base_fail_memory(err, 200, "a description");
 }
 
@@ -139,9 +141,11 @@ static void warn_of_difference(struct opiml_train *self, const struct checkpoint
         strcmp(before->kernels, self->state.kernels) == 0 &&
         strcmp(before->isa, self->state.isa) == 0)
         return;
-    snprintf(note, sizeof(note), "the checkpoint comes from %s, %u threads, %s; here it is %s, %u "
-             "threads, %s: results will differ in the last bits", before->kernels, before->threads,
-             before->isa, self->state.kernels, self->state.threads, self->state.isa);
+    snprintf(note, sizeof(note),
+             "the checkpoint comes from %s, %u threads, %s; here it is %s, %u "
+             "threads, %s: results will differ in the last bits",
+             before->kernels, before->threads, before->isa, self->state.kernels,
+             self->state.threads, self->state.isa);
     report(self, 0, note);
 }
 
@@ -181,11 +185,11 @@ static int open_run(struct opiml_train *self, const char *path, struct opiml_err
     if (!self->path || !self->live)
         return base_fail_memory(err, opiml_pipeline_batch_rows(self->data), "row marks");
     self->started_ns = clock_now_ns();
-    self->progress = (struct opiml_train_progress){
-        .size = sizeof(self->progress),
-        .epochs = self->config.schedule.epochs,
-        .steps = opiml_pipeline_batches(self->data) * self->config.schedule.epochs,
-        .eval_accuracy = -1};
+    self->progress = (struct opiml_train_progress){.size = sizeof(self->progress),
+                                                   .epochs = self->config.schedule.epochs,
+                                                   .steps = opiml_pipeline_batches(self->data) *
+                                                            self->config.schedule.epochs,
+                                                   .eval_accuracy = -1};
     return self->options.resume ? resume(self, err) : 0;
 }
 
@@ -231,7 +235,8 @@ static int train_step(struct opiml_train *self, const struct opiml_batch *batch,
     if ((rc = learn_rows_take(&self->fields, batch, 0, output->n, classes, self->live, &rows,
                               err)) < 0)
         return rc;
-    memset(self->live + rows.rows, 0, output->n - rows.rows); /* a short batch leaves old rows behind */
+    memset(self->live + rows.rows, 0,
+           output->n - rows.rows); /* a short batch leaves old rows behind */
     for (uint32_t r = 0; r < rows.rows; r++)
         count += self->live[r];
     if (count == 0)
@@ -244,8 +249,9 @@ static int train_step(struct opiml_train *self, const struct opiml_batch *batch,
     if ((rc = nn_net_backward(self->net, err)) < 0)
         return rc;
     if (loss != loss)
-        return opiml_fail(err, OPIML_EINVAL, "the loss is no number any more at step %" PRIu64
-                          ": lower optimizer.lr", self->state.step);
+        return opiml_fail(err, OPIML_EINVAL,
+                          "the loss is no number any more at step %" PRIu64 ": lower optimizer.lr",
+                          self->state.step);
     self->progress.lr = nn_schedule_lr(&self->config.schedule, self->config.optimizer.lr,
                                        self->state.step, self->progress.steps);
     nn_optimizer_step(&self->config.optimizer, self->net, self->progress.lr, self->state.step + 1);
@@ -317,8 +323,10 @@ static int run_feed(struct opiml_train *self, struct opiml_feed *feed, struct op
         if (self->stop) {
             if (self->state.step % batches != 0 && (rc = save(self, err)) < 0)
                 return rc;
-            return opiml_fail(err, OPIML_ECANCELED, "stopped at step %" PRIu64 "; go on with "
-                              "--resume", self->state.step);
+            return opiml_fail(err, OPIML_ECANCELED,
+                              "stopped at step %" PRIu64 "; go on with "
+                              "--resume",
+                              self->state.step);
         }
     }
     return rc;

@@ -4,8 +4,8 @@
 
 #include "base/base.h"
 
-/* One direction of one stream of frames. The receiver posts memory (its credit); a send lands in the
- * oldest posted memory and nowhere else, so a slow receiver holds the bytes at the sender. */
+/* One direction of one stream of frames. The receiver posts memory (its credit); a send lands in
+ * the oldest posted memory and nowhere else, so a slow receiver holds the bytes at the sender. */
 struct link;
 
 struct link_ops {
@@ -15,8 +15,8 @@ struct link_ops {
     int (*send)(struct link *link, const void *frame, uint64_t bytes, struct opiml_error *err);
     /* Offer memory; at most `depth` (of open) may be outstanding. */
     int (*post)(struct link *link, void *to, uint64_t room, struct opiml_error *err);
-    /* Waits for the oldest posted memory to be filled: 1 and its bytes, 0 when the sender has ended,
-     * negative on failure. One receiving thread. */
+    /* Waits for the oldest posted memory to be filled: 1 and its bytes, 0 when the sender has
+     * ended, negative on failure. One receiving thread. */
     int (*receive)(struct link *link, void **ret_at, uint64_t *ret_bytes, struct opiml_error *err);
     void (*end)(struct link *link);  /* sender: nothing more comes */
     void (*shut)(struct link *link); /* either side, any thread: wakes everybody, who fail */

@@ -4,8 +4,7 @@
 int nn_kernels_open(const char *wish, uint32_t threads, const struct nn_kernels **ret_kernels,
                     char *version, size_t room, struct opiml_error *err) {
     bool plain = strcmp(wish, "plain") == 0;
-    int rc = plain ? OPIML_ENODEV
-                   : nn_kernels_onednn.open(threads, version, room, err);
+    int rc = plain ? OPIML_ENODEV : nn_kernels_onednn.open(threads, version, room, err);
 
     if (rc == 0) {
         *ret_kernels = &nn_kernels_onednn;

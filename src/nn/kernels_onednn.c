@@ -1,11 +1,10 @@
-/* Convolution through oneDNN, which is loaded at run time: programs that do not train do not pay for its
- * size, and machines without it use the plain kernels. */
+/* Convolution through oneDNN, which is loaded at run time: programs that do not train do not pay
+ * for its size, and machines without it use the plain kernels. */
 #include "nn/nn.h"
 
 #ifdef HAVE_ONEDNN
 #include <dlfcn.h>
 #include <dnnl.h>
-#include <omp.h>
 
 /* What is used of the library, by name and type. */
 #define FUNCTIONS(X)                                                                               \
@@ -47,7 +46,8 @@ static int fail(dnnl_status_t status, const char *what, struct opiml_error *err)
                       "oneDNN: %s: status %d", what, (int)status);
 }
 
-/* Run a call; on failure return from the function that has `err`. The one macro that hides a return. */
+/* Run a call; on failure return from the function that has `err`. The one macro that hides a
+ * return. */
 #define TRY(call)                                                                                  \
     do {                                                                                           \
         dnnl_status_t status_ = lib.call;                                                          \
@@ -72,14 +72,9 @@ static int load(struct opiml_error *err) {
     case dnnl_cpu_isa_sse41:
     case dnnl_cpu_isa_avx:
     case dnnl_cpu_isa_avx2:
-    case dnnl_cpu_isa_avx2_vnni:
-        lib.block = 8;
-        break;
-    case dnnl_cpu_isa_all:
-        lib.block = 1;
-        break;
-    default:
-        lib.block = 16;
+    case dnnl_cpu_isa_avx2_vnni: lib.block = 8; break;
+    case dnnl_cpu_isa_all: lib.block = 1; break;
+    default: lib.block = 16;
     }
 #if !defined(__x86_64__)
     lib.block = 1;
@@ -93,7 +88,7 @@ static int onednn_open(uint32_t threads, char *version, size_t room, struct opim
 
     if (rc < 0)
         return rc;
-    omp_set_num_threads((int)threads);
+    nn_threads_set(threads);
     snprintf(version, room, "oneDNN %d.%d.%d", lib.version()->major, lib.version()->minor,
              lib.version()->patch);
     return 0;
@@ -128,8 +123,8 @@ static int activation(dnnl_memory_desc_t *desc, uint32_t n, uint32_t c, uint32_t
     return 0;
 }
 
-/* Make the primitive of a pass, and the reorder between its weights and the plain ones: to it, or (for
- * gradients) from it. */
+/* Make the primitive of a pass, and the reorder between its weights and the plain ones: to it, or
+ * (for gradients) from it. */
 static int make_pass(struct conv *conv, struct pass *pass, const void *desc, dnnl_query_t which,
                      bool gradient, dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *ret_desc,
                      struct opiml_error *err) {

@@ -1,14 +1,8 @@
 /* Convolution in plain C: for machines without oneDNN, and what oneDNN is compared with. */
 #include "nn/nn.h"
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 static int plain_open(uint32_t threads, char *version, size_t room, struct opiml_error *err) {
-#ifdef _OPENMP
-    omp_set_num_threads((int)threads);
-#endif
+    nn_threads_set(threads);
     snprintf(version, room, "plain");
     return 0;
 }

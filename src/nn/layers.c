@@ -1,11 +1,22 @@
 /* Layers beside convolution: bound by memory, so plain loops over channel blocks do. */
 #include <math.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "nn/net.h"
 
 #define EPSILON 1e-5f
 #define MOMENTUM 0.1f
 #define BLOCK_MAX 16
+
+void nn_threads_set(uint32_t threads) {
+#ifdef _OPENMP
+    omp_set_num_threads((int)threads);
+#else
+    (void)threads;
+#endif
+}
 
 /* The elements of image n and channel block b: [h × w][block]. */
 static uint64_t plane(const struct nn_tensor *t, uint32_t n, uint32_t b) {
@@ -237,8 +248,8 @@ static uint64_t window_max(const struct nn_layer *layer, const struct nn_tensor 
 
     for (uint32_t i = 0; i < layer->kernel; i++)
         for (uint32_t j = 0; j < layer->kernel; j++) {
-            uint64_t at = ((uint64_t)(y * layer->kernel + i) * x->w + px * layer->kernel + j) *
-                              x->block + k;
+            uint64_t at =
+                ((uint64_t)(y * layer->kernel + i) * x->w + px * layer->kernel + j) * x->block + k;
 
             if (from[at] > from[best])
                 best = at;

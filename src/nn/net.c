@@ -104,8 +104,14 @@ int nn_conv(struct nn_net *net, int in, const char *name, uint32_t out_c, uint32
     if (in < 0)
         return in;
     x = &net->tensor[in];
-    shape = (struct nn_conv_shape){.n = x->n, .c = x->c, .h = x->h, .w = x->w, .out_c = out_c,
-                                   .kernel = kernel, .stride = stride, .pad = pad,
+    shape = (struct nn_conv_shape){.n = x->n,
+                                   .c = x->c,
+                                   .h = x->h,
+                                   .w = x->w,
+                                   .out_c = out_c,
+                                   .kernel = kernel,
+                                   .stride = stride,
+                                   .pad = pad,
                                    .in_block = x->block,
                                    .out_block = net->kernels->block(out_c)};
     if (x->h + 2 * pad < kernel || x->w + 2 * pad < kernel)
@@ -240,8 +246,8 @@ static void draw(struct nn_param *param, uint64_t seed, uint32_t number) {
 
     rng_init(&rng, seed, 0, number, 0x6e6e);
     if (param->ndim == 4) {
-        double deviation = sqrt(2.0 / ((double)param->shape[0] * (double)param->shape[2] *
-                                       (double)param->shape[3]));
+        double deviation = sqrt(
+            2.0 / ((double)param->shape[0] * (double)param->shape[2] * (double)param->shape[3]));
 
         for (uint64_t i = 0; i < param->count; i++)
             param->value[i] = (float)(deviation * normal(&rng));
@@ -336,22 +342,12 @@ int nn_net_forward(struct nn_net *net, bool train, struct opiml_error *err) {
             if (rc < 0)
                 return rc;
             break;
-        case NN_BATCH_NORM:
-            layer_batch_norm_forward(layer, x, y, param, train);
-            break;
-        case NN_ADD:
-            layer_add_forward(layer, x, &net->tensor[layer->in2], y);
-            break;
-        case NN_MAX_POOL:
-            layer_max_pool_forward(layer, x, y);
-            break;
+        case NN_BATCH_NORM: layer_batch_norm_forward(layer, x, y, param, train); break;
+        case NN_ADD: layer_add_forward(layer, x, &net->tensor[layer->in2], y); break;
+        case NN_MAX_POOL: layer_max_pool_forward(layer, x, y); break;
         case NN_GLOBAL_MEAN:
-        case NN_GLOBAL_MAX:
-            layer_global_forward(layer, x, y);
-            break;
-        case NN_DENSE:
-            layer_dense_forward(layer, x, y, param);
-            break;
+        case NN_GLOBAL_MAX: layer_global_forward(layer, x, y); break;
+        case NN_DENSE: layer_dense_forward(layer, x, y, param); break;
         }
     }
     return 0;
@@ -379,9 +375,7 @@ static int backward_layer(struct nn_net *net, struct nn_layer *layer, struct opi
         rc = net->kernels->conv_backward(layer->conv, x->data, param->value, y->grad, dx,
                                          param->grad, err);
         break;
-    case NN_BATCH_NORM:
-        layer_batch_norm_backward(layer, x, y, param, dx);
-        break;
+    case NN_BATCH_NORM: layer_batch_norm_backward(layer, x, y, param, dx); break;
     case NN_ADD:
         layer_add_backward(layer, y, dx);
         gradient_done(net, x);
@@ -389,16 +383,10 @@ static int backward_layer(struct nn_net *net, struct nn_layer *layer, struct opi
         dx = gradient_target(net, x);
         memcpy(dx, y->grad, x->count * sizeof(*dx)); /* already cut by ReLU */
         break;
-    case NN_MAX_POOL:
-        layer_max_pool_backward(layer, x, y, dx);
-        break;
+    case NN_MAX_POOL: layer_max_pool_backward(layer, x, y, dx); break;
     case NN_GLOBAL_MEAN:
-    case NN_GLOBAL_MAX:
-        layer_global_backward(layer, x, y, dx);
-        break;
-    case NN_DENSE:
-        layer_dense_backward(layer, x, y, param, dx);
-        break;
+    case NN_GLOBAL_MAX: layer_global_backward(layer, x, y, dx); break;
+    case NN_DENSE: layer_dense_backward(layer, x, y, param, dx); break;
     }
     if (rc == 0 && x->grad)
         gradient_done(net, x);

@@ -36,8 +36,8 @@ struct nn_net {
     struct nn_param param[NN_PARAMS_MAX];
 };
 
-/* Sums are taken in a fixed order, whatever the number of threads: over images first, then images in
- * order. */
+/* Sums are taken in a fixed order, whatever the number of threads: over images first, then images
+ * in order. */
 void layer_batch_norm_forward(struct nn_layer *layer, const struct nn_tensor *x,
                               struct nn_tensor *y, struct nn_param *param, bool train);
 void layer_batch_norm_backward(struct nn_layer *layer, const struct nn_tensor *x,

@@ -1,12 +1,12 @@
-/* Neural networks for training on CPUs: tensors, parameters and a graph of layers whose memory is planned
- * once for a fixed batch. */
+/* Neural networks for training on CPUs: tensors, parameters and a graph of layers whose memory is
+ * planned once for a fixed batch. */
 #ifndef NN_NN_H
 #define NN_NN_H
 
 #include "base/base.h"
 
-/* An activation of [n, c, h, w] f32, kept as [n][c / block][h × w][block]: channels in blocks so that
- * vectors hold channels. block 1 is plain NCHW. */
+/* An activation of [n, c, h, w] f32, kept as [n][c / block][h × w][block]: channels in blocks so
+ * that vectors hold channels. block 1 is plain NCHW. */
 struct nn_tensor {
     uint32_t n, c, h, w, block;
     float *data, *grad;
@@ -26,7 +26,7 @@ struct nn_param {
 };
 
 struct nn_conv_shape {
-    uint32_t n, c, h, w;             /* input */
+    uint32_t n, c, h, w; /* input */
     uint32_t out_c, kernel, stride, pad;
     uint32_t in_block, out_block;
 };
@@ -39,7 +39,8 @@ struct nn_kernels {
     const char *name;
     /* Make ready for `threads`. OPIML_ENODEV when the library is not there. Version as text. */
     int (*open)(uint32_t threads, char *version, size_t room, struct opiml_error *err);
-    uint32_t (*block)(uint32_t channels); /* the block it wants for activations of so many channels */
+    uint32_t (*block)(
+        uint32_t channels); /* the block it wants for activations of so many channels */
     int (*conv_create)(const struct nn_conv_shape *shape, void **ret_conv, struct opiml_error *err);
     void (*conv_destroy)(void *conv);
     /* Weights and their gradients are [out_c, c, kernel, kernel]. */
@@ -51,6 +52,8 @@ struct nn_kernels {
 extern const struct nn_kernels nn_kernels_plain;
 extern const struct nn_kernels nn_kernels_onednn;
 
+/* Threads of everything here, oneDNN included: of the calling thread's next computations. */
+void nn_threads_set(uint32_t threads);
 /* The best there is: oneDNN when it can be loaded. `wish`: "auto", "onednn" or "plain". */
 int nn_kernels_open(const char *wish, uint32_t threads, const struct nn_kernels **ret_kernels,
                     char *version, size_t room, struct opiml_error *err);
@@ -67,9 +70,9 @@ int nn_net_create(const struct nn_kernels *kernels, uint32_t batch, struct nn_ne
                   struct opiml_error *err);
 void nn_net_destroy(struct nn_net *net); /* NULL is fine */
 
-/* Building, in order of computation. Each returns the number of the tensor that comes out, or a negative
- * code; `in` may be a negative code that is passed on, so that calls chain. `name` is the parameters'
- * prefix. */
+/* Building, in order of computation. Each returns the number of the tensor that comes out, or a
+ * negative code; `in` may be a negative code that is passed on, so that calls chain. `name` is the
+ * parameters' prefix. */
 int nn_input(struct nn_net *net, uint32_t c, uint32_t h, uint32_t w, struct opiml_error *err);
 int nn_conv(struct nn_net *net, int in, const char *name, uint32_t out_c, uint32_t kernel,
             uint32_t stride, uint32_t pad, struct opiml_error *err);
@@ -107,10 +110,10 @@ int nn_model_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_
 
 /* ---- loss, optimisers, schedules ---- */
 
-/* Softmax cross-entropy with label smoothing over logits [rows, classes]. Targets: `labels`, or else
- * `shares` [rows, classes] that sum to 1. Rows whose `live` is 0 count nothing. Writes the gradient of the
- * mean over live rows; *ret_correct rows had their largest logit at the (largest) target. Returns the mean
- * loss. */
+/* Softmax cross-entropy with label smoothing over logits [rows, classes]. Targets: `labels`, or
+ * else `shares` [rows, classes] that sum to 1. Rows whose `live` is 0 count nothing. Writes the
+ * gradient of the mean over live rows; *ret_correct rows had their largest logit at the (largest)
+ * target. Returns the mean loss. */
 double nn_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, const int32_t *labels,
                         const float *shares, const uint8_t *live, float smoothing, float *grad,
                         uint32_t *ret_correct);
@@ -129,10 +132,10 @@ void nn_optimizer_step(const struct nn_optimizer_conf *conf, struct nn_net *net,
 enum nn_schedule { NN_CONSTANT, NN_STEP, NN_COSINE, NN_ONE_CYCLE };
 struct nn_schedule_conf {
     uint32_t name, epochs;
-    double warmup; /* share of all steps: linear rise (one_cycle: until the peak) */
-    double gamma;  /* step: factor at each milestone */
+    double warmup;  /* share of all steps: linear rise (one_cycle: until the peak) */
+    double gamma;   /* step: factor at each milestone */
     uint32_t every; /* step: epochs between milestones */
-    double final;  /* share of the peak at the end */
+    double final;   /* share of the peak at the end */
 };
 /* The learning rate of step s (from 0) of `steps`. */
 double nn_schedule_lr(const struct nn_schedule_conf *conf, double peak, uint64_t s, uint64_t steps);

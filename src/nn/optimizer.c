@@ -65,11 +65,9 @@ double nn_schedule_lr(const struct nn_schedule_conf *conf, double peak, uint64_t
     case NN_STEP:
         return peak * pow(conf->gamma, floor(((double)s / (double)steps) * conf->epochs /
                                              (conf->every ? conf->every : 1)));
-    case NN_COSINE:
-        return least + (peak - least) * 0.5 * (1 + cos(M_PI * share));
+    case NN_COSINE: return least + (peak - least) * 0.5 * (1 + cos(M_PI * share));
     case NN_ONE_CYCLE: /* linear up, linear down: Smith and Topin, "Super-convergence" (2017) */
         return least + (peak - least) * (1 - share);
-    default:
-        return peak;
+    default: return peak;
     }
 }

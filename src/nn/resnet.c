@@ -1,8 +1,8 @@
 /* Residual networks for images of 32 to 64 pixels: He et al., "Deep residual learning for image
- * recognition" (2015), section 4.2. A 3 × 3 stem of `width` channels, then three stages of (depth - 2) / 6
- * blocks at width, 2 × width and 4 × width channels, halving the image between stages; a block is two
- * 3 × 3 convolutions with batch norm around an identity, or around a 1 × 1 convolution where the shape
- * changes (their option B); mean over the image; dense. */
+ * recognition" (2015), section 4.2. A 3 x 3 stem of `width` channels, then three stages of (depth -
+ * 2) / 6 blocks at width, 2 × width and 4 × width channels, halving the image between stages; a
+ * block is two 3 x 3 convolutions with batch norm around an identity, or around a 1 x 1 convolution
+ * where the shape changes (their option B); mean over the image; dense. */
 #include "nn/nn.h"
 
 static int block(struct nn_net *net, int in, const char *name, uint32_t channels, uint32_t stride,
@@ -32,8 +32,10 @@ static int build_resnet(struct nn_net *net, const struct nn_model_conf *conf, ui
     int at;
 
     if (conf->depth < 8 || (conf->depth - 2) % 6 != 0)
-        return opiml_fail(err, OPIML_EINVAL, "model.depth %u: a resnet has 6 n + 2 layers: 8, 14, "
-                          "20, 26, 32, 44, 56 or 110", conf->depth);
+        return opiml_fail(err, OPIML_EINVAL,
+                          "model.depth %u: a resnet has 6 n + 2 layers: 8, 14, "
+                          "20, 26, 32, 44, 56 or 110",
+                          conf->depth);
     at = nn_input(net, channels, h, w, err);
     at = nn_conv(net, at, "conv1", conf->width, 3, 1, 1, err);
     at = nn_batch_norm(net, at, "bn1", true, err);

@@ -46,7 +46,8 @@ int safetensors_write(const char *path, const struct safetensors_entry *entries,
     if (!text)
         return base_fail_memory(err, count * 100, "a checkpoint's header");
     length = strlen(text);
-    padded = base_align_up(length, 8); /* so that tensors lie aligned; blanks are part of the header */
+    padded =
+        base_align_up(length, 8); /* so that tensors lie aligned; blanks are part of the header */
     if ((rc = file_writer_init(&writer, path, err)) < 0 ||
         (rc = file_writer_add(&writer, &padded, sizeof(padded), err)) < 0 ||
         (rc = file_writer_add(&writer, text, length, err)) < 0 ||

@@ -1,4 +1,5 @@
-/* Safetensors files: named tensors behind a JSON header (huggingface/safetensors, README, "Format"). */
+/* Safetensors files: named tensors behind a JSON header (huggingface/safetensors, README,
+ * "Format"). */
 #ifndef NN_SAFETENSORS_H
 #define NN_SAFETENSORS_H
 
@@ -15,8 +16,8 @@ struct safetensors_entry {
     uint64_t count;
 };
 
-/* Write atomically: PATH is the old file or the new one, whole. metadata: an object of texts, or NULL; stays
- * the caller's. */
+/* Write atomically: PATH is the old file or the new one, whole. metadata: an object of texts, or
+ * NULL; stays the caller's. */
 int safetensors_write(const char *path, const struct safetensors_entry *entries, uint32_t count,
                       struct js *metadata, struct opiml_error *err);
 

@@ -4,9 +4,9 @@
 
 #include "base/base.h"
 
-#define CODEC_CHANNELS 3    /* red, green, blue; u8 */
+#define CODEC_CHANNELS 3     /* red, green, blue; u8 */
 #define CODEC_SIDE_MAX 65500 /* pixels of a side, libjpeg's own limit */
-#define CODEC_PAD 64        /* bytes behind a row that its receiver may read */
+#define CODEC_PAD 64         /* bytes behind a row that its receiver may read */
 
 /* What a file's header says. */
 struct codec_picture {
@@ -15,11 +15,13 @@ struct codec_picture {
     bool reducible;        /* rows can come reduced by 2, 4 or 8 */
 };
 
-/* Which rows are wanted. Coordinates are those of the reduced picture, whose sides are rounded up. */
+/* Which rows are wanted. Coordinates are those of the reduced picture, whose sides are rounded up.
+ */
 struct codec_window {
     uint32_t reduction; /* 1; 2, 4, 8 only where the picture is reducible */
     uint32_t left, right, top, bottom;
-    bool plain; /* the simple way: no column or row is left out of decoding. The bytes are the same */
+    bool plain; /* the simple way: no column or row is left out of decoding. The bytes are the same
+                 */
     /* Where the rows go. With `to`: there, `stride` bytes apart; nothing is written behind the last
      * pixel of a row. Else to `row`, one by one from the top; true says that it wants no more. */
     uint8_t *to;
@@ -42,8 +44,8 @@ int codec_rows(struct codec *codec, const struct codec_window *window, struct op
 /* Close a picture without reading it. Harmless when there is none. */
 void codec_drop(struct codec *codec);
 
-/* A hash of what the libraries make of a small picture, whole and in parts: where it differs, so may
- * other pictures. 0 when it cannot be decoded. */
+/* A hash of what the libraries make of a small picture, whole and in parts: where it differs, so
+ * may other pictures. 0 when it cannot be decoded. */
 uint64_t codec_id(void);
 
 #endif

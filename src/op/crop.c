@@ -171,9 +171,9 @@ void crop_decode_close(void *state) {
     codec_destroy(state);
 }
 
-int crop_open_picture(struct opiml_op_call *call, struct codec *codec, const struct opiml_value *value,
-                      const char *field, uint64_t max_pixels, struct codec_picture *ret,
-                      struct opiml_error *err) {
+int crop_open_picture(struct opiml_op_call *call, struct codec *codec,
+                      const struct opiml_value *value, const char *field, uint64_t max_pixels,
+                      struct codec_picture *ret, struct opiml_error *err) {
     struct opiml_error problem;
     int rc = codec_open(codec, value->data, value->bytes, ret, &problem);
 
@@ -205,8 +205,8 @@ static int decode_with(struct opiml_op_call *call, const struct kernels *kernels
     struct geometry geometry;
     struct resample resample;
     struct opiml_error problem;
-    int rc = crop_open_picture(call, codec, &call->in[p->index], p->field, p->max_pixels, &picture,
-                               err);
+    int rc =
+        crop_open_picture(call, codec, &call->in[p->index], p->field, p->max_pixels, &picture, err);
 
     if (rc < 0)
         return rc;

@@ -25,8 +25,8 @@ static int check_size(struct geometry_params *p, struct opiml_error *err) {
 }
 
 /* NaN fails every comparison. */
-static int check_range(const struct opiml_f64_list *list, const char *name, double least, double most,
-                       struct opiml_error *err) {
+static int check_range(const struct opiml_f64_list *list, const char *name, double least,
+                       double most, struct opiml_error *err) {
     if (list->count != 2)
         return opiml_fail(err, OPIML_EINVAL, "%s: %u numbers; give [least, most]", name,
                           list->count);
@@ -180,7 +180,9 @@ static uint64_t root_q16(unsigned __int128 x_q16) {
 
 /* Pixels × ratio, rounded. */
 static uint32_t times(uint32_t pixels, int64_t ratio_q32) {
-    return (uint32_t)(((unsigned __int128)pixels * (uint64_t)ratio_q32 + ((uint64_t)ONE_Q32 >> 1)) >> 32);
+    return (
+        uint32_t)(((unsigned __int128)pixels * (uint64_t)ratio_q32 + ((uint64_t)ONE_Q32 >> 1)) >>
+                  32);
 }
 static uint32_t divided(uint32_t pixels, int64_t ratio_q32) {
     return (uint32_t)((((unsigned __int128)pixels << 32) + (uint64_t)ratio_q32 / 2) /

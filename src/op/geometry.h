@@ -28,8 +28,8 @@ struct geometry_params {
     int64_t scale_q32[2], log_ratio_q32[2], ratio_q32[2];
 };
 
-/* Output pixels [at, at + out) of `total` show the box [from, from + length) of `in` image pixels; the others
- * are zero. The filter sees image pixels [low, high). */
+/* Output pixels [at, at + out) of `total` show the box [from, from + length) of `in` image pixels;
+ * the others are zero. The filter sees image pixels [low, high). */
 struct geometry_axis {
     uint64_t from, length; /* in 1/256 pixels */
     uint32_t in, low, high;
@@ -42,12 +42,12 @@ struct geometry {
 
 /* Check the parameters and derive the rest. OPIML_EINVAL names the parameter. */
 int geometry_check(struct geometry_params *params, uint32_t kind, struct opiml_error *err);
-/* Place the box in an image of 1 to 65535 pixels a side. Random boxes take four draws for each of up to
- * ten tries (scale, ratio, row, column), the others none. */
+/* Place the box in an image of 1 to 65535 pixels a side. Random boxes take four draws for each of
+ * up to ten tries (scale, ratio, row, column), the others none. */
 void geometry_place(const struct geometry_params *params, uint32_t height, uint32_t width,
                     struct opiml_rng *rng, struct geometry *ret);
-/* The largest of 1, 2, 4, 8 that the image can be reduced by so that the box is still no smaller than
- * its output on either axis. */
+/* The largest of 1, 2, 4, 8 that the image can be reduced by so that the box is still no smaller
+ * than its output on either axis. */
 uint32_t geometry_reduction(const struct geometry *geometry);
 
 #endif

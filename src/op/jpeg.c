@@ -6,8 +6,9 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-#define ROWS 4        /* libjpeg hands out up to two at once */
-#define WIDTH_LEAST 32 /* columns that are decoded at least: narrower ones are upsampled in another way */
+#define ROWS 4 /* libjpeg hands out up to two at once */
+#define WIDTH_LEAST                                                                                \
+    32 /* columns that are decoded at least: narrower ones are upsampled in another way */
 
 struct op_jpeg {
     struct jpeg_decompress_struct lib;
@@ -163,8 +164,8 @@ static uint64_t coefficient_bytes(const struct jpeg_decompress_struct *lib) {
     return blocks * DCTSIZE2 * sizeof(JCOEF);
 }
 
-int op_jpeg_open(struct op_jpeg *self, const uint8_t *data, size_t bytes,
-                 struct codec_picture *ret, struct opiml_error *err) {
+int op_jpeg_open(struct op_jpeg *self, const uint8_t *data, size_t bytes, struct codec_picture *ret,
+                 struct opiml_error *err) {
     int rc;
 
     self->data = data;
@@ -174,12 +175,11 @@ int op_jpeg_open(struct op_jpeg *self, const uint8_t *data, size_t bytes,
         return rc;
     if (!has_end(self)) {
         op_jpeg_drop(self);
-        return opiml_fail(err, OPIML_ECORRUPT,
-                          "JPEG: cut off: no end marker within %zu bytes", bytes);
+        return opiml_fail(err, OPIML_ECORRUPT, "JPEG: cut off: no end marker within %zu bytes",
+                          bytes);
     }
-    *ret = (struct codec_picture){.width = self->lib.image_width,
-                                  .height = self->lib.image_height,
-                                  .reducible = true};
+    *ret = (struct codec_picture){
+        .width = self->lib.image_width, .height = self->lib.image_height, .reducible = true};
     if (jpeg_has_multiple_scans(&self->lib))
         ret->memory_bytes = coefficient_bytes(&self->lib);
     return 0;
@@ -187,8 +187,8 @@ int op_jpeg_open(struct op_jpeg *self, const uint8_t *data, size_t bytes,
 
 /* ---- rows ---- */
 
-/* Whether leaving out columns and rows leaves no trace: shown by test for these samplings, 4:4:4, 4:2:2,
- * 4:2:0, 4:4:0 and grey. Others are rare enough to be decoded whole. */
+/* Whether leaving out columns and rows leaves no trace: shown by test for these samplings, 4:4:4,
+ * 4:2:2, 4:2:0, 4:4:0 and grey. Others are rare enough to be decoded whole. */
 static bool can_skip(const struct jpeg_decompress_struct *lib) {
     if (lib->arith_code)
         return false;
@@ -226,7 +226,8 @@ static void leave_out(struct op_jpeg *self) {
 
     if (right - left < WIDTH_LEAST) {
         right = (uint32_t)base_min_u64(left + WIDTH_LEAST, whole);
-        left = right < left + WIDTH_LEAST ? right - (uint32_t)base_min_u64(right, WIDTH_LEAST) : left;
+        left =
+            right < left + WIDTH_LEAST ? right - (uint32_t)base_min_u64(right, WIDTH_LEAST) : left;
     }
     from = left;
     width = right - left;

@@ -110,9 +110,8 @@ AVX2_INLINE __m256i dense_shuffle(uint32_t channels) {
 }
 
 AVX2_INLINE __m256i load_two(const uint8_t *low, const uint8_t *high) {
-    return _mm256_inserti128_si256(
-        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)low)),
-        _mm_loadu_si128((const __m128i *)high), 1);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)low)),
+                                   _mm_loadu_si128((const __m128i *)high), 1);
 }
 
 /* `count` is a constant wherever this is inlined, or 0: as taps->taps says. */
@@ -134,9 +133,9 @@ AVX2_INLINE void resize_row_taps(const struct kernels_taps *taps, uint32_t chann
                 const uint8_t *at = in + (size_t)t * channels;
                 __m256i pixels = load_two(at + first[k], at + first[k + 4]);
 
-                sum[k] = _mm256_add_epi32(
-                    sum[k], _mm256_madd_epi16(_mm256_shuffle_epi8(pixels, even),
-                                              _mm256_loadu_si256(weight + k)));
+                sum[k] =
+                    _mm256_add_epi32(sum[k], _mm256_madd_epi16(_mm256_shuffle_epi8(pixels, even),
+                                                               _mm256_loadu_si256(weight + k)));
                 if (most > 2)
                     sum[k] = _mm256_add_epi32(
                         sum[k], _mm256_madd_epi16(_mm256_shuffle_epi8(pixels, odd),
@@ -172,14 +171,10 @@ AVX2_INLINE void blend_two(const uint8_t *a, const uint8_t *b, __m256i weights, 
     __m256i y = _mm256_loadu_si256((const __m256i *)b);
     __m256i low = _mm256_unpacklo_epi8(x, y), high = _mm256_unpackhi_epi8(x, y);
 
-    sum[0] = _mm256_add_epi32(sum[0],
-                              _mm256_madd_epi16(_mm256_unpacklo_epi8(low, zero), weights));
-    sum[1] = _mm256_add_epi32(sum[1],
-                              _mm256_madd_epi16(_mm256_unpackhi_epi8(low, zero), weights));
-    sum[2] = _mm256_add_epi32(sum[2],
-                              _mm256_madd_epi16(_mm256_unpacklo_epi8(high, zero), weights));
-    sum[3] = _mm256_add_epi32(sum[3],
-                              _mm256_madd_epi16(_mm256_unpackhi_epi8(high, zero), weights));
+    sum[0] = _mm256_add_epi32(sum[0], _mm256_madd_epi16(_mm256_unpacklo_epi8(low, zero), weights));
+    sum[1] = _mm256_add_epi32(sum[1], _mm256_madd_epi16(_mm256_unpackhi_epi8(low, zero), weights));
+    sum[2] = _mm256_add_epi32(sum[2], _mm256_madd_epi16(_mm256_unpacklo_epi8(high, zero), weights));
+    sum[3] = _mm256_add_epi32(sum[3], _mm256_madd_epi16(_mm256_unpackhi_epi8(high, zero), weights));
 }
 
 AVX2_INLINE __m256i pair_weights(const int16_t *weight, uint32_t r, uint32_t count) {

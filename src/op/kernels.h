@@ -1,5 +1,5 @@
-/* Vector kernels of the resampler. One table for each kind of machine; every table gives the same bits
- * as the portable one. */
+/* Vector kernels of the resampler. One table for each kind of machine; every table gives the same
+ * bits as the portable one. */
 #ifndef OP_KERNELS_H
 #define OP_KERNELS_H
 
@@ -8,15 +8,16 @@
 
 #define KERNELS_BITS 14    /* weights are in units of 2^-14 */
 #define KERNELS_GROUP 8    /* output pixels that a kernel may work on at once */
-#define KERNELS_OVERRUN 32 /* bytes behind a row that resize_row may read, and behind `to` write */
+#define KERNELS_OVERRUN 32 /* bytes behind a row that resize_row may read, and behind `to` write   \
+                            */
 #define KERNELS_SPREAD_TAPS_MAX 16
 
-/* The horizontal pass: output pixel i is the sum of `taps` source pixels from first[i] on, each with
- * its weight. The arrays have entries for `out` rounded up to whole groups; those behind `out` are
- * zero. */
+/* The horizontal pass: output pixel i is the sum of `taps` source pixels from first[i] on, each
+ * with its weight. The arrays have entries for `out` rounded up to whole groups; those behind `out`
+ * are zero. */
 struct kernels_taps {
-    uint32_t out;          /* output pixels */
-    uint32_t taps;         /* for each of them: 2, or a multiple of 4; unused ones have weight zero */
+    uint32_t out;  /* output pixels */
+    uint32_t taps; /* for each of them: 2, or a multiple of 4; unused ones have weight zero */
     const uint32_t *first; /* in bytes: source pixel × channels */
     const int16_t *weight; /* [out][taps] */
     int16_t *spread;       /* the kernel's own form of the weights, from `spread`; NULL: not made */
@@ -24,8 +25,8 @@ struct kernels_taps {
 
 struct kernels {
     const char *name;
-    /* Bytes of `spread` for so many pixels and taps (at most KERNELS_SPREAD_TAPS_MAX), and filling it.
-     * NULL where the kernel reads the plain weights. */
+    /* Bytes of `spread` for so many pixels and taps (at most KERNELS_SPREAD_TAPS_MAX), and filling
+     * it. NULL where the kernel reads the plain weights. */
     size_t (*spread_bytes)(uint32_t out, uint32_t taps);
     void (*spread)(const struct kernels_taps *taps);
     /* One row of 1 to 4 channels. Rounds to nearest, ties up. */
@@ -37,8 +38,8 @@ struct kernels {
                        uint8_t *to, size_t n);
 };
 
-/* The best that this CPU has, chosen at the first call; OPIML_SIMD=portable|avx2|neon in the environment
- * chooses another that this CPU can run. Any thread. */
+/* The best that this CPU has, chosen at the first call; OPIML_SIMD=portable|avx2|neon in the
+ * environment chooses another that this CPU can run. Any thread. */
 const struct kernels *kernels_get(void);
 /* Plain C. */
 const struct kernels *kernels_get_portable(void);

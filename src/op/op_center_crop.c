@@ -20,7 +20,8 @@ const struct opiml_op op_center_crop = {
     .flags = OPIML_OP_INTEGER,
     .name = "center_crop",
     .help = "Cut the middle out, of the image as it is or resized first",
-    .about = "`{size: 224, resize: 256}` is the usual evaluation of ImageNet. Where the image is smaller than the crop it is surrounded by zeros.",
+    .about = "`{size: 224, resize: 256}` is the usual evaluation of ImageNet. Where the image is "
+             "smaller than the crop it is surrounded by zeros.",
     .params = rows,
     .params_bytes = sizeof(struct crop_params),
     .check = check,

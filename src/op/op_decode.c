@@ -35,8 +35,8 @@ static int decode(struct opiml_op_call *call, bool plain, struct opiml_error *er
     struct codec_window window = {.reduction = 1, .to = out->data, .plain = plain};
     struct codec_picture picture;
     struct opiml_error problem;
-    int rc = crop_open_picture(call, codec, &call->in[p->index], p->field, p->max_pixels, &picture,
-                               err);
+    int rc =
+        crop_open_picture(call, codec, &call->in[p->index], p->field, p->max_pixels, &picture, err);
 
     if (rc < 0)
         return rc;
@@ -69,7 +69,8 @@ const struct opiml_op op_decode = {
     .name = "decode",
     .help = "Decode JPEG and PNG pictures to RGB",
     .about = "The format is told by the first bytes. Grey becomes RGB, CMYK is converted, alpha is "
-             "dropped, 16 bits become 8; EXIF orientation and colour profiles are left alone. Right before "
+             "dropped, 16 bits become 8; EXIF orientation and colour profiles are left alone. "
+             "Right before "
              "random_resized_crop, center_crop or resize it becomes one operator with it, which "
              "decodes only what is wanted and may decode at a half, a quarter or an eighth of the "
              "size.",

@@ -21,7 +21,9 @@ const struct opiml_op op_decode_center_crop = {
     .flags = OPIML_OP_INTEGER,
     .name = "decode_center_crop",
     .help = "Decode the middle of a picture",
-    .about = "What `decode` becomes right before `center_crop`: only the middle is decoded, and JPEG at a half, a quarter or an eighth of the size where it is still no smaller than the result.",
+    .about =
+        "What `decode` becomes right before `center_crop`: only the middle is decoded, and JPEG at "
+        "a half, a quarter or an eighth of the size where it is still no smaller than the result.",
     .params = rows,
     .params_bytes = sizeof(struct crop_params),
     .check = check,

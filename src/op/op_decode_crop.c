@@ -21,7 +21,9 @@ const struct opiml_op op_decode_crop = {
     .flags = OPIML_OP_RANDOM | OPIML_OP_INTEGER,
     .name = "decode_crop",
     .help = "Decode a random part of a picture and resize it",
-    .about = "What `decode` becomes right before `random_resized_crop`: only that part is decoded, and JPEG at a half, a quarter or an eighth of the size where the crop is still no smaller than the result.",
+    .about = "What `decode` becomes right before `random_resized_crop`: only that part is decoded, "
+             "and JPEG at a half, a quarter or an eighth of the size where the crop is still no "
+             "smaller than the result.",
     .params = rows,
     .params_bytes = sizeof(struct crop_params),
     .check = check,

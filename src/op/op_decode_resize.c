@@ -21,7 +21,8 @@ const struct opiml_op op_decode_resize = {
     .flags = OPIML_OP_INTEGER,
     .name = "decode_resize",
     .help = "Decode a picture at another size",
-    .about = "What `decode` becomes right before `resize`: JPEG is decoded at a half, a quarter or an eighth of the size where that is still no smaller than the result.",
+    .about = "What `decode` becomes right before `resize`: JPEG is decoded at a half, a quarter or "
+             "an eighth of the size where that is still no smaller than the result.",
     .params = rows,
     .params_bytes = sizeof(struct crop_params),
     .check = check,

@@ -20,7 +20,9 @@ const struct opiml_op op_random_resized_crop = {
     .flags = OPIML_OP_RANDOM | OPIML_OP_INTEGER,
     .name = "random_resized_crop",
     .help = "Cut a random part of random shape and resize it",
-    .about = "torchvision's RandomResizedCrop in fixed point: up to ten tries for a part that fits, else the largest middle one. Four draws for each try. Antialiased bilinear resize, as Pillow's.",
+    .about = "torchvision's RandomResizedCrop in fixed point: up to ten tries for a part that "
+             "fits, else the largest middle one. Four draws for each try. Antialiased bilinear "
+             "resize, as Pillow's.",
     .params = rows,
     .params_bytes = sizeof(struct crop_params),
     .check = check,

@@ -117,8 +117,8 @@ static int plain_rows(struct op_png *self, const struct codec_window *window) {
 }
 
 int op_png_rows(struct op_png *self, const struct codec_window *window, struct opiml_error *err) {
-    int bad = self->header.interlace_method ? interlaced_rows(self, window)
-                                            : plain_rows(self, window);
+    int bad =
+        self->header.interlace_method ? interlaced_rows(self, window) : plain_rows(self, window);
 
     if (bad)
         return fail(self, bad, err);

@@ -1,5 +1,6 @@
-/* PNG files, through libspng: all colour types and depths, interlaced or not. 16 bits lose their lower
- * half, alpha and transparent colours are dropped, gamma and colour profiles are left alone. */
+/* PNG files, through libspng: all colour types and depths, interlaced or not. 16 bits lose their
+ * lower half, alpha and transparent colours are dropped, gamma and colour profiles are left alone.
+ */
 #ifndef OP_PNG_H
 #define OP_PNG_H
 

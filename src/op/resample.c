@@ -30,8 +30,8 @@ static inline uint64_t height_at(uint64_t t, uint64_t pixel, uint64_t center, ui
 }
 
 /* Weights of output pixel i; returns their number and its first source pixel. */
-static uint32_t weigh(const struct resample_axis *axis, uint32_t i, uint64_t reach,
-                      int16_t *weight, uint32_t *ret_first) {
+static uint32_t weigh(const struct resample_axis *axis, uint32_t i, uint64_t reach, int16_t *weight,
+                      uint32_t *ret_first) {
     uint64_t pixel = (uint64_t)2 * RESAMPLE_UNIT * axis->out;
     uint64_t center = 2 * axis->from * axis->out + (2 * (uint64_t)i + 1) * axis->length;
     /* (2t + 1) × pixel / 2 > center - reach */
@@ -100,8 +100,8 @@ static void weigh_all(const struct resample_axis *axis, struct resample_taps *ta
 
 /* Entries behind `out` up to a whole group are there for the kernels. */
 static uint64_t table_bytes(uint32_t out, uint32_t taps) {
-    return base_align_up(base_align_up(out, KERNELS_GROUP) *
-                             (2 * sizeof(uint32_t) + taps * sizeof(int16_t)), 64);
+    return base_align_up(
+        base_align_up(out, KERNELS_GROUP) * (2 * sizeof(uint32_t) + taps * sizeof(int16_t)), 64);
 }
 
 /* The most that any kernel asks for, so that all of them are given the same scratch. */
@@ -113,13 +113,15 @@ static size_t row_room(uint32_t out, uint32_t channels) {
     return base_align_up((size_t)out * channels + KERNELS_OVERRUN, 64);
 }
 
-/* The taps of an axis grow as its output shrinks, so the largest table need not be that of the largest
- * output: (out + 7) entries of min(in, 2 × in / out + 2) + 5 taps are at most 9 × in + 7 × (out + 7). */
+/* The taps of an axis grow as its output shrinks, so the largest table need not be that of the
+ * largest output: (out + 7) entries of min(in, 2 × in / out + 2) + 5 taps are at most 9 × in + 7 ×
+ * (out + 7). */
 static uint64_t table_most(uint32_t max_in, uint32_t max_out) {
     uint64_t entries = base_align_up(max_out, KERNELS_GROUP);
 
     return base_align_up(entries * 2 * sizeof(uint32_t) +
-                             (9 * (uint64_t)max_in + 7 * (entries + 7)) * sizeof(int16_t), 64);
+                             (9 * (uint64_t)max_in + 7 * (entries + 7)) * sizeof(int16_t),
+                         64);
 }
 
 uint64_t resample_scratch_bytes(uint32_t max_in, uint32_t max_out_w, uint32_t max_out_h,
@@ -198,9 +200,8 @@ static void write_from_ring(struct resample *self, uint32_t out) {
 
     for (uint32_t k = 0; k < self->y.count[out]; k++)
         rows[k] = ring_row(self, self->y.first[out] + k);
-    self->kernels->blend_rows(rows, self->y.weight + (size_t)out * self->y.taps,
-                              self->y.count[out], self->to + out * self->stride,
-                              (size_t)self->x.out * self->channels);
+    self->kernels->blend_rows(rows, self->y.weight + (size_t)out * self->y.taps, self->y.count[out],
+                              self->to + out * self->stride, (size_t)self->x.out * self->channels);
 }
 
 /* Add the row to all output rows that have it. */

@@ -26,8 +26,8 @@ struct cache {
 };
 
 static uint64_t heads_bytes(const struct cache *cache) {
-    return base_align_up(sizeof(struct cache_row) + cache->schema->count * sizeof(struct field_head),
-                         ALIGNMENT);
+    return base_align_up(
+        sizeof(struct cache_row) + cache->schema->count * sizeof(struct field_head), ALIGNMENT);
 }
 
 int cache_create(const struct opiml_pipeline *pipeline, uint64_t bytes, struct cache **ret_cache,
@@ -44,10 +44,11 @@ int cache_create(const struct opiml_pipeline *pipeline, uint64_t bytes, struct c
     }
     cache->schema = pipeline_schema(pipeline, pipeline->cache.at);
     cache->data = base_align_up(records * sizeof(cache->table[0]), ALIGNMENT);
-    rc = cache->data >= bytes
-             ? opiml_fail(err, OPIML_ELIMIT, "cache: %" PRIu64 " bytes do not even hold a table of "
-                          "%" PRIu64 " records: raise cache.bytes", bytes, records)
-             : arena_init_private(&cache->memory, bytes, err);
+    rc = cache->data >= bytes ? opiml_fail(err, OPIML_ELIMIT,
+                                           "cache: %" PRIu64 " bytes do not even hold a table of "
+                                           "%" PRIu64 " records: raise cache.bytes",
+                                           bytes, records)
+                              : arena_init_private(&cache->memory, bytes, err);
     if (rc < 0) {
         base_free(cache);
         return rc;
@@ -106,8 +107,7 @@ void cache_put(struct cache *cache, uint32_t dataset, uint64_t record,
         at += base_align_up(values[f].bytes, ALIGNMENT);
     }
     atomic_fetch_add_explicit(&cache->rows, 1, memory_order_relaxed);
-    atomic_store_explicit(&cache->table[cache->first[dataset] + record],
-                          row, memory_order_release);
+    atomic_store_explicit(&cache->table[cache->first[dataset] + record], row, memory_order_release);
 }
 
 uint64_t cache_rows(const struct cache *cache) {

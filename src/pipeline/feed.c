@@ -1,5 +1,5 @@
-/* Feeds: the consumer's end. Owns the ledger: which batch is next, what was delivered, the digest, the
- * error budget and the resume token. */
+/* Feeds: the consumer's end. Owns the ledger: which batch is next, what was delivered, the digest,
+ * the error budget and the resume token. */
 #include "base/clock.h"
 #include "base/text.h"
 #include "net/link.h"
@@ -24,7 +24,7 @@ struct opiml_feed {
     struct front front;
     struct plan *plan;
     struct stage *stage;
-    uint64_t first;      /* number of the first batch, over epochs */
+    uint64_t first; /* number of the first batch, over epochs */
     struct hash128 digest;
     uint64_t samples, dropped, errors, batches, bytes;
     uint64_t epoch, epoch_errors; /* the budget counts anew in each epoch */
@@ -38,8 +38,8 @@ struct opiml_feed {
 };
 
 void opiml_feed_options_init(struct opiml_feed_options *options) {
-    *options = (struct opiml_feed_options){
-        .size = sizeof(*options), .world = 1, .epochs = 1, .cut = -1};
+    *options =
+        (struct opiml_feed_options){.size = sizeof(*options), .world = 1, .epochs = 1, .cut = -1};
 }
 
 /* ---- where to start and end ---- */
@@ -57,8 +57,9 @@ static int check_options(const struct opiml_pipeline *pipeline,
                           "%u ranks cannot share batches of %u rows in groups of %u",
                           options->world, pipeline->batch_rows, pipeline->group_rows);
     if (options->cut > (int32_t)pipeline->row_ops)
-        return opiml_fail(err, OPIML_EINVAL, "cut %d: the pipeline has %u operators that can be cut",
-                          options->cut, pipeline->row_ops);
+        return opiml_fail(err, OPIML_EINVAL,
+                          "cut %d: the pipeline has %u operators that can be cut", options->cut,
+                          pipeline->row_ops);
     return 0;
 }
 
@@ -70,13 +71,16 @@ static int read_token(struct opiml_feed *self, const char *text, struct opiml_er
     if (rc < 0)
         return rc;
     if (token.pipeline != pipeline->hash || token.seed != pipeline->seed)
-        return opiml_fail(err, OPIML_EINVAL, "resume token: it belongs to another pipeline than %s "
-                          "(or the file changed since)", pipeline->name);
+        return opiml_fail(err, OPIML_EINVAL,
+                          "resume token: it belongs to another pipeline than %s "
+                          "(or the file changed since)",
+                          pipeline->name);
     if (token.fingerprint != pipeline->fingerprint)
         return opiml_fail(err, OPIML_ESTALE, "resume token: the dataset of %s changed since",
                           pipeline->name);
     if (token.position >= pipeline->mix.positions || token.position % pipeline->batch_rows != 0)
-        return opiml_fail(err, OPIML_EINVAL, "resume token: position %" PRIu64 " is not where a batch begins",
+        return opiml_fail(err, OPIML_EINVAL,
+                          "resume token: position %" PRIu64 " is not where a batch begins",
                           token.position);
     self->first =
         token.epoch * opiml_pipeline_batches(pipeline) + token.position / pipeline->batch_rows;
@@ -148,8 +152,8 @@ static int open_front(struct opiml_feed *self, const struct stage_options *optio
 
     plain.digest = false;
     if ((rc = plan_create(self->pipeline, 0, (uint32_t)self->options.cut, self->options.threads,
-                          self->options.rank, self->options.world, pool_bytes, &front->plan,
-                          err)) < 0 ||
+                          self->options.rank, self->options.world, pool_bytes, &front->plan, err)) <
+            0 ||
         (rc = link_loopback_open(LINK_DEPTH, &front->link, err)) < 0 ||
         (rc = inlet_reader_create(front->plan, &inlet, err)) < 0)
         return rc;
@@ -157,11 +161,10 @@ static int open_front(struct opiml_feed *self, const struct stage_options *optio
 }
 
 static int open_stages(struct opiml_feed *self, struct opiml_error *err) {
-    struct stage_options options = {.first = self->first,
-                                    .batches = batches_to_make(self),
-                                    .digest = self->options.digest};
-    uint64_t pool = self->options.pool_bytes ? self->options.pool_bytes
-                                             : self->pipeline->pool_bytes;
+    struct stage_options options = {
+        .first = self->first, .batches = batches_to_make(self), .digest = self->options.digest};
+    uint64_t pool =
+        self->options.pool_bytes ? self->options.pool_bytes : self->pipeline->pool_bytes;
     bool cut = self->options.cut >= 0;
     struct inlet *inlet;
     int rc;
@@ -311,8 +314,8 @@ static int over_budget(struct opiml_feed *self, struct opiml_error *err) {
         return 0;
     return opiml_fail(err, OPIML_EBUDGET,
                       "%" PRIu64 " bad records in epoch %" PRIu64 "; errors.budget allows %" PRIu64
-                      ". First: %s", self->epoch_errors, self->epoch, allowed,
-                      self->bads ? self->bad[0] : "?");
+                      ". First: %s",
+                      self->epoch_errors, self->epoch, allowed, self->bads ? self->bad[0] : "?");
 }
 
 static int fail_for_good(struct opiml_feed *self, struct opiml_error *err) {
@@ -363,8 +366,8 @@ const char *opiml_feed_bad(struct opiml_feed *self, uint32_t i) {
 
 /* ---- statistics ---- */
 
-/* The inlet's stations, "parse" and the operators of a stage. Workers that find no task wait for rows:
- * that is the wait of the first station they would work at. */
+/* The inlet's stations, "parse" and the operators of a stage. Workers that find no task wait for
+ * rows: that is the wait of the first station they would work at. */
 static void add_stage(struct opiml_feed_stats *stats, struct stage *stage) {
     const struct plan *plan = stage->plan;
     const struct opiml_pipeline *pipeline = plan->pipeline;
@@ -372,10 +375,9 @@ static void add_stage(struct opiml_feed_stats *stats, struct stage *stage) {
     struct opiml_station_stats *parse;
     uint64_t bytes_read;
 
-    stats->stations +=
-        stage->inlet->ops->stats(stage->inlet, stats->station + stats->stations,
-                                 OPIML_MAX_STATIONS - PIPELINE_OPS_MAX - 2 - stats->stations,
-                                 &bytes_read);
+    stats->stations += stage->inlet->ops->stats(
+        stage->inlet, stats->station + stats->stations,
+        OPIML_MAX_STATIONS - PIPELINE_OPS_MAX - 2 - stats->stations, &bytes_read);
     stats->bytes_read += bytes_read;
     stats->pool_bytes += plan->total_bytes;
     parse = &stats->station[stats->stations++];
@@ -404,8 +406,8 @@ static void add_stage(struct opiml_feed_stats *stats, struct stage *stage) {
     pthread_mutex_unlock(&stage->lock);
 }
 
-/* The station that limits the rate: none while the consumer hardly waits; the longest-working operator
- * when the compute threads hardly wait; else what brings the rows. */
+/* The station that limits the rate: none while the consumer hardly waits; the longest-working
+ * operator when the compute threads hardly wait; else what brings the rows. */
 static int32_t find_bottleneck(const struct opiml_feed_stats *stats) {
     uint64_t idle = 0, threads = 0, most = 0;
     int32_t bringer = 0, worker = -1;

@@ -1,5 +1,5 @@
-/* The link's inlet: batch frames that arrive → tasks. A frame's memory is posted again once its batch
- * has been delivered into its slot. */
+/* The link's inlet: batch frames that arrive → tasks. A frame's memory is posted again once its
+ * batch has been delivered into its slot. */
 #include "net/link.h"
 #include "pipeline/stage.h"
 
@@ -22,9 +22,10 @@ struct inbox {
 
 /* ---- frames into tasks ---- */
 
-/* What comes must be what was asked for: the rows of the batch that is next, of this stage's schema. */
-static int check_frame(const struct inbox *self, const struct frame *frame,
-                       const struct slot *slot, struct opiml_error *err) {
+/* What comes must be what was asked for: the rows of the batch that is next, of this stage's
+ * schema. */
+static int check_frame(const struct inbox *self, const struct frame *frame, const struct slot *slot,
+                       struct opiml_error *err) {
     const struct opiml_schema *want = self->plan->in;
 
     if (frame->header->epoch != slot->slice.epoch || frame->header->batch != slot->slice.batch ||
@@ -120,7 +121,8 @@ static char *inbox_describe(struct inlet *inlet, const struct task *task, char *
     return to;
 }
 
-static void inbox_row_done(struct inlet *inlet, const struct task *task) {}
+static void inbox_row_done(struct inlet *inlet, const struct task *task) {
+}
 
 static void inbox_slot_done(struct inlet *inlet, struct slot *slot) {
     struct inbox *self = (struct inbox *)inlet;

@@ -1,4 +1,4 @@
-/* The reader: positions → records → reads in flight → tasks. One thread per dataset, which never
+/* The reader: positions to records to reads in flight to tasks. One thread per dataset, which never
  * blocks but on its own completions; memory and slots are its credits. */
 #include "base/clock.h"
 #include "pipeline/reads.h"
@@ -85,8 +85,8 @@ static bool make_read(struct reactor *self, struct task *task) {
     return true;
 }
 
-/* Have a slot with a row to look at; false when it takes a credit that is not there yet. Slots are left
- * as soon as they have been walked: nobody looks at one that may be somebody else's again. */
+/* Have a slot with a row to look at; false when it takes a credit that is not there yet. Slots are
+ * left as soon as they have been walked: nobody looks at one that may be somebody else's again. */
 static bool have_row(struct reactor *self) {
     for (;;) {
         if (self->slot && self->row < self->slot->slice.rows)
@@ -119,9 +119,10 @@ static void pump(struct reactor *self) {
             return;
         for (uint32_t i = 0; i < self->waitings; i++)
             reads[i] = &self->waiting[i]->read;
-        taken = self->queue ? dataset_source(dataset_of(self))
-                                  ->ops->submit(self->queue, reads, self->waitings)
-                            : 0;
+        taken =
+            self->queue
+                ? dataset_source(dataset_of(self))->ops->submit(self->queue, reads, self->waitings)
+                : 0;
         self->in_flight += taken;
         self->waitings -= taken;
         memmove(self->waiting, self->waiting + taken, self->waitings * sizeof(self->waiting[0]));
@@ -207,7 +208,8 @@ static void reader_row_done(struct inlet *inlet, const struct task *task) {
     wake(reactor);
 }
 
-static void reader_slot_done(struct inlet *inlet, struct slot *slot) {}
+static void reader_slot_done(struct inlet *inlet, struct slot *slot) {
+}
 
 static void reader_wake(struct inlet *inlet) {
     struct reader *self = (struct reader *)inlet;
@@ -226,7 +228,8 @@ static int start_reactor(struct reactor *self, struct opiml_error *err) {
     for (uint32_t i = 0; i < DEPTH; i++)
         self->free[self->frees++] = &self->flights[i];
     if ((rc = arena_init_shared(&self->memory, bytes, "opiml-reads", err)) < 0 ||
-        (rc = reads_init(&self->ring, self->memory.at, bytes, direct ? 4096 : 64, tasks, err)) < 0 ||
+        (rc = reads_init(&self->ring, self->memory.at, bytes, direct ? 4096 : 64, tasks, err)) <
+            0 ||
         (rc = source_queue_open(dataset_source(dataset_of(self)), DEPTH, direct, self->memory.at,
                                 bytes, &self->queue, err)) < 0)
         return rc;

@@ -1,5 +1,5 @@
-/* Pipeline files: YAML → struct opiml_pipeline. All arithmetic is fixed here: which operators, fused
- * how, with which parameters, labels and seed. Where they run is the planner's business. */
+/* Pipeline files: YAML → struct opiml_pipeline. All arithmetic is fixed here: which operators,
+ * fused how, with which parameters, labels and seed. Where they run is the planner's business. */
 #include "base/conf.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -81,8 +81,8 @@ static const struct opiml_param cache_rows[] = {
     {0},
 };
 
-static const char *const section_names[] = {"dataset", "datasets", "shuffle", "epoch", "ops",
-                                            "batch",   "errors",   NULL};
+static const char *const section_names[] = {"dataset", "datasets", "shuffle", "epoch",
+                                            "ops",     "batch",    "errors",  NULL};
 
 static int read_head(const struct yaml *yaml, struct head_conf *head, struct opiml_error *err) {
     struct yaml_node flat, copies[16];
@@ -107,8 +107,7 @@ static int open_mixed(struct opiml_pipeline *self, const struct yaml *yaml,
 
         weights[self->datasets] = weight ? strtod(weight->text, NULL) : 1.0;
         if (!(weights[self->datasets] > 0) || !(weights[self->datasets] < 1e9))
-            return yaml_fail(yaml, weight ? weight : node, err,
-                             "\"weight\" is a number above 0");
+            return yaml_fail(yaml, weight ? weight : node, err, "\"weight\" is a number above 0");
         rc = dataset_open(yaml, node, &self->dataset[self->datasets], err);
         if (rc < 0)
             return rc;
@@ -125,8 +124,10 @@ static int unite_schemas(struct opiml_pipeline *self, const struct yaml *yaml,
         const struct opiml_schema *other = dataset_schema(self->dataset[d]);
 
         if (other->count != self->records.count)
-            return yaml_fail(yaml, at, err, "%s has %u fields, %s has %u: mixed datasets need the "
-                             "same fields", dataset_uri(self->dataset[0]), self->records.count,
+            return yaml_fail(yaml, at, err,
+                             "%s has %u fields, %s has %u: mixed datasets need the "
+                             "same fields",
+                             dataset_uri(self->dataset[0]), self->records.count,
                              dataset_uri(self->dataset[d]), other->count);
         for (uint32_t f = 0; f < other->count; f++) {
             struct opiml_field *a = &self->records.fields[f];
@@ -134,9 +135,10 @@ static int unite_schemas(struct opiml_pipeline *self, const struct yaml *yaml,
 
             if (strcmp(a->name, b->name) != 0 || a->dtype != b->dtype || a->ndim != b->ndim ||
                 memcmp(a->shape, b->shape, sizeof(a->shape)) != 0)
-                return yaml_fail(yaml, at, err, "field \"%s\" of %s and field \"%s\" of %s differ: "
-                                 "mixed datasets need the same fields", a->name,
-                                 dataset_uri(self->dataset[0]), b->name,
+                return yaml_fail(yaml, at, err,
+                                 "field \"%s\" of %s and field \"%s\" of %s differ: "
+                                 "mixed datasets need the same fields",
+                                 a->name, dataset_uri(self->dataset[0]), b->name,
                                  dataset_uri(self->dataset[d]));
             a->max_bytes = base_max_u64(a->max_bytes, b->max_bytes);
         }
@@ -171,8 +173,8 @@ static int read_datasets(struct opiml_pipeline *self, const struct yaml *yaml,
         return rc;
     for (uint32_t d = 0; d < self->datasets; d++) {
         records[d] = dataset_count(self->dataset[d]);
-        self->fingerprint = hash_64(&(uint64_t){dataset_fingerprint(self->dataset[d])}, 8,
-                                    self->fingerprint);
+        self->fingerprint =
+            hash_64(&(uint64_t){dataset_fingerprint(self->dataset[d])}, 8, self->fingerprint);
     }
     return mix_init(&self->mix, self->datasets, records, weights, epoch.samples, shuffle.mode,
                     shuffle.block, shuffle.window, self->seed, err);
@@ -209,14 +211,15 @@ static int unknown_op(const struct yaml *yaml, const struct yaml_node *node, con
     const char *problem = op_load_error();
 
     if (near)
-        return yaml_fail_key(yaml, node, err, "no operator \"%s\"; did you mean \"%s\"?", name, near);
+        return yaml_fail_key(yaml, node, err, "no operator \"%s\"; did you mean \"%s\"?", name,
+                             near);
     if (problem)
         return yaml_fail_key(yaml, node, err, "no operator \"%s\" (%s)", name, problem);
     return yaml_fail_key(yaml, node, err, "no operator \"%s\"; `opiml ops` lists them", name);
 }
 
-/* The default label counts operators of the same name, so that adding another kind of operator leaves
- * every random stream as it was. */
+/* The default label counts operators of the same name, so that adding another kind of operator
+ * leaves every random stream as it was. */
 static void default_label(const struct opiml_pipeline *self, struct pipeline_op *op) {
     uint32_t nth = 0;
 
@@ -331,7 +334,8 @@ static int read_cache(struct opiml_pipeline *self, const struct yaml *yaml,
         if (self->op[i]->shape.flags & (OPIML_OP_RANDOM | OPIML_OP_GROUP | OPIML_OP_MAY_DROP))
             return yaml_fail_key(yaml, node, err,
                                  "cache stands behind %s, whose rows are not the same in every "
-                                 "epoch: move it up", self->op[i]->op->name);
+                                 "epoch: move it up",
+                                 self->op[i]->op->name);
     self->cache.on = true;
     self->cache.at = self->ops;
     return 0;
@@ -385,7 +389,8 @@ static int read_ops(struct opiml_pipeline *self, const struct yaml *yaml, struct
             return yaml_fail(yaml, list ? list : yaml->root, err,
                              "rows of \"%s\" differ in shape and cannot be batched: crop or resize "
                              "images (%s), or leave the field out with select",
-                             out->fields[f].name, "decode, then random_resized_crop or center_crop");
+                             out->fields[f].name,
+                             "decode, then random_resized_crop or center_crop");
     return 0;
 }
 
@@ -410,16 +415,20 @@ static int read_batch(struct opiml_pipeline *self, const struct yaml *yaml,
     self->group_rows = 1;
     for (uint32_t i = self->row_ops; i < self->ops; i++) {
         if (self->group_rows != 1 && self->op[i]->shape.group_rows != self->group_rows)
-            return yaml_fail(yaml, node, err, "operators that mix rows differ in their groups: "
-                             "%u and %u rows", self->group_rows, self->op[i]->shape.group_rows);
+            return yaml_fail(yaml, node, err,
+                             "operators that mix rows differ in their groups: "
+                             "%u and %u rows",
+                             self->group_rows, self->op[i]->shape.group_rows);
         self->group_rows = self->op[i]->shape.group_rows;
     }
     if (batch.size % self->group_rows != 0)
         return yaml_fail(yaml, node, err, "batch.size %u is no multiple of the groups of %u rows",
                          batch.size, self->group_rows);
     if (batch.drop_last && self->mix.positions < batch.size)
-        return yaml_fail(yaml, node, err, "%" PRIu64 " positions do not fill one batch of %u, and "
-                         "drop_last leaves the rest out", self->mix.positions, batch.size);
+        return yaml_fail(yaml, node, err,
+                         "%" PRIu64 " positions do not fill one batch of %u, and "
+                         "drop_last leaves the rest out",
+                         self->mix.positions, batch.size);
     return 0;
 }
 
@@ -427,10 +436,11 @@ static int read_batch(struct opiml_pipeline *self, const struct yaml *yaml,
 static int hash_pipeline(struct opiml_pipeline *self, struct opiml_error *err) {
     AUTO_TEXT struct text text = {0};
 
-    text_printf(&text, "opiml 1 seed %" PRIu64 " mode %d block %" PRIu64 " window %" PRIu64
-                " positions %" PRIu64 " batch %u drop %d\n", self->seed, (int)self->mix.mode,
-                self->mix.block, self->mix.window, self->mix.positions, self->batch_rows,
-                self->drop_last);
+    text_printf(&text,
+                "opiml 1 seed %" PRIu64 " mode %d block %" PRIu64 " window %" PRIu64
+                " positions %" PRIu64 " batch %u drop %d\n",
+                self->seed, (int)self->mix.mode, self->mix.block, self->mix.window,
+                self->mix.positions, self->batch_rows, self->drop_last);
     for (uint32_t d = 0; d < self->datasets; d++)
         text_printf(&text, "quota %" PRIu64 "\n", self->mix.quota[d]);
     for (uint32_t i = 0; i < self->ops; i++) {

@@ -58,7 +58,7 @@ struct pipeline_slice {
     uint64_t epoch, batch; /* batch of the epoch */
     uint64_t first;        /* position of the slice's first row */
     uint32_t rows;
-    uint64_t end;          /* position behind the whole batch: where the resume token points */
+    uint64_t end; /* position behind the whole batch: where the resume token points */
 };
 /* Batch number g counts over epochs. */
 struct pipeline_slice pipeline_slice(const struct opiml_pipeline *pipeline, uint64_t g,

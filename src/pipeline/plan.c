@@ -8,7 +8,8 @@
 #define ALIGNMENT 64
 #define READS_LEAST MIB(1)
 #define READS_MOST MIB(32)
-#define READS_AHEAD 64 /* records of the largest size that reading ahead may hold, up to READS_MOST */
+#define READS_AHEAD                                                                                \
+    64 /* records of the largest size that reading ahead may hold, up to READS_MOST */
 
 uint32_t plan_cores(void) {
     cpu_set_t set;
@@ -17,7 +18,8 @@ uint32_t plan_cores(void) {
     return count < 1 ? 1 : (uint32_t)count;
 }
 
-/* ---- scratch: every value written between operators has a place while somebody may read it ---- */
+/* ---- scratch: every value written between operators has a place while somebody may read it ----
+ */
 
 struct interval {
     uint64_t offset, bytes;
@@ -145,8 +147,8 @@ static uint64_t largest_read(const struct opiml_pipeline *pipeline) {
     return base_align_up(most, 4096);
 }
 
-/* A ragged frame's heap: each varying row at its largest would be far too much for encoded images, so
- * at most a quarter of the pool. frame_put says when a batch does not fit. */
+/* A ragged frame's heap: each varying row at its largest would be far too much for encoded images,
+ * so at most a quarter of the pool. frame_put says when a batch does not fit. */
 static uint64_t heap_bytes(const struct plan *plan, uint64_t pool_bytes) {
     uint64_t per_row = FRAME_ERROR_BYTES_MAX, most = pool_bytes / 4 / PLAN_SLOTS_MIN;
 
@@ -159,8 +161,9 @@ static uint64_t heap_bytes(const struct plan *plan, uint64_t pool_bytes) {
 static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error *err) {
     uint64_t fixed, charge;
 
-    plan->heap_bytes = plan->delivers ? (uint64_t)base_min_u64(plan->rows, 64) * FRAME_ERROR_BYTES_MAX
-                                      : heap_bytes(plan, pool_bytes);
+    plan->heap_bytes = plan->delivers
+                           ? (uint64_t)base_min_u64(plan->rows, 64) * FRAME_ERROR_BYTES_MAX
+                           : heap_bytes(plan, pool_bytes);
     plan->slot_bytes = frame_bytes(plan->out, plan->rows, plan->heap_bytes);
     if (plan->slot_bytes == 0)
         return opiml_fail(err, OPIML_ELIMIT, "a batch of %u rows overflows", plan->rows);
@@ -179,7 +182,8 @@ static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error
     plan->slots = PLAN_SLOTS_MIN;
     if (fixed + plan->slots * plan->slot_bytes > pool_bytes)
         return opiml_fail(err, OPIML_ELIMIT,
-                          "pool: %" PRIu64 " MiB are too few: %u batches of %.1f MiB, reads of %.1f "
+                          "pool: %" PRIu64
+                          " MiB are too few: %u batches of %.1f MiB, reads of %.1f "
                           "MiB, a cache of %.1f MiB and %u threads of %.1f MiB need %.0f MiB",
                           pool_bytes >> 20, plan->slots, (double)plan->slot_bytes / MIB(1),
                           (double)plan->read_bytes / MIB(1), (double)plan->cache_bytes / MIB(1),

@@ -1,10 +1,9 @@
 /* The ring of read buffers. */
 #include "pipeline/reads.h"
 
-int reads_init(struct reads *reads, void *at, uint64_t bytes, uint32_t alignment,
-               uint32_t capacity, struct opiml_error *err) {
-    *reads = (struct reads){
-        .at = at, .bytes = bytes, .alignment = alignment, .capacity = capacity};
+int reads_init(struct reads *reads, void *at, uint64_t bytes, uint32_t alignment, uint32_t capacity,
+               struct opiml_error *err) {
+    *reads = (struct reads){.at = at, .bytes = bytes, .alignment = alignment, .capacity = capacity};
     reads->pieces = base_alloc_array(capacity, sizeof(*reads->pieces));
     if (!reads->pieces)
         return base_fail_memory(err, capacity * sizeof(*reads->pieces), "a ring of reads");

@@ -12,14 +12,14 @@ struct reads {
     struct reads_piece {
         uint64_t end;
         _Atomic bool done;
-    } *pieces;
+    } * pieces;
     uint32_t alignment, capacity, first, count;
 };
 
-/* A ring over `bytes` at `at` (4096-byte aligned) for at most `capacity` pieces at once, each aligned
- * (4096 for direct reads, 64 otherwise, so that small records pack). */
-int reads_init(struct reads *reads, void *at, uint64_t bytes, uint32_t alignment,
-               uint32_t capacity, struct opiml_error *err);
+/* A ring over `bytes` at `at` (4096-byte aligned) for at most `capacity` pieces at once, each
+ * aligned (4096 for direct reads, 64 otherwise, so that small records pack). */
+int reads_init(struct reads *reads, void *at, uint64_t bytes, uint32_t alignment, uint32_t capacity,
+               struct opiml_error *err);
 void reads_release(struct reads *reads);
 /* An aligned piece and its number; NULL when the ring is full for now. One thread. A ring of
  * at least twice the largest piece never blocks for good. */

@@ -15,8 +15,8 @@ static int charge(void *engine, uint64_t bytes, struct opiml_error *err) {
     if (bytes > stage->plan->charge_bytes)
         return opiml_fail(err, OPIML_ELIMIT,
                           "needs %.1f MiB of working memory; the pool has %.1f MiB for it: raise "
-                          "`pool`", (double)bytes / MIB(1),
-                          (double)stage->plan->charge_bytes / MIB(1));
+                          "`pool`",
+                          (double)bytes / MIB(1), (double)stage->plan->charge_bytes / MIB(1));
     pthread_mutex_lock(&stage->lock);
     while (stage->charge_left < bytes && !stage->stopped)
         pthread_cond_wait(&stage->charge_free, &stage->lock);
@@ -164,8 +164,8 @@ static int run_ops(struct worker *worker, const struct task *task, uint64_t *mar
 
 /* ---- arrival ---- */
 
-/* What no operator of this run wrote into the slot is copied there: fields passed on from the record or
- * the cache, and rows whose shape varies. */
+/* What no operator of this run wrote into the slot is copied there: fields passed on from the
+ * record or the cache, and rows whose shape varies. */
 static int fill_slot(struct worker *worker, const struct task *task, struct opiml_value *values,
                      struct opiml_error *err) {
     const struct plan *plan = worker->stage->plan;

@@ -18,7 +18,8 @@ static int make_slot(struct stage *stage, struct slot *slot, struct opiml_error 
         slot->digests = base_alloc_array(plan->rows, sizeof(*slot->digests));
     slot->statuses = base_alloc_array(plan->rows, sizeof(*slot->statuses));
     slot->samples = base_alloc_array(plan->rows, sizeof(*slot->samples));
-    if (!slot->tasks || !slot->group_left || !slot->statuses || !slot->samples || (stage->options.digest && !slot->digests))
+    if (!slot->tasks || !slot->group_left || !slot->statuses || !slot->samples ||
+        (stage->options.digest && !slot->digests))
         return base_fail_memory(err, plan->rows * sizeof(*slot->tasks), "a batch's tasks");
     return 0;
 }
@@ -53,10 +54,9 @@ static void begin_slot(struct stage *stage, struct slot *slot, uint64_t seq) {
     resolve_rows(stage, slot);
     atomic_store(&slot->left, slot->slice.rows + stage->inlet->walkers);
     for (uint32_t r = 0; r < slot->slice.rows; r += pipeline->group_rows)
-        atomic_store_explicit(
-            &slot->group_left[r / pipeline->group_rows],
-            (uint32_t)base_min_u64(pipeline->group_rows, slot->slice.rows - r),
-            memory_order_relaxed);
+        atomic_store_explicit(&slot->group_left[r / pipeline->group_rows],
+                              (uint32_t)base_min_u64(pipeline->group_rows, slot->slice.rows - r),
+                              memory_order_relaxed);
 }
 
 static void count_rows(struct slot *slot) {
@@ -216,8 +216,8 @@ static int start(struct stage *stage, struct opiml_error *err) {
     uint64_t tasks = (uint64_t)plan->slots * plan->rows;
     int rc;
 
-    if (plan->cache_bytes && (rc = cache_create(plan->pipeline, plan->cache_bytes,
-                                                &stage->cache, err)) < 0)
+    if (plan->cache_bytes &&
+        (rc = cache_create(plan->pipeline, plan->cache_bytes, &stage->cache, err)) < 0)
         return rc;
 
     stage->slots = base_alloc_array(plan->slots, sizeof(*stage->slots));

@@ -24,11 +24,12 @@ struct task {
     struct slot *slot;
     uint32_t row, dataset;
     uint64_t position, record, sample;
-    const struct cache_row *cached; /* the row as it left the operator before the cache; NULL: not there */
+    const struct cache_row
+        *cached;         /* the row as it left the operator before the cache; NULL: not there */
     const uint8_t *data; /* reader: the record's bytes */
     uint32_t bytes;
-    uint32_t hold;       /* inlet: what row_done gives back */
-    int result;          /* negative: the row failed before it came here; see `why` */
+    uint32_t hold; /* inlet: what row_done gives back */
+    int result;    /* negative: the row failed before it came here; see `why` */
     int errnum;
 };
 
@@ -44,9 +45,9 @@ struct slot {
     _Atomic uint32_t left; /* rows still on their way, and walkers that have not been through */
     _Atomic uint32_t *group_left;
     struct task *tasks;
-    struct hash128 *digests; /* per row; NULL when not asked for */
+    struct hash128 *digests;        /* per row; NULL when not asked for */
     uint32_t live, dropped, failed; /* counted when ready */
-    struct opiml_batch batch; /* what the consumer sees, with the two arrays behind it */
+    struct opiml_batch batch;       /* what the consumer sees, with the two arrays behind it */
     uint8_t *statuses;
     uint64_t *samples;
     char token[OPIML_TOKEN_BYTES];
@@ -86,10 +87,10 @@ struct inlet_ops {
                uint8_t *scratch, struct opiml_error *err);
     /* Where a bad row came from, for its message. Returns `to`. */
     char *(*describe)(struct inlet *inlet, const struct task *task, char *to, size_t room);
-    void (*row_done)(struct inlet *inlet, const struct task *task);  /* its bytes are free */
-    void (*slot_done)(struct inlet *inlet, struct slot *slot);       /* all of its rows are done */
-    void (*wake)(struct inlet *inlet);                               /* a slot became free */
-    void (*stop)(struct inlet *inlet);                               /* ends and joins its threads */
+    void (*row_done)(struct inlet *inlet, const struct task *task); /* its bytes are free */
+    void (*slot_done)(struct inlet *inlet, struct slot *slot);      /* all of its rows are done */
+    void (*wake)(struct inlet *inlet);                              /* a slot became free */
+    void (*stop)(struct inlet *inlet);                              /* ends and joins its threads */
     void (*destroy)(struct inlet *inlet);
     uint32_t (*stats)(struct inlet *inlet, struct opiml_station_stats *to, uint32_t room,
                       uint64_t *ret_bytes_read);
@@ -120,9 +121,9 @@ struct stage {
                       since posting one is safe in a signal handler */
     _Atomic bool cancelled;
     pthread_cond_t charge_free;
-    uint64_t next;             /* seq that stage_next hands out */
+    uint64_t next; /* seq that stage_next hands out */
     uint64_t charge_left, charge_peak;
-    struct opiml_error error;  /* .code negative: the stage failed */
+    struct opiml_error error; /* .code negative: the stage failed */
     bool stopped;
 };
 
@@ -132,9 +133,10 @@ int stage_create(const struct plan *plan, struct inlet *inlet, const struct stag
 /* The next slot in order: 1, 0 at the end, OPIML_EBUSY when the caller holds all of them. */
 int stage_next(struct stage *stage, struct slot **ret_slot, struct opiml_error *err);
 void stage_recycle(struct slot *slot);
-void stage_fail(struct stage *stage, const struct opiml_error *error); /* any thread; first one counts */
+void stage_fail(struct stage *stage,
+                const struct opiml_error *error); /* any thread; first one counts */
 void stage_cancel(struct stage *stage); /* stage_next fails from now on; async-signal-safe */
-void stage_stop(struct stage *stage); /* wakes and joins; idempotent */
+void stage_stop(struct stage *stage);   /* wakes and joins; idempotent */
 void stage_destroy(struct stage *stage);
 
 /* For inlets. The slot of batch `seq`, begun now if it was free; NULL: no credit yet. Several inlet

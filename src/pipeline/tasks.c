@@ -23,7 +23,8 @@ struct tasks {
     uint32_t workers;
     uint64_t mask;
     _Atomic uint32_t next; /* queue for the next push */
-    _Atomic int64_t pending; /* pushed less popped; below 0 for an instant while a push is under way */
+    _Atomic int64_t
+        pending; /* pushed less popped; below 0 for an instant while a push is under way */
     _Atomic uint32_t sleepers;
     _Atomic bool stopped;
     pthread_mutex_t lock;
@@ -74,8 +75,8 @@ static void enqueue(struct queue *queue, uint64_t mask, void *item) {
     uint64_t at = atomic_fetch_add_explicit(&queue->tail, 1, memory_order_relaxed);
     struct cell *cell = &queue->cells[at & mask];
 
-    /* The capacity covers all tasks, so the cell's last reader took its item long ago; it may still be
-     * about to say so. */
+    /* The capacity covers all tasks, so the cell's last reader took its item long ago; it may still
+     * be about to say so. */
     while (atomic_load_explicit(&cell->turn, memory_order_acquire) != at)
         ;
     cell->item = item;
@@ -114,8 +115,8 @@ void tasks_push(struct tasks *tasks, void *const *items, uint32_t count) {
     if (count == 0)
         return;
     atomic_fetch_add(&tasks->pending, count);
-    /* Sequentially consistent with a sleeper's check of `pending` behind its `sleepers++`: one of the
-     * two sees the other. */
+    /* Sequentially consistent with a sleeper's check of `pending` behind its `sleepers++`: one of
+     * the two sees the other. */
     if (atomic_load(&tasks->sleepers) == 0)
         return;
     pthread_mutex_lock(&tasks->lock);

@@ -1,5 +1,5 @@
-/* Task queues with work stealing: one bounded queue per worker; who finds its own empty takes from the
- * others. The grain is a sample. */
+/* Task queues with work stealing: one bounded queue per worker; who finds its own empty takes from
+ * the others. The grain is a sample. */
 #ifndef PIPELINE_TASKS_H
 #define PIPELINE_TASKS_H
 

@@ -7,9 +7,8 @@
 #define WORDS 8 /* seven of content and the checksum */
 
 void token_format(const struct token *token, char to[OPIML_TOKEN_BYTES]) {
-    uint64_t words[WORDS] = {token->pipeline, token->fingerprint, token->seed,
-                             token->epoch,    token->position,    token->digest.high,
-                             token->digest.low};
+    uint64_t words[WORDS] = {token->pipeline, token->fingerprint, token->seed,      token->epoch,
+                             token->position, token->digest.high, token->digest.low};
     int at = snprintf(to, OPIML_TOKEN_BYTES, PREFIX);
 
     words[WORDS - 1] = hash_64(words, sizeof(words) - sizeof(words[0]), 0);
@@ -38,8 +37,10 @@ int token_parse(const char *text, struct token *ret_token, struct opiml_error *e
         int digit = hex_digit(text[prefix + i]);
 
         if (digit < 0)
-            return opiml_fail(err, OPIML_EINVAL, "resume token: \"%c\" at character %zu is no "
-                              "hexadecimal digit", text[prefix + i], prefix + i + 1);
+            return opiml_fail(err, OPIML_EINVAL,
+                              "resume token: \"%c\" at character %zu is no "
+                              "hexadecimal digit",
+                              text[prefix + i], prefix + i + 1);
         words[i / 16] = words[i / 16] << 4 | (uint64_t)digit;
     }
     if (words[WORDS - 1] != hash_64(words, sizeof(words) - sizeof(words[0]), 0))

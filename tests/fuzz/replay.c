@@ -1,5 +1,5 @@
-/* Stands in for libFuzzer where the compiler has none: runs a target over the files given, or over all
- * files of the folders given. */
+/* Stands in for libFuzzer where the compiler has none: runs a target over the files given, or over
+ * all files of the folders given. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

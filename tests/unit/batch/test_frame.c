@@ -81,8 +81,8 @@ static void rows_arrive_as_they_left(void **state) {
             assert_int_equal(self->view.rows[r].sample, 100 + r);
             if (r == 1) {
                 assert_int_equal(self->view.rows[r].status, OPIML_ROW_FAILED);
-                assert_memory_equal(self->copy + self->view.rows[r].error,
-                                    "file:///x.jpg: damaged", self->view.rows[r].error_bytes);
+                assert_memory_equal(self->copy + self->view.rows[r].error, "file:///x.jpg: damaged",
+                                    self->view.rows[r].error_bytes);
                 continue;
             }
             frame_get(&self->view, 0, r, &value);

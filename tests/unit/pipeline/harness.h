@@ -1,5 +1,5 @@
-/* A data set of raw records in a folder of its own, and pipelines over it. Record i has x = 16 bytes that
- * follow from i and label = i. */
+/* A data set of raw records in a folder of its own, and pipelines over it. Record i has x = 16
+ * bytes that follow from i and label = i. */
 #ifndef TESTS_PIPELINE_HARNESS_H
 #define TESTS_PIPELINE_HARNESS_H
 

@@ -26,8 +26,8 @@ static void put(struct cache *cache, uint64_t record) {
 }
 
 static void rows_come_back_until_it_is_full(void **state) {
-    struct opiml_pipeline *pipeline = harness_pipeline(
-        &data, "batch: {size: 4}\nops:\n  - cache: {bytes: 8KiB}\n");
+    struct opiml_pipeline *pipeline =
+        harness_pipeline(&data, "batch: {size: 4}\nops:\n  - cache: {bytes: 8KiB}\n");
     struct cache *cache;
     struct opiml_value values[2];
     uint64_t found = 0;

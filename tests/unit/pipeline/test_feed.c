@@ -165,7 +165,8 @@ static void the_cache_changes_nothing(void **state) {
                  "shuffle: {mode: global}\nbatch: {size: 32}\nops:\n"
                  "  - cast: {field: x, to: f32}\n  - cache: {bytes: %s}\n"
                  "  - filter: {where: \"label != 13\"}\n"
-                 "  - one_hot: {field: label, classes: 1000}\n", sizes[i]);
+                 "  - one_hot: {field: label, classes: 1000}\n",
+                 sizes[i]);
         pipeline = harness_pipeline(&data, rest);
         assert_same(whole, harness_run(pipeline, &options, NULL));
         opiml_pipeline_close(pipeline);
@@ -175,8 +176,8 @@ static void the_cache_changes_nothing(void **state) {
 
 /* Filters leave holes: marked, zero, never refilled. */
 static void dropped_rows_are_marked_holes(void **state) {
-    struct opiml_pipeline *pipeline = harness_pipeline(
-        &data, "batch: {size: 10}\nops:\n  - filter: {where: \"label != 13\"}\n");
+    struct opiml_pipeline *pipeline =
+        harness_pipeline(&data, "batch: {size: 10}\nops:\n  - filter: {where: \"label != 13\"}\n");
     struct opiml_feed_options options = two_epochs();
     struct opiml_feed *feed = harness_feed(pipeline, &options);
     const struct opiml_batch *batch;

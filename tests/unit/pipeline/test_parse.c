@@ -46,7 +46,8 @@ static void mistakes_name_place_and_remedy(void **state) {
     assert_refused("batch: {size: 4}\nops:\n  - filter: {where: \"label < 5\"}\n  - cache: {}\n",
                    "test.yaml:11:5", "filter");
     assert_refused("batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n    label: a\n"
-                   "  - cast: {field: x, to: f64}\n    label: a\n", "test.yaml:13:12", "taken");
+                   "  - cast: {field: x, to: f64}\n    label: a\n",
+                   "test.yaml:13:12", "taken");
 }
 
 static void whole_files_are_checked_too(void **state) {
@@ -88,10 +89,10 @@ static void the_hash_is_of_the_meaning(void **state) {
 
 /* Default labels count by name: another operator in between changes no stream. */
 static void labels_are_stable(void **state) {
-    struct opiml_pipeline *pipeline = harness_pipeline(
-        &data, "batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n"
-               "  - rename: {from: x, to: y}\n  - cast: {field: y, to: f64}\n"
-               "  - cast: {field: y, to: f32}\n    label: mine\n");
+    struct opiml_pipeline *pipeline =
+        harness_pipeline(&data, "batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n"
+                                "  - rename: {from: x, to: y}\n  - cast: {field: y, to: f64}\n"
+                                "  - cast: {field: y, to: f32}\n    label: mine\n");
 
     assert_string_equal(pipeline->op[0]->label, "cast#0");
     assert_string_equal(pipeline->op[1]->label, "rename#0");

@@ -16,8 +16,7 @@ static void check(uint64_t positions, uint32_t batch, uint32_t group, bool drop_
     struct opiml_pipeline pipeline = plain(positions, batch, group, drop_last);
     uint64_t batches = opiml_pipeline_batches(&pipeline), next = 0;
 
-    assert_int_equal(batches,
-                     drop_last ? positions / batch : (positions + batch - 1) / batch);
+    assert_int_equal(batches, drop_last ? positions / batch : (positions + batch - 1) / batch);
     for (uint64_t b = 0; b < batches; b++) {
         for (uint32_t rank = 0; rank < world; rank++) {
             struct pipeline_slice slice = pipeline_slice(&pipeline, batches + b, rank, world);
@@ -30,8 +29,8 @@ static void check(uint64_t positions, uint32_t batch, uint32_t group, bool drop_
             next += slice.rows;
             assert_true(slice.end >= next);
         }
-        assert_int_equal(next, drop_last || (b + 1) * batch <= positions ? (b + 1) * batch
-                                                                         : positions);
+        assert_int_equal(next,
+                         drop_last || (b + 1) * batch <= positions ? (b + 1) * batch : positions);
     }
 }
 

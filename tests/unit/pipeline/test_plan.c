@@ -24,12 +24,13 @@ static struct plan *plan_of(struct opiml_pipeline *pipeline, uint32_t first, uin
     return plan;
 }
 
-/* The last writer of a field writes into the batch; who is read by an operator behind it does not. */
+/* The last writer of a field writes into the batch; who is read by an operator behind it does not.
+ */
 static void last_writers_write_into_the_batch(void **state) {
-    struct opiml_pipeline *pipeline = harness_pipeline(
-        &data, "batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n"
-               "  - cast: {field: x, to: f64}\n  - rename: {from: x, to: y}\n"
-               "  - one_hot: {field: label, classes: 100}\n");
+    struct opiml_pipeline *pipeline =
+        harness_pipeline(&data, "batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n"
+                                "  - cast: {field: x, to: f64}\n  - rename: {from: x, to: y}\n"
+                                "  - one_hot: {field: label, classes: 100}\n");
     struct plan *plan = plan_of(pipeline, 0, 4);
 
     assert_int_equal(plan->target[0][0].slot_field, -1);
@@ -48,10 +49,10 @@ static void last_writers_write_into_the_batch(void **state) {
 
 /* Scratch that is alive at the same time does not overlap; what is dead is used again. */
 static void scratch_is_shared_over_time(void **state) {
-    struct opiml_pipeline *pipeline = harness_pipeline(
-        &data, "batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n"
-               "  - cast: {field: x, to: f64}\n  - cast: {field: x, to: f32}\n"
-               "  - cast: {field: x, to: f64}\n  - cast: {field: x, to: u8}\n");
+    struct opiml_pipeline *pipeline =
+        harness_pipeline(&data, "batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n"
+                                "  - cast: {field: x, to: f64}\n  - cast: {field: x, to: f32}\n"
+                                "  - cast: {field: x, to: f64}\n  - cast: {field: x, to: u8}\n");
     struct plan *plan = plan_of(pipeline, 0, 5);
 
     for (uint32_t k = 0; k + 1 < 4; k++) {

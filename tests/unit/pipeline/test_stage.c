@@ -64,8 +64,10 @@ static char *fake_describe(struct inlet *inlet, const struct task *task, char *t
     return to;
 }
 
-static void fake_row_done(struct inlet *inlet, const struct task *task) {}
-static void fake_slot_done(struct inlet *inlet, struct slot *slot) {}
+static void fake_row_done(struct inlet *inlet, const struct task *task) {
+}
+static void fake_slot_done(struct inlet *inlet, struct slot *slot) {
+}
 
 static void fake_wake(struct inlet *inlet) {
     struct fake *self = (struct fake *)inlet;
@@ -87,7 +89,8 @@ static void fake_stop(struct inlet *inlet) {
     self->started = false;
 }
 
-static void fake_destroy(struct inlet *inlet) {}
+static void fake_destroy(struct inlet *inlet) {
+}
 
 static const struct inlet_ops fake_ops = {
     .name = "fake",
@@ -193,7 +196,8 @@ static void a_start_that_fails_leaves_nothing_behind(void **state) {
     struct stage *stage = NULL;
 
     self->fake.fail_start = true;
-    assert_int_equal(stage_create(self->plan, &self->fake.inlet, &options, &stage, NULL), OPIML_EIO);
+    assert_int_equal(stage_create(self->plan, &self->fake.inlet, &options, &stage, NULL),
+                     OPIML_EIO);
     assert_null(stage);
 }
 
