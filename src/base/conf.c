@@ -282,10 +282,13 @@ static const struct opiml_param *find_row(const struct opiml_param *rows, const 
 }
 
 /* "unknown key …" with the key that was meant, or else all there are. */
-static void complain_key(const struct opiml_param *rows, const char *key, struct text *to) {
+static void complain_key(const struct opiml_param *rows, const char *const *sections,
+                         const char *key, struct text *to) {
     const char *names[128], *near;
     size_t count = 0;
 
+    for (size_t i = 0; sections && sections[i] && count < COUNT_OF(names) - 1; i++)
+        names[count++] = sections[i];
     for (const struct opiml_param *row = rows; row->name && count < COUNT_OF(names) - 1; row++)
         names[count++] = row->name;
     names[count] = NULL;
@@ -384,11 +387,12 @@ static int read_value(const struct opiml_param *row, void *config, const struct 
     return 0;
 }
 
-static int fail_key(const struct opiml_param *rows, const struct yaml *yaml,
-                    const struct yaml_node *node, const char *what, struct opiml_error *err) {
+static int fail_key(const struct opiml_param *rows, const char *const *sections,
+                    const struct yaml *yaml, const struct yaml_node *node, const char *what,
+                    struct opiml_error *err) {
     AUTO_TEXT struct text why = {0};
 
-    complain_key(rows, node->key, &why);
+    complain_key(rows, sections, node->key, &why);
     if (why.failed)
         return base_fail_memory(err, why.room, "a message");
     return yaml_fail_key(yaml, node, err, "%s: %s", what, why.at);
@@ -404,8 +408,21 @@ static int fail_missing(const struct opiml_param *row, const struct yaml *yaml,
     return yaml_fail_key(yaml, node, err, "%s: \"%s\" is missing (%s)", what, row->name, row->help);
 }
 
+static bool is_section(const char *const *sections, const char *key) {
+    for (size_t i = 0; sections && sections[i]; i++)
+        if (strcmp(sections[i], key) == 0)
+            return true;
+    return false;
+}
+
 int conf_read(const struct opiml_param *rows, void *config, const struct yaml *yaml,
               const struct yaml_node *node, const char *what, struct opiml_error *err) {
+    return conf_read_head(rows, NULL, config, yaml, node, what, err);
+}
+
+int conf_read_head(const struct opiml_param *rows, const char *const *sections, void *config,
+                   const struct yaml *yaml, const struct yaml_node *node, const char *what,
+                   struct opiml_error *err) {
     bool empty = !node || (node->kind == YAML_SCALAR && node->text[0] == 0 && !node->quoted);
     int rc;
 
@@ -415,8 +432,10 @@ int conf_read(const struct opiml_param *rows, void *config, const struct yaml *y
     for (const struct yaml_node *entry = empty ? NULL : node->child; entry; entry = entry->next) {
         const struct opiml_param *row = find_row(rows, entry->key);
 
+        if (!row && is_section(sections, entry->key))
+            continue;
         rc = row ? read_value(row, config, yaml, entry, what, err)
-                 : fail_key(rows, yaml, entry, what, err);
+                 : fail_key(rows, sections, yaml, entry, what, err);
         if (rc < 0)
             return rc;
     }
@@ -438,7 +457,7 @@ int conf_set(const struct opiml_param *rows, void *config, const char *key, cons
     uint32_t inner;
 
     if (!row) {
-        complain_key(rows, key, &why);
+        complain_key(rows, NULL, key, &why);
         return why.failed ? base_fail_memory(err, why.room, "a message")
                           : opiml_fail(err, OPIML_ENOENT, "%s", why.at);
     }

@@ -16,6 +16,11 @@
  * `yaml` may be NULL when `node` is. */
 int conf_read(const struct opiml_param *rows, void *config, const struct yaml *yaml,
               const struct yaml_node *node, const char *what, struct opiml_error *err);
+/* The same for a mapping in which nested sections stand beside the rows: their keys
+ * (NULL-terminated) are passed over, and count as valid when an unknown key is looked up. */
+int conf_read_head(const struct opiml_param *rows, const char *const *sections, void *config,
+                   const struct yaml *yaml, const struct yaml_node *node, const char *what,
+                   struct opiml_error *err);
 /* Defaults only; rows without one stay as they are. The table must be sound. */
 void conf_defaults(const struct opiml_param *rows, void *config);
 /* Set one value from text, as on a command line: key "size", text "224,224" or "[224, 224]".

@@ -512,27 +512,3 @@ int yaml_fail_key(const struct yaml *yaml, const struct yaml_node *at, struct op
     va_end(arguments);
     return rc;
 }
-
-void yaml_without(const struct yaml_node *map, const char *const *keys, struct yaml_node *ret_map,
-                  struct yaml_node *copies, uint32_t room) {
-    struct yaml_node *last = NULL;
-
-    *ret_map = *map;
-    ret_map->child = NULL;
-    ret_map->count = 0;
-    for (const struct yaml_node *node = map->child; node; node = node->next) {
-        bool left_out = false;
-
-        for (size_t i = 0; keys[i]; i++)
-            left_out |= strcmp(node->key, keys[i]) == 0;
-        if (left_out || ret_map->count == room)
-            continue;
-        copies[ret_map->count] = *node;
-        copies[ret_map->count].next = NULL;
-        if (last)
-            last->next = &copies[ret_map->count];
-        else
-            ret_map->child = &copies[ret_map->count];
-        last = &copies[ret_map->count++];
-    }
-}

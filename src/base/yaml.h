@@ -39,10 +39,6 @@ void yaml_free(struct yaml *yaml);
 void yaml_free_at(struct yaml **yaml);
 #define AUTO_YAML CLEANUP(yaml_free_at)
 
-/* A mapping without some of its keys (NULL-terminated), to read what stands beside nested sections.
- * Up to `room` entries are copied to `copies`, which *ret_map then borrows; the rest stays out. */
-void yaml_without(const struct yaml_node *map, const char *const *keys, struct yaml_node *ret_map,
-                  struct yaml_node *copies, uint32_t room);
 /* The value of a key, NULL when absent or `map` is no mapping. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 /* opiml_fail with "file:line:column: " before the message. */

@@ -95,7 +95,6 @@ int learn_config_read(const char *path, struct learn_config *ret_config, struct 
     static const char *const names[] = {"data", "model", "loss", "optimizer", "schedule", NULL};
     AUTO_YAML struct yaml *yaml = NULL;
     struct learn_config config = {0};
-    struct yaml_node head, copies[16];
     int rc = yaml_load(path, &yaml, err);
 
     if (rc < 0)
@@ -103,8 +102,7 @@ int learn_config_read(const char *path, struct learn_config *ret_config, struct 
     if (yaml->root->kind != YAML_MAPPING)
         return yaml_fail(yaml, yaml->root, err,
                          "a training file is a mapping that starts with \"opiml: 1\"");
-    yaml_without(yaml->root, names, &head, copies, COUNT_OF(copies));
-    if ((rc = conf_read(head_rows, &config, yaml, &head, "train", err)) < 0)
+    if ((rc = conf_read_head(head_rows, names, &config, yaml, yaml->root, "train", err)) < 0)
         return rc;
     for (size_t i = 0; i < COUNT_OF(sections); i++)
         if ((rc = conf_read(sections[i].rows, &config, yaml, yaml_get(yaml->root, sections[i].name),

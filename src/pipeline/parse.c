@@ -85,13 +85,10 @@ static const char *const section_names[] = {"dataset", "datasets", "shuffle", "e
                                             "ops",     "batch",    "errors",  NULL};
 
 static int read_head(const struct yaml *yaml, struct head_conf *head, struct opiml_error *err) {
-    struct yaml_node flat, copies[16];
-
     if (yaml->root->kind != YAML_MAPPING)
         return yaml_fail(yaml, yaml->root, err,
                          "a pipeline file is a mapping that starts with \"opiml: 1\"");
-    yaml_without(yaml->root, section_names, &flat, copies, COUNT_OF(copies));
-    return conf_read(head_rows, head, yaml, &flat, "pipeline", err);
+    return conf_read_head(head_rows, section_names, head, yaml, yaml->root, "pipeline", err);
 }
 
 /* ---- datasets ---- */

@@ -1,4 +1,4 @@
-"""A third-party header stands in the one .c file that wraps it (tools/wrappers.txt)"""
+"""A third-party header stands only in the .c file that wraps it (tools/wrappers.txt)"""
 
 # The C library, the compiler and the kernel: not third parties.
 OURS = set("""
@@ -34,6 +34,6 @@ def check(tree):
                 findings.append(f"{name}:{line}: <{header}> belongs in a .c file")
             elif wrapper == "*" and name != places[0][0]:
                 findings.append(f"{name}:{line}: <{header}> is wrapped by {places[0][0]} already")
-            elif wrapper not in ("*", name):
+            elif wrapper != "*" and name not in wrapper.split():
                 findings.append(f"{name}:{line}: <{header}> is wrapped by {wrapper}")
     return findings
