@@ -10,6 +10,12 @@
     "  - filter: {where: \"label != 13\"}\n"                                                       \
     "  - one_hot: {field: label, classes: 1000}\n"
 
+/* Of digests_are_those_of_every_machine; a new number here means that old checkpoints of training
+ * runs can no longer be resumed to the same data, so raise the operator's version with it. */
+#define GOLDEN_CROP 0xe0b4e17e05d33d99, 0xe9f437f257f58a5b
+#define GOLDEN_FLOAT 0x57875bd4aec9813d, 0xbec1997c0bd69826
+#define GOLDEN_MIXED 0xa9d3d3ecdeaf4958, 0x8442a50bf7f01b57
+
 static struct harness data;
 
 static int make_data(void **state) {
@@ -294,6 +300,53 @@ static void failing_allocations_are_errors(void **state) {
     opiml_pipeline_close(pipeline);
 }
 
+/* The same bytes on every machine, with every compiler and with or without vector code: small
+ * pictures of every chroma sampling through the operators of the examples, against digests that
+ * never change. */
+static void digests_are_those_of_every_machine(void **state) {
+    static const struct {
+        const char *ops;
+        uint64_t high, low;
+    } cases[] = {
+        {"  - decode: {}\n  - random_resized_crop: {size: [56, 48]}\n  - random_flip: {p: 0.5}\n",
+         GOLDEN_CROP},
+        {"  - decode: {}\n  - center_crop: {size: [40, 40], resize: 48}\n"
+         "  - color_jitter: {brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1}\n"
+         "  - normalize: {mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], to: f32}\n",
+         GOLDEN_FLOAT},
+        {"  - decode: {}\n  - random_crop: {size: [64, 64], pad: 30}\n"
+         "  - normalize: {mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25], to: bf16, layout: nchw}\n"
+         "  - one_hot: {field: label, classes: 2}\n"
+         "  - mixup: {field: image, label: label, alpha: 0.3, group: 2}\n",
+         GOLDEN_MIXED},
+    };
+
+    char *folder = test_folder(), text[2048];
+
+    /* A copy, since indexes are written beside the data. */
+    snprintf(text, sizeof(text), "cp -r '%s/pictures/.' '%s'", TEST_DATA, folder);
+    assert_int_equal(system(text), 0);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct opiml_feed_options options = two_epochs();
+        struct opiml_pipeline *pipeline = NULL;
+        struct opiml_error err = {0};
+        struct hash128 digest;
+        int length = snprintf(text, sizeof(text),
+                              "opiml: 1\nkind: pipeline\nseed: 11\nshuffle: {mode: global}\n"
+                              "dataset: {uri: %s, format: image-folder}\n"
+                              "batch: {size: 4}\nops:\n%s",
+                              folder, cases[i].ops);
+
+        if (opiml_pipeline_parse(text, (size_t)length, "golden.yaml", &pipeline, &err) < 0)
+            fail_msg("%s", err.message);
+        digest = harness_run(pipeline, &options, NULL);
+        if (digest.high != cases[i].high || digest.low != cases[i].low)
+            fail_msg("case %zu: 0x%016" PRIx64 ", 0x%016" PRIx64, i, digest.high, digest.low);
+        opiml_pipeline_close(pipeline);
+    }
+    test_folder_remove(folder);
+}
+
 static void options_are_checked(void **state) {
     struct opiml_pipeline *pipeline = harness_pipeline(&data, "batch: {size: 4}\n");
     struct opiml_feed_options options = two_epochs();
@@ -325,6 +378,7 @@ int main(void) {
         cmocka_unit_test(cancelling_ends_an_endless_feed),
         cmocka_unit_test(steady_state_does_not_allocate),
         cmocka_unit_test(failing_allocations_are_errors),
+        cmocka_unit_test(digests_are_those_of_every_machine),
         cmocka_unit_test(options_are_checked),
     };
 

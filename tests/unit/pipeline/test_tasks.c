@@ -21,10 +21,10 @@ static void *work(void *argument) {
     struct shared *shared = argument;
     uint32_t me = atomic_fetch_add(&shared->next_worker, 1);
     uint64_t wait_ns = 0;
-    uint8_t *item;
+    void *item;
 
     while ((item = tasks_pop(shared->tasks, me, &wait_ns))) {
-        atomic_fetch_add(&shared->seen[item - (uint8_t *)0], 1);
+        atomic_fetch_add(&shared->seen[(uintptr_t)item], 1);
         if (atomic_fetch_add(&shared->done, 1) + 1 == PUSHERS * EACH)
             tasks_stop(shared->tasks);
     }
@@ -40,7 +40,7 @@ static void *push(void *argument) {
         uint32_t count = 0;
 
         while (count < 1 + i % 7 && i < EACH)
-            items[count++] = (uint8_t *)0 + 1 + me * EACH + i++;
+            items[count++] = (void *)(uintptr_t)(1 + me * EACH + i++); /* numbers as items */
         tasks_push(shared->tasks, items, count);
     }
     return NULL;
