@@ -64,6 +64,8 @@ OPIML_API uint32_t opiml_model_classes(const struct opiml_model *model);
 OPIML_API const char *opiml_model_class(const struct opiml_model *model, uint32_t label);
 /* What the model takes: channels, height, width. */
 OPIML_API void opiml_model_input(const struct opiml_model *model, uint32_t ret_shape[3]);
+/* The pipeline file that it was evaluated with, NULL when there was none. */
+OPIML_API const char *opiml_model_data(const struct opiml_model *model);
 /* images [rows][channels][height][width] f32 → probabilities [rows][classes]. */
 OPIML_API int opiml_model_predict(struct opiml_model *model, const float *images, uint32_t rows,
                                   float *probabilities, struct opiml_error *err);

@@ -76,6 +76,7 @@ static struct js *metadata_of(const struct checkpoint *from) {
     js_set(to, "kernels", js_text(from->kernels));
     js_set(to, "isa", js_text(from->isa));
     js_set(to, "token", js_text(from->token));
+    js_set(to, "data", js_text(from->data));
     if (classes)
         js_set(to, "class_names", js_text(classes));
     return to;
@@ -132,6 +133,8 @@ int checkpoint_describe(const struct safetensors *file, struct checkpoint *ret_c
               js_as_text(js_get(js_get(file->header, "__metadata__"), "isa"), ""));
     text_copy(self.token, sizeof(self.token),
               js_as_text(js_get(js_get(file->header, "__metadata__"), "token"), ""));
+    text_copy(self.data, sizeof(self.data),
+              js_as_text(js_get(js_get(file->header, "__metadata__"), "data"), ""));
     if (classes)
         js_parse(classes, strlen(classes), &self.classes, NULL); /* names are a convenience */
     *ret_checkpoint = self;

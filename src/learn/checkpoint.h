@@ -16,6 +16,7 @@ struct checkpoint {
     char kernels[64]; /* version text */
     char isa[32];
     char token[OPIML_TOKEN_BYTES];
+    char data[4096];    /* the evaluation pipeline's file; may be empty */
     struct js *classes; /* array of names, may be NULL */
 };
 void checkpoint_release(struct checkpoint *checkpoint);

@@ -71,6 +71,10 @@ void opiml_model_input(const struct opiml_model *self, uint32_t ret_shape[3]) {
     ret_shape[2] = self->info.width;
 }
 
+const char *opiml_model_data(const struct opiml_model *self) {
+    return self->info.data[0] ? self->info.data : NULL;
+}
+
 int opiml_model_predict(struct opiml_model *self, const float *images, uint32_t rows,
                         float *probabilities, struct opiml_error *err) {
     struct nn_tensor *output = nn_net_output(self->net);

@@ -125,6 +125,8 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     self->state.width = fields->width;
     self->state.threads = threads;
     text_copy(self->state.isa, sizeof(self->state.isa), checkpoint_isa());
+    if (self->config.data.eval[0] && !realpath(self->config.data.eval, self->state.data))
+        return base_fail_errno(err, errno, "%s", self->config.data.eval);
     self->state.classes = class_names(self->data, self->config.model.classes);
     self->description = base_printf(
         "resnet depth %u, width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "

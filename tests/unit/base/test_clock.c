@@ -23,7 +23,8 @@ static void cpu_time_is_of_this_thread(void **state) {
     nanosleep(&nap, NULL);
     after = clock_cpu_ns();
     assert_true(after >= before);
-    assert_true(after - before < clock_now_ns() - wall); /* sleep costs none */
+    assert_true(clock_now_ns() - wall >= 20000000);
+    assert_true(after - before < 15000000); /* sleep costs none */
     for (unsigned i = 0; i < 1000000; i++)
         work += i;
     assert_true(work > 0);

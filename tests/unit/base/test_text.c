@@ -124,6 +124,7 @@ static void the_nearest_word_is_found(void **state) {
     assert_null(text_nearest("q", words));
     assert_null(text_nearest("so", words));
     assert_null(text_nearest("ezis", words));
+    assert_null(text_nearest("sxxe", words)); /* two mistakes in four letters */
     assert_null(text_nearest("something", words));
     assert_null(text_nearest("", words));
     assert_null(text_nearest("x", (const char *const[]){NULL}));

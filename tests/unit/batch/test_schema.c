@@ -75,6 +75,7 @@ static void bad_fields_are_refused(void **state) {
     expect_refusal(name, OPIML_U8, 0, NULL, "no field name");
     expect_refusal("", OPIML_U8, 0, NULL, "no field name");
     expect_refusal("a\nb", OPIML_U8, 0, NULL, "no field name");
+    expect_refusal("a\x7f", OPIML_U8, 0, NULL, "no field name");
     expect_refusal("taken", OPIML_U8, 0, NULL, "\"taken\"");
     expect_refusal("x", 0, 0, NULL, "\"x\"");
     expect_refusal("x", 99, 0, NULL, "\"x\"");

@@ -1,0 +1,19 @@
+/* Runs on disk. */
+#include "run_folder.h"
+
+#include <sys/stat.h>
+
+#include "base/text.h"
+
+int run_checkpoint(const char *where, char **ret_path, struct opiml_error *err) {
+    struct stat info;
+    char *path;
+
+    if (stat(where, &info) < 0)
+        return base_fail_errno(err, errno, "%s: no checkpoint and no run's folder", where);
+    path = S_ISDIR(info.st_mode) ? text_path(where, "checkpoint.safetensors") : base_strdup(where);
+    if (!path)
+        return base_fail_memory(err, strlen(where), "a file's name");
+    *ret_path = path;
+    return 0;
+}

@@ -1,0 +1,87 @@
+/* opiml eval: how good is a model? */
+#include <opiml/train.h>
+
+#include "base/json.h"
+#include "run_folder.h"
+#include "verb.h"
+
+#define ROWS 256
+
+struct eval_config {
+    const char *data;
+    int64_t threads;
+    bool json;
+};
+
+#define AT(member) offsetof(struct eval_config, member)
+
+static const struct option eval_options[] = {
+    {"data", "PIPELINE", NULL, "Pipeline file to evaluate on, instead of the run's own", AT(data),
+     OPTION_PATH},
+    {"threads", "N", "1", "Compute threads", AT(threads), OPTION_INT, NULL, 1, 1024},
+    OPTION_JSON(struct eval_config),
+    {0},
+};
+
+static void close_model(struct opiml_model **model) {
+    opiml_model_close(*model);
+}
+
+static int eval_run(struct call *call, struct opiml_error *err) {
+    const struct eval_config *config = call->config;
+    CLEANUP(close_model) struct opiml_model *model = NULL;
+    AUTO_FREE char *path = NULL;
+    struct opiml_eval_result result;
+    const char *data;
+    int rc;
+
+    if ((rc = run_checkpoint(call->args[0], &path, err)) < 0 ||
+        (rc = opiml_model_open(path, ROWS, (uint32_t)config->threads, &model, err)) < 0)
+        return rc;
+    data = config->data ? config->data : opiml_model_data(model);
+    if (!data)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s was trained without evaluation data: name a "
+                          "pipeline file with --data",
+                          path);
+    if ((rc = opiml_model_eval(model, data, &result, err)) < 0)
+        return rc;
+    if (config->json) {
+        AUTO_JS struct js *object = js_object();
+        AUTO_FREE char *text = NULL;
+
+        js_set(object, "samples", js_u64(result.samples));
+        js_set(object, "missing", js_u64(result.errors));
+        js_set(object, "loss", js_num(result.loss));
+        js_set(object, "accuracy", js_num(result.accuracy));
+        js_set(object, "seconds", js_num(result.seconds));
+        text = js_dump(object, 2);
+        if (!text)
+            return base_fail_memory(err, 1000, "JSON");
+        printf("%s\n", text);
+        return 0;
+    }
+    printf("%s\n  accuracy %.2f%%, loss %.4f over %" PRIu64 " samples of %s in %.1f s (%.0f/s)\n",
+           path, 100 * result.accuracy, result.loss, result.samples, data, result.seconds,
+           (double)result.samples / result.seconds);
+    if (result.errors)
+        printf("  %" PRIu64 " positions gave no sample\n", result.errors);
+    return 0;
+}
+
+const struct verb verb_eval = {
+    .name = "eval",
+    .args = "RUN",
+    .help = "Evaluate a trained model",
+    .about = "RUN is a run's folder or a checkpoint file. Runs the evaluation pipeline once and "
+             "prints accuracy and mean loss.",
+    .examples = "opiml eval runs/cifar10\n"
+                "On the data that the training file named.\n"
+                "opiml eval runs/cifar10 --data other.yaml --json\n"
+                "On other data, for a program to read.\n",
+    .options = eval_options,
+    .config_bytes = sizeof(struct eval_config),
+    .args_least = 1,
+    .args_most = 1,
+    .run = eval_run,
+};

@@ -1,0 +1,198 @@
+/* opiml predict: what does a model see in an image? */
+#include <opiml/train.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "one_row.h"
+#include "pipeline/pipeline.h"
+#include "run_folder.h"
+#include "verb.h"
+
+#define FILE_MAX MIB(256)
+
+struct predict_config {
+    const char *data;
+    int64_t top;
+    bool json;
+};
+
+#define AT(member) offsetof(struct predict_config, member)
+
+static const struct option predict_options[] = {
+    {"data", "PIPELINE", NULL,
+     "Pipeline file whose operators prepare the images, instead of the "
+     "run's evaluation pipeline",
+     AT(data), OPTION_PATH},
+    {"top", "N", "5", "Classes to show for each image", AT(top), OPTION_INT, NULL, 1, 1000},
+    OPTION_JSON(struct predict_config),
+    {0},
+};
+
+struct predictor {
+    struct opiml_model *model;
+    struct opiml_pipeline *pipeline;
+    struct one_row *row;
+    int in, out; /* the image's field before and behind the operators */
+    float *probabilities;
+};
+
+static void predictor_release(struct predictor *self) {
+    base_free(self->probabilities);
+    one_row_close(self->row);
+    opiml_pipeline_close(self->pipeline);
+    opiml_model_close(self->model);
+}
+
+static int open_row(struct predictor *self, const char *data, struct opiml_error *err) {
+    struct one_row_op ops[ONE_ROW_OPS_MAX];
+    const struct opiml_field *field;
+    uint32_t shape[3];
+
+    for (uint32_t k = 0; k < self->pipeline->row_ops; k++)
+        ops[k] = (struct one_row_op){.op = self->pipeline->op[k]->op,
+                                     .params = self->pipeline->op[k]->params,
+                                     .in = pipeline_schema(self->pipeline, k),
+                                     .shape = &self->pipeline->op[k]->shape};
+    self->in = opiml_schema_find(pipeline_schema(self->pipeline, 0), "image");
+    self->out = opiml_schema_find(opiml_pipeline_schema(self->pipeline), "image");
+    if (self->in < 0 || self->out < 0)
+        return opiml_fail(err, OPIML_EINVAL, "%s: no field \"image\" goes through it", data);
+    field = &opiml_pipeline_schema(self->pipeline)->fields[self->out];
+    opiml_model_input(self->model, shape);
+    if (field->dtype != OPIML_F32 || field->ndim != 3 || field->shape[0] != shape[0] ||
+        field->shape[1] != shape[1] || field->shape[2] != shape[2])
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s does not give the f32 images of %u x %u x %u that "
+                          "the model takes",
+                          data, shape[0], shape[1], shape[2]);
+    return one_row_open(ops, self->pipeline->row_ops, &self->row, err);
+}
+
+static int predictor_open(struct predictor *self, const char *where, const char *data,
+                          struct opiml_error *err) {
+    AUTO_FREE char *path = NULL;
+    int rc;
+
+    if ((rc = run_checkpoint(where, &path, err)) < 0 ||
+        (rc = opiml_model_open(path, 1, 1, &self->model, err)) < 0)
+        return rc;
+    data = data ? data : opiml_model_data(self->model);
+    if (!data)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s was trained without evaluation data: name a "
+                          "pipeline file with --data",
+                          path);
+    self->probabilities = base_alloc_array(opiml_model_classes(self->model), sizeof(float));
+    if (!self->probabilities)
+        return base_fail_memory(err, opiml_model_classes(self->model) * 4, "probabilities");
+    if ((rc = opiml_pipeline_open(data, &self->pipeline, err)) < 0)
+        return rc;
+    return open_row(self, data, err);
+}
+
+/* The image file as a record of the pipeline: its other fields are zero. */
+static int predict_file(struct predictor *self, const char *path, struct opiml_error *err) {
+    const struct opiml_schema *schema = pipeline_schema(self->pipeline, 0);
+    struct opiml_value in[OPIML_MAX_FIELDS] = {0};
+    static uint8_t zero[64];
+    const struct opiml_value *out;
+    struct opiml_error why = {0};
+    AUTO_FREE char *bytes = NULL;
+    size_t count;
+    int rc;
+
+    if ((rc = file_read(path, FILE_MAX, &bytes, &count, err)) < 0)
+        return rc;
+    for (uint32_t f = 0; f < schema->count; f++) {
+        bool fixed = opiml_field_fixed(&schema->fields[f]);
+
+        in[f] = (struct opiml_value){
+            .data = zero, .bytes = fixed ? base_min_u64(schema->fields[f].max_bytes, 64) : 0};
+    }
+    in[self->in] =
+        (struct opiml_value){.data = (uint8_t *)bytes, .bytes = count, .shape = {(int64_t)count}};
+    rc = one_row_run(self->row, in, &out, &why);
+    if (rc < 0)
+        return opiml_fail(err, rc, "%s: %s", path, why.message);
+    if (rc == OPIML_OP_DROP)
+        return opiml_fail(err, OPIML_EINVAL, "%s: a filter of the pipeline drops it", path);
+    return opiml_model_predict(self->model, (const float *)(const void *)out[self->out].data, 1,
+                               self->probabilities, err);
+}
+
+/* The class of the nth largest probability; those shown already are set to -1. */
+static uint32_t take_best(struct predictor *self, float *ret_probability) {
+    uint32_t best = 0;
+
+    for (uint32_t k = 1; k < opiml_model_classes(self->model); k++)
+        if (self->probabilities[k] > self->probabilities[best])
+            best = k;
+    *ret_probability = self->probabilities[best];
+    self->probabilities[best] = -1;
+    return best;
+}
+
+static void show(struct predictor *self, const char *path, uint32_t top, struct js *to) {
+    struct js *object = to ? js_object() : NULL, *classes = to ? js_array() : NULL;
+
+    if (!to)
+        printf("%s\n", path);
+    for (uint32_t i = 0; i < top && i < opiml_model_classes(self->model); i++) {
+        float probability;
+        uint32_t label = take_best(self, &probability);
+
+        if (to) {
+            struct js *entry = js_object();
+
+            js_set(entry, "class", js_text(opiml_model_class(self->model, label)));
+            js_set(entry, "label", js_int(label));
+            js_set(entry, "probability", js_num(probability));
+            js_add(classes, entry);
+        } else {
+            printf("  %6.2f%%  %s\n", 100.0 * (double)probability,
+                   opiml_model_class(self->model, label));
+        }
+    }
+    if (!to)
+        return;
+    js_set(object, "image", js_text(path));
+    js_set(object, "classes", classes);
+    js_add(to, object);
+}
+
+static int predict_run(struct call *call, struct opiml_error *err) {
+    const struct predict_config *config = call->config;
+    CLEANUP(predictor_release) struct predictor self = {0};
+    AUTO_JS struct js *list = config->json ? js_array() : NULL;
+    int rc = predictor_open(&self, call->args[0], config->data, err);
+
+    for (int i = 1; rc == 0 && i < call->count; i++) {
+        rc = predict_file(&self, call->args[i], err);
+        if (rc == 0)
+            show(&self, call->args[i], (uint32_t)config->top, list);
+    }
+    if (rc == 0 && list) {
+        AUTO_FREE char *text = js_dump(list, 2);
+
+        if (!text)
+            return base_fail_memory(err, 1000, "JSON");
+        printf("%s\n", text);
+    }
+    return rc;
+}
+
+const struct verb verb_predict = {
+    .name = "predict",
+    .args = "RUN IMAGE...",
+    .help = "Say what a trained model sees in images",
+    .about = "RUN is a run's folder or a checkpoint file; IMAGE is a JPEG or PNG file. Each goes "
+             "through the operators of the run's evaluation pipeline, whose data set has to be "
+             "there still, or of --data. Prints the likeliest classes with their probabilities.",
+    .examples = "opiml predict runs/cifar10 cat.jpg dog.png\n"
+                "The five likeliest classes of each.\n",
+    .options = predict_options,
+    .config_bytes = sizeof(struct predict_config),
+    .args_least = 2,
+    .args_most = -1,
+    .run = predict_run,
+};

@@ -1,0 +1,185 @@
+/* opiml train: train a model on the CPU. */
+#include <opiml/train.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "screen.h"
+#include "verb.h"
+
+struct train_config {
+    bool resume, json;
+    const char *from, *out;
+    int64_t epochs, threads;
+};
+
+#define AT(member) offsetof(struct train_config, member)
+
+static const struct option train_options[] = {
+    {"resume", NULL, NULL, "Go on from the run's own checkpoint", AT(resume), OPTION_FLAG},
+    {"from", "FILE", NULL, "Go on from this checkpoint", AT(from), OPTION_PATH},
+    {"out", "DIR", NULL, "Folder for checkpoints, instead of the file's", AT(out), OPTION_PATH},
+    {"epochs", "N", "0", "Passes over the data; 0: as the file says", AT(epochs), OPTION_INT, NULL,
+     0, 100000},
+    {"threads", "N", "0", "Compute threads; 0: as the file says, or one per usable core",
+     AT(threads), OPTION_INT, NULL, 0, 1024},
+    OPTION_JSON(struct train_config),
+    {0},
+};
+
+struct run {
+    const struct train_config *config;
+    struct progress progress;
+    struct js *epochs; /* one object for each that is over */
+};
+
+/* ---- telling ---- */
+
+static void draw(struct run *run, const struct opiml_train_progress *p) {
+    char left[32];
+
+    progress_draw(&run->progress,
+                  "epoch %u/%u  %.0f%%  loss %.3f  accuracy %.1f%%  %.0f/s  trainer %.0f%% busy  "
+                  "ends in %s",
+                  p->epoch, p->epochs, 100.0 * (double)p->step / (double)p->steps, p->loss,
+                  100 * p->accuracy, p->samples_per_s, 100 * p->utilisation,
+                  screen_duration(left, sizeof(left), p->eta_s));
+}
+
+static void epoch_line(const struct opiml_train_progress *p) {
+    char elapsed[32];
+
+    printf("epoch %3u/%u  loss %.4f  accuracy %6.2f%%", p->epoch, p->epochs, p->loss,
+           100 * p->accuracy);
+    if (p->eval_accuracy >= 0)
+        printf("  eval loss %.4f  accuracy %6.2f%%", p->eval_loss, 100 * p->eval_accuracy);
+    printf("  %5.0f samples/s  trainer %3.0f%% busy  %s\n", p->samples_per_s, 100 * p->utilisation,
+           screen_duration(elapsed, sizeof(elapsed), p->elapsed_s));
+    fflush(stdout);
+}
+
+static struct js *progress_json(const struct opiml_train_progress *p) {
+    struct js *object = js_object();
+
+    js_set(object, "epoch", js_int(p->epoch));
+    js_set(object, "step", js_u64(p->step));
+    js_set(object, "loss", js_num(p->loss));
+    js_set(object, "accuracy", js_num(p->accuracy));
+    js_set(object, "eval_loss", p->eval_accuracy >= 0 ? js_num(p->eval_loss) : js_null());
+    js_set(object, "eval_accuracy", p->eval_accuracy >= 0 ? js_num(p->eval_accuracy) : js_null());
+    js_set(object, "samples_per_s", js_num(p->samples_per_s));
+    js_set(object, "utilisation", js_num(p->utilisation));
+    js_set(object, "elapsed_s", js_num(p->elapsed_s));
+    js_set(object, "lr", js_num(p->lr));
+    return object;
+}
+
+static void report(void *context, const struct opiml_train_progress *p) {
+    struct run *run = context;
+
+    if (p->note) {
+        progress_end(&run->progress);
+        fprintf(stderr, "opiml: train: %s\n", p->note);
+    }
+    if (p->phase == 2) {
+        progress_end(&run->progress);
+        if (run->config->json)
+            js_add(run->epochs, progress_json(p));
+        else
+            epoch_line(p);
+    } else if (progress_due(&run->progress)) {
+        draw(run, p);
+    }
+}
+
+/* ---- the run ---- */
+
+static void stop(void *train) {
+    opiml_train_stop(train);
+}
+
+static void close_train(struct opiml_train **train) {
+    signals_release();
+    opiml_train_close(*train);
+}
+
+static int print_json(struct opiml_train *train, struct run *run, int rc,
+                      const struct opiml_error *why, struct opiml_error *err) {
+    AUTO_JS struct js *object = progress_json(opiml_train_result(train));
+    AUTO_FREE char *text = NULL;
+
+    js_set(object, "model", js_text(opiml_train_describe(train)));
+    js_set(object, "checkpoint", js_text(opiml_train_checkpoint(train)));
+    js_set(object, "epochs", run->epochs);
+    run->epochs = NULL;
+    js_set(object, "error", rc < 0 ? js_text(why->message) : js_null());
+    text = js_dump(object, 2);
+    if (!text)
+        return base_fail_memory(err, 1000, "JSON");
+    printf("%s\n", text);
+    return 0;
+}
+
+static int train_run(struct call *call, struct opiml_error *err) {
+    const struct train_config *config = call->config;
+    CLEANUP(close_train) struct opiml_train *train = NULL;
+    struct run run = {.config = config};
+    struct opiml_train_options options;
+    int rc;
+
+    opiml_train_options_init(&options);
+    options.resume = config->from ? config->from : config->resume ? "" : NULL;
+    options.out = config->out;
+    options.epochs = (uint32_t)config->epochs;
+    options.threads = (uint32_t)config->threads;
+    options.report = report;
+    options.context = &run;
+    progress_begin(&run.progress);
+    if ((rc = opiml_train_open(call->args[0], &options, &train, err)) < 0)
+        return rc;
+    run.epochs = config->json ? js_array() : NULL;
+    if (!config->json) {
+        printf("%s\n", opiml_train_describe(train));
+        fflush(stdout);
+    }
+    signals_catch(stop, train);
+    rc = opiml_train_run(train, err);
+    progress_end(&run.progress);
+    if (config->json) {
+        int printed = print_json(train, &run, rc, err, rc < 0 ? NULL : err);
+
+        js_free(run.epochs);
+        call->reported = true;
+        return rc < 0 ? rc : printed;
+    }
+    if (rc == 0) {
+        const struct opiml_train_progress *p = opiml_train_result(train);
+
+        printf("\nthe trainer computed %.1f%% of the time and waited for data %.1f%%\n",
+               100 * p->utilisation, 100 * (1 - p->utilisation));
+        printf("checkpoint: %s\n", opiml_train_checkpoint(train));
+    }
+    return rc;
+}
+
+const struct verb verb_train = {
+    .name = "train",
+    .args = "CONFIG",
+    .help = "Train a model on the CPU",
+    .about = "Reads the training file CONFIG: two pipeline files, a model, an optimiser and a "
+             "schedule. Trains, evaluates after each epoch, and writes a checkpoint after each "
+             "epoch and when it is interrupted (SIGINT, SIGTERM); the checkpoint is replaced "
+             "atomically.\n\n"
+             "--resume goes on from there to the same weights, bit for bit, with the same number "
+             "of threads, instruction set and oneDNN; a difference is told.\n\n"
+             "The trainer's utilisation is the time it computed, divided by that and the time it "
+             "waited for data: near 100% the input pipeline keeps up.",
+    .examples = "opiml train train.yaml\n"
+                "Train as the file says.\n"
+                "opiml train train.yaml --resume --epochs 20\n"
+                "Go on where the last run ended, up to epoch 20.\n",
+    .options = train_options,
+    .config_bytes = sizeof(struct train_config),
+    .args_least = 1,
+    .args_most = 1,
+    .run = train_run,
+};
