@@ -284,6 +284,8 @@ static int end_epoch(struct opiml_train *self, struct opiml_error *err) {
         report(self, 1, NULL);
         rc = learn_evaluate(self->net, self->eval, &self->eval_fields, self->config.model.classes,
                             &self->stop, &result, err);
+        if (rc == OPIML_ECANCELED)
+            return stopped(self, err);
         if (rc < 0)
             return rc;
         self->progress.eval_loss = result.loss;
@@ -293,6 +295,11 @@ static int end_epoch(struct opiml_train *self, struct opiml_error *err) {
     self->epoch_loss = 0;
     self->epoch_samples = self->epoch_correct = 0;
     return 0;
+}
+
+static int stopped(const struct opiml_train *self, struct opiml_error *err) {
+    return opiml_fail(err, OPIML_ECANCELED, "stopped at step %" PRIu64 "; go on with --resume",
+                      self->state.step);
 }
 
 static int run_feed(struct opiml_train *self, struct opiml_feed *feed, struct opiml_error *err) {
@@ -325,10 +332,7 @@ static int run_feed(struct opiml_train *self, struct opiml_feed *feed, struct op
         if (self->stop) {
             if (self->state.step % batches != 0 && (rc = save(self, err)) < 0)
                 return rc;
-            return opiml_fail(err, OPIML_ECANCELED,
-                              "stopped at step %" PRIu64 "; go on with "
-                              "--resume",
-                              self->state.step);
+            return stopped(self, err);
         }
     }
     return rc;

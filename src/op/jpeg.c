@@ -76,22 +76,14 @@ static int guarded(struct op_jpeg *self, void (*step)(struct op_jpeg *self),
         step(self);
         return 0;
     }
-    jpeg_abort_decompress(&self->lib);
+    op_jpeg_drop(self);
     return opiml_fail(err, self->code, "JPEG: %s", self->message);
 }
 
 /* ---- life ---- */
 
-static void create(struct op_jpeg *self) {
-    jpeg_create_decompress(&self->lib);
-    self->lib.client_data = self;
-    self->lib.progress = &self->progress;
-    self->lib.mem->max_memory_to_use = 0; /* whatever JPEGMEM says: the engine has charged for it */
-}
-
 int op_jpeg_create(struct op_jpeg **ret_jpeg, struct opiml_error *err) {
     struct op_jpeg *self = base_alloc(sizeof(*self));
-    int rc;
 
     if (!self)
         return base_fail_memory(err, sizeof(*self), "a JPEG decoder");
@@ -106,11 +98,6 @@ int op_jpeg_create(struct op_jpeg **ret_jpeg, struct opiml_error *err) {
     self->errors.emit_message = report;
     self->errors.output_message = print_nothing;
     self->progress.progress_monitor = count_scans;
-    rc = guarded(self, create, err);
-    if (rc < 0) {
-        op_jpeg_destroy(self);
-        return rc;
-    }
     *ret_jpeg = self;
     return 0;
 }
@@ -118,13 +105,13 @@ int op_jpeg_create(struct op_jpeg **ret_jpeg, struct opiml_error *err) {
 void op_jpeg_destroy(struct op_jpeg *self) {
     if (!self)
         return;
-    jpeg_destroy_decompress(&self->lib); /* copes with one that was not made */
+    op_jpeg_drop(self);
     base_free(self->rows);
     base_free(self);
 }
 
 void op_jpeg_drop(struct op_jpeg *self) {
-    jpeg_abort_decompress(&self->lib);
+    jpeg_destroy_decompress(&self->lib); /* copes with one that was not made */
 }
 
 /* ---- header ---- */
@@ -133,7 +120,12 @@ bool op_jpeg_is(const uint8_t *data, size_t bytes) {
     return bytes >= 3 && data[0] == 0xFF && data[1] == 0xD8 && data[2] == 0xFF;
 }
 
+/* Every picture has a decoder of its own: libjpeg's keeps the tables of the last file, and one that
+ * lacks some would come out by what was read before it. */
 static void read_header(struct op_jpeg *self) {
+    jpeg_create_decompress(&self->lib);
+    self->lib.progress = &self->progress;
+    self->lib.mem->max_memory_to_use = 0; /* whatever JPEGMEM says: the engine has charged for it */
     jpeg_mem_src(&self->lib, self->data, self->bytes);
     jpeg_read_header(&self->lib, TRUE);
 }
@@ -168,6 +160,7 @@ int op_jpeg_open(struct op_jpeg *self, const uint8_t *data, size_t bytes, struct
                  struct opiml_error *err) {
     int rc;
 
+    op_jpeg_drop(self);
     self->data = data;
     self->bytes = bytes;
     rc = guarded(self, read_header, err);
@@ -310,7 +303,7 @@ static void read_rows(struct op_jpeg *self) {
         if (!direct && hand_out(self, rows, first, wanted))
             break;
     }
-    jpeg_abort_decompress(lib); /* what lies below is not looked at */
+    op_jpeg_drop(self); /* what lies below is not looked at */
 }
 
 int op_jpeg_rows(struct op_jpeg *self, const struct codec_window *window, struct opiml_error *err) {

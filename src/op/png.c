@@ -58,6 +58,7 @@ int op_png_open(struct op_png *self, const uint8_t *data, size_t bytes, struct c
                 struct opiml_error *err) {
     int bad;
 
+    op_png_drop(self);
     self->lib = spng_ctx_new(0);
     if (!self->lib)
         return opiml_fail(err, OPIML_ENOMEM, "PNG: out of memory for a decoder");

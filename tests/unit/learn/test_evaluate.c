@@ -1,0 +1,64 @@
+/* Evaluation over a feed. */
+#include "learn_harness.h"
+
+#include "learn/evaluate.h"
+
+static void chunks_and_short_batches_count_alike(void **state) {
+    char *folder = learn_folder(LEARN_REST), path[4096];
+    struct nn_model_conf conf = {.depth = 8, .width = 4, .classes = 4};
+    struct opiml_eval_result first = {0};
+
+    snprintf(path, sizeof(path), "%s/eval.yaml", folder);
+    for (uint32_t rows = 3; rows <= 40; rows += 13) { /* batches of 16 in pieces of 3, 16, 29 */
+        struct opiml_pipeline *pipeline;
+        struct opiml_eval_result result;
+        struct learn_fields fields;
+        struct nn_net *net;
+
+        assert_int_equal(opiml_pipeline_open(path, &pipeline, NULL), 0);
+        assert_int_equal(learn_fields_find(pipeline, path, 4, &fields, NULL), 0);
+        assert_int_equal(nn_net_create(&nn_kernels_plain, rows, &net, NULL), 0);
+        assert_true(nn_model_build(net, &conf, 3, 8, 8, NULL) > 0);
+        assert_int_equal(nn_net_finish(net, 1, NULL), 0);
+        assert_int_equal(learn_evaluate(net, pipeline, &fields, 4, NULL, &result, NULL), 0);
+        assert_int_equal(result.samples, 40);
+        if (rows == 3)
+            first = result;
+        assert_true(result.accuracy == first.accuracy);
+        assert_true(result.loss - first.loss < 1e-6 && first.loss - result.loss < 1e-6);
+        nn_net_destroy(net);
+        opiml_pipeline_close(pipeline);
+    }
+    test_folder_remove(folder);
+}
+
+static void it_can_be_stopped(void **state) {
+    char *folder = learn_folder(LEARN_REST), path[4096];
+    struct nn_model_conf conf = {.depth = 8, .width = 4, .classes = 4};
+    struct opiml_pipeline *pipeline;
+    struct opiml_eval_result result;
+    struct learn_fields fields;
+    volatile bool stop = true;
+    struct nn_net *net;
+
+    snprintf(path, sizeof(path), "%s/eval.yaml", folder);
+    assert_int_equal(opiml_pipeline_open(path, &pipeline, NULL), 0);
+    assert_int_equal(learn_fields_find(pipeline, path, 4, &fields, NULL), 0);
+    assert_int_equal(nn_net_create(&nn_kernels_plain, 16, &net, NULL), 0);
+    assert_true(nn_model_build(net, &conf, 3, 8, 8, NULL) > 0);
+    assert_int_equal(nn_net_finish(net, 1, NULL), 0);
+    assert_int_equal(learn_evaluate(net, pipeline, &fields, 4, &stop, &result, NULL),
+                     OPIML_ECANCELED);
+    nn_net_destroy(net);
+    opiml_pipeline_close(pipeline);
+    test_folder_remove(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(chunks_and_short_batches_count_alike),
+        cmocka_unit_test(it_can_be_stopped),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

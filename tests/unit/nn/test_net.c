@@ -1,0 +1,114 @@
+/* Networks: gradients of graphs with every kind of layer, on both kernel sets. */
+#include "nn_harness.h"
+
+static const struct nn_kernels *plain(void) {
+    char version[64];
+
+    assert_int_equal(nn_kernels_plain.open(1, version, sizeof(version), NULL), 0);
+    return &nn_kernels_plain;
+}
+
+/* conv - bn - relu - (conv - bn) + skip - max pool - global - dense: a tensor with two readers too.
+ */
+static struct nn_net *make(const struct nn_kernels *kernels, uint32_t width, bool max) {
+    struct nn_net *net;
+    int a, b;
+
+    assert_int_equal(nn_net_create(kernels, 4, &net, NULL), 0);
+    a = nn_input(net, 3, 8, 6, NULL);
+    a = nn_conv(net, a, "c1", width, 3, 1, 1, NULL);
+    a = nn_batch_norm(net, a, "b1", true, NULL);
+    b = nn_conv(net, a, "c2", width, 3, 1, 1, NULL);
+    b = nn_batch_norm(net, b, "b2", false, NULL);
+    a = nn_add_relu(net, a, b, true, NULL);
+    a = nn_conv(net, a, "c3", width, 1, 1, 0, NULL);
+    a = nn_max_pool(net, a, 2, NULL);
+    a = nn_conv(net, a, "c4", width, 3, 2, 1, NULL);
+    a = nn_global_pool(net, a, max, NULL);
+    a = nn_dense(net, a, "d", 5, 0.7f, NULL);
+    assert_true(a > 0);
+    assert_int_equal(nn_net_finish(net, 3, NULL), 0);
+    return net;
+}
+
+static void plain_gradients_are_right(void **state) {
+    for (int max = 0; max < 2; max++) {
+        struct nn_net *net = make(plain(), 6, max);
+
+        nn_check_gradients(net, 40, 2e-3);
+        nn_net_destroy(net);
+    }
+}
+
+static void onednn_gradients_are_right(void **state) {
+    const struct nn_kernels *kernels = nn_onednn();
+    struct nn_net *net;
+
+    if (!kernels)
+        skip();
+    net = make(kernels, 16, false);
+    nn_check_gradients(net, 40, 2e-3);
+    nn_net_destroy(net);
+}
+
+/* Evaluation uses running statistics: rows do not depend on one another. */
+static void evaluation_is_row_by_row(void **state) {
+    struct nn_net *net = make(plain(), 6, false);
+    struct nn_tensor *in = nn_net_input(net), *out = nn_net_output(net);
+    float first[5];
+
+    nn_fill(in->data, in->count);
+    assert_int_equal(nn_net_forward(net, true, NULL), 0); /* moves the running statistics */
+    assert_int_equal(nn_net_forward(net, false, NULL), 0);
+    memcpy(first, out->data, sizeof(first));
+    nn_fill(in->data + in->count / 4, in->count / 4 * 3); /* other images behind the first */
+    assert_int_equal(nn_net_forward(net, false, NULL), 0);
+    assert_memory_equal(first, out->data, sizeof(first));
+    nn_net_destroy(net);
+}
+
+static void what_is_too_small_is_refused(void **state) {
+    struct opiml_error err = {0};
+    struct nn_net *net;
+    int a;
+
+    assert_int_equal(nn_net_create(plain(), 1, &net, NULL), 0);
+    a = nn_input(net, 3, 2, 2, &err);
+    a = nn_max_pool(net, a, 4, &err);
+    assert_int_equal(a, OPIML_EINVAL);
+    assert_int_equal(nn_conv(net, a, "c", 4, 3, 1, 1, &err), OPIML_EINVAL); /* passed on */
+    nn_net_destroy(net);
+    nn_net_destroy(NULL);
+}
+
+static void failing_allocations_are_errors(void **state) {
+    for (uint64_t n = 1; n < 12; n++) {
+        struct nn_net *net = NULL;
+        int rc;
+
+        base_alloc_fail_at(n);
+        rc = nn_net_create(plain(), 2, &net, NULL);
+        if (rc == 0)
+            rc = nn_input(net, 1, 4, 4, NULL);
+        if (rc >= 0)
+            rc = nn_conv(net, rc, "c", 2, 3, 1, 1, NULL);
+        if (rc >= 0)
+            rc = nn_net_finish(net, 0, NULL);
+        base_alloc_fail_at(0);
+        if (n < 8)
+            assert_int_equal(rc, OPIML_ENOMEM);
+        nn_net_destroy(net);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_gradients_are_right),
+        cmocka_unit_test(onednn_gradients_are_right),
+        cmocka_unit_test(evaluation_is_row_by_row),
+        cmocka_unit_test(what_is_too_small_is_refused),
+        cmocka_unit_test(failing_allocations_are_errors),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
