@@ -22,8 +22,8 @@ int one_row_open(const struct one_row_op *ops, uint32_t count, struct one_row **
                  struct opiml_error *err);
 void one_row_close(struct one_row *row); /* NULL is fine */
 void one_row_close_at(struct one_row **row);
-/* Run them all, by fields of the first one's input. *ret_out is by fields of the last one's output and
- * borrows from `in` and the row's own memory until the next call. 0, or OPIML_OP_DROP. */
+/* Run them all, by fields of the first one's input. *ret_out is by fields of the last one's output
+ * and borrows from `in` and the row's own memory until the next call. 0, or OPIML_OP_DROP. */
 int one_row_run(struct one_row *row, const struct opiml_value *in,
                 const struct opiml_value **ret_out, struct opiml_error *err);
 

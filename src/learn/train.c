@@ -271,6 +271,11 @@ static int save(struct opiml_train *self, struct opiml_error *err) {
     return rc;
 }
 
+static int stopped(const struct opiml_train *self, struct opiml_error *err) {
+    return opiml_fail(err, OPIML_ECANCELED, "stopped at step %" PRIu64 "; go on with --resume",
+                      self->state.step);
+}
+
 static int end_epoch(struct opiml_train *self, struct opiml_error *err) {
     uint32_t epoch = (uint32_t)self->state.epoch + 1;
     bool last = epoch == self->config.schedule.epochs;
@@ -295,11 +300,6 @@ static int end_epoch(struct opiml_train *self, struct opiml_error *err) {
     self->epoch_loss = 0;
     self->epoch_samples = self->epoch_correct = 0;
     return 0;
-}
-
-static int stopped(const struct opiml_train *self, struct opiml_error *err) {
-    return opiml_fail(err, OPIML_ECANCELED, "stopped at step %" PRIu64 "; go on with --resume",
-                      self->state.step);
 }
 
 static int run_feed(struct opiml_train *self, struct opiml_feed *feed, struct opiml_error *err) {
