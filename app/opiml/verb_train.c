@@ -169,8 +169,9 @@ const struct verb verb_train = {
              "schedule. Trains, evaluates after each epoch, and writes a checkpoint after each "
              "epoch and when it is interrupted (SIGINT, SIGTERM); the checkpoint is replaced "
              "atomically.\n\n"
-             "--resume goes on from there to the same weights, bit for bit, with the same number "
-             "of threads, instruction set and oneDNN; a difference is told.\n\n"
+             "A run that was stopped goes on with --resume, to the same weights bit for bit where "
+             "threads, "
+             "instruction set and oneDNN are the same; a difference is told.\n\n"
              "The trainer's utilisation is the time it computed, divided by that and the time it "
              "waited for data: near 100% the input pipeline keeps up.",
     .examples = "opiml train train.yaml\n"
