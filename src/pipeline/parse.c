@@ -73,11 +73,8 @@ static const struct opiml_param epoch_rows[] = {
     {0},
 };
 static const struct opiml_param cache_rows[] = {
-    {"in", "ram", "Where rows are kept", ROW(cache_conf, where), OPIML_PARAM_CHOICE, "ram|disk", 0,
-     0},
+    {"in", "ram", "Where rows are kept", ROW(cache_conf, where), OPIML_PARAM_CHOICE, "ram", 0, 0},
     {"bytes", "256MiB", "Most bytes to keep", ROW(cache_conf, bytes), OPIML_PARAM_U64, NULL, 0, 0},
-    {"path", "", "in: disk: folder; empty: the user's cache folder", ROW(cache_conf, path),
-     OPIML_PARAM_TEXT, NULL, 0, 0},
     {0},
 };
 

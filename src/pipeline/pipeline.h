@@ -20,14 +20,11 @@ struct pipeline_op {
     struct opiml_op_shape shape;
 };
 
-enum cache_where { CACHE_RAM, CACHE_DISK };
-
 struct cache_conf {
     bool on;
     uint32_t at; /* caches the rows before this operator */
     uint32_t where;
     uint64_t bytes;
-    char path[OPIML_TEXT_MAX];
 };
 
 struct opiml_pipeline {
