@@ -1,10 +1,12 @@
 /* Signals that stop long work. */
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "screen.h"
 
-/* What a handler may touch: set before the handler is installed, read-only while it is. */
-static volatile sig_atomic_t seen;
+/* What a handler may touch: a lock-free atomic, since any thread may ask; and what is set before
+ * the handler is installed and read-only while it is. */
+static _Atomic int seen;
 static void (*stop_call)(void *context);
 static void *stop_context;
 

@@ -6,9 +6,9 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-#define ROWS 4 /* libjpeg hands out up to two at once */
-#define WIDTH_LEAST                                                                                \
-    32 /* columns that are decoded at least: narrower ones are upsampled in another way */
+#define ROWS 2 /* as many as libjpeg makes at once of 4:2:0 */
+/* Columns that are decoded at least: narrower pictures are upsampled in another way. */
+#define WIDTH_LEAST 32
 
 struct op_jpeg {
     struct jpeg_decompress_struct lib;

@@ -8,9 +8,8 @@
 
 #define KERNELS_BITS 14 /* weights are in units of 2^-14 */
 #define KERNELS_GROUP 8 /* output pixels that a kernel may work on at once */
-#define KERNELS_OVERRUN                                                                            \
-    32 /* bytes behind a row that resize_row may read, and behind `to` write                       \
-        */
+/* Bytes behind a row that resize_row may read, and behind `to` write. */
+#define KERNELS_OVERRUN 32
 #define KERNELS_SPREAD_TAPS_MAX 16
 
 /* The horizontal pass: output pixel i is the sum of `taps` source pixels from first[i] on, each

@@ -40,7 +40,8 @@ struct picture_jpeg {
     int h, v;     /* sampling of the first channel, the others have 1 × 1; 0: 1 × 1 */
     int restart;  /* MCUs between restart markers; 0: none */
     int quality;  /* 0: 80 */
-    bool progressive, arithmetic, ycck, adobe, scans_apart, no_tables;
+    bool progressive, arithmetic, ycck, adobe, scans_apart;
+    bool usual_tables, no_tables; /* the standard's Huffman tables; and none at all in the file */
     uint32_t seed;
 };
 
@@ -73,17 +74,15 @@ static inline uint8_t *picture_make_jpeg(const struct picture_jpeg *what, size_t
         lib.comp_info[c].h_samp_factor = lib.comp_info[c].v_samp_factor = 1;
     lib.restart_interval = (unsigned)what->restart;
     lib.arith_code = what->arithmetic;
-    lib.optimize_coding = !what->arithmetic;
+    lib.optimize_coding = !what->arithmetic && !what->usual_tables && !what->no_tables;
     if (what->progressive)
         jpeg_simple_progression(&lib);
     if (what->scans_apart) {
         lib.scan_info = apart;
         lib.num_scans = 3;
     }
-    if (what->no_tables) {
-        lib.optimize_coding = FALSE;
+    if (what->no_tables)
         jpeg_suppress_tables(&lib, TRUE);
-    }
     jpeg_start_compress(&lib, !what->no_tables);
     while (lib.next_scanline < lib.image_height) {
         JSAMPROW row = pixels + (size_t)lib.next_scanline * what->width * channels;

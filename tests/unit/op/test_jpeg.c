@@ -389,7 +389,7 @@ static void damage_is_told_both_ways(void **state) {
 
 /* The tables of one file must not serve the next, or its pixels would hang on what came before. */
 static void pictures_do_not_meet(void **state) {
-    struct picture_jpeg what = {.width = 40, .height = 30, .h = 2, .v = 2};
+    struct picture_jpeg what = {.width = 40, .height = 30, .h = 2, .v = 2, .usual_tables = true};
     struct picture_jpeg bare = what;
     size_t bytes, bare_bytes;
     uint8_t *file, *bare_file;
