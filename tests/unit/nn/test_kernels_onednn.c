@@ -5,8 +5,10 @@ static void compare(const float *a, const float *b, uint64_t count, const char *
     double largest = 0, apart = 0;
 
     for (uint64_t i = 0; i < count; i++) {
-        largest = fmax(largest, fabs(b[i]));
-        apart = fmax(apart, fabs((double)a[i] - b[i]));
+        double size = fabs((double)b[i]), difference = fabs((double)a[i] - (double)b[i]);
+
+        largest = size > largest ? size : largest;
+        apart = difference > apart ? difference : apart;
     }
     if (apart > 1e-4 * (1 + largest))
         fail_msg("%s: %g apart, values up to %g", what, apart, largest);
