@@ -1,0 +1,107 @@
+"""What the tests share: a folder for each test, and datasets made with NumPy, zlib and Pillow."""
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import textwrap
+import unittest
+import zlib
+
+import numpy
+
+import opiml
+
+try:
+    from PIL import Image
+except ImportError:
+    Image = None
+
+needs_pillow = unittest.skipUnless(Image, "Pillow (python3-pil) is not installed")
+
+ROWS = """
+opiml: 1
+kind: pipeline
+seed: 11
+pool: 16MiB
+dataset: {uri: rows.bin, format: raw, fields: ["x:f32:3", "label:i32"]}
+shuffle: {mode: global}
+batch: {size: 16}
+"""
+
+
+class Case(unittest.TestCase):
+    """A test with an empty folder, self.folder."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="opiml-python-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        # Indexes of the tests' datasets have no business in the user's cache.
+        cache = os.environ.get("XDG_CACHE_HOME")
+        os.environ["XDG_CACHE_HOME"] = self.path("cache")
+        self.addCleanup(lambda: os.environ.update(XDG_CACHE_HOME=cache) if cache is not None
+                        else os.environ.pop("XDG_CACHE_HOME"))
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def write(self, name, content):
+        """A file below the folder; returns its path."""
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def rows(self, count=100, text=ROWS):
+        """(pipeline file, records): a table of `count` records, whose label is their number."""
+        records = numpy.zeros(count, [("x", "<f4", 3), ("label", "<i4")])
+        records["x"] = numpy.random.default_rng(5).normal(size=(count, 3))
+        records["label"] = numpy.arange(count)
+        self.write("rows.bin", records.tobytes())
+        return self.write("rows.yaml", text), records
+
+    def python(self, code, *arguments, **options):
+        """Run code in a process of its own, with `path`s as sys.argv; returns it once it ended."""
+        options.setdefault("timeout", 60)
+        return subprocess.run([sys.executable, "-c", textwrap.dedent(code), *arguments],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def collect(pipeline):
+    """Every batch of a pass as (epoch, index, dict of copies)."""
+    return [(batch.epoch, batch.index, batch.copy()) for batch in pipeline]
+
+
+def png(pixels):
+    """An RGB image [height, width, 3] u8 as a PNG file."""
+    height, width, _ = pixels.shape
+    lines = b"".join(b"\0" + line.tobytes() for line in pixels)
+
+    def chunk(kind, data):
+        return (struct.pack(">I", len(data)) + kind + data +
+                struct.pack(">I", zlib.crc32(kind + data)))
+
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))
+
+
+def picture(height, width, seed):
+    """A smooth, coloured image with some noise, [height, width, 3] u8."""
+    random = numpy.random.default_rng(seed)
+    y, x = numpy.mgrid[0:height, 0:width]
+    waves = [numpy.sin(x / (3 + c) + seed) * 60 + numpy.cos(y / (4 + c)) * 50 for c in range(3)]
+    noise = random.normal(0, 4, (height, width, 3))
+    return numpy.clip(numpy.stack(waves, axis=2) + 128 + noise, 0, 255).astype("u1")
+
+
+def bits(batches):
+    """Something equal for equal batches only, bit for bit."""
+    return [(epoch, index, {name: (array.dtype.str, array.shape, array.tobytes())
+                            for name, array in arrays.items()})
+            for epoch, index, arrays in batches]
+
+
+__all__ = ["Case", "Image", "ROWS", "bits", "collect", "needs_pillow", "numpy", "opiml", "picture",
+           "png", "unittest"]
