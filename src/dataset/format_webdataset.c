@@ -20,7 +20,6 @@ struct part {
     uint32_t record; /* number within the shard */
     uint32_t field;  /* number within the shard */
     uint64_t offset, bytes;
-    bool cut;
 };
 
 struct shard {
@@ -115,7 +114,7 @@ static int add_part(struct shard *shard, const struct part *part, const struct t
         shard->room = room;
     }
     shard->parts[shard->count++] = *part;
-    if (!part->cut && part->bytes > shard->max_bytes[part->field])
+    if (part->bytes > shard->max_bytes[part->field])
         shard->max_bytes[part->field] = part->bytes;
     return 0;
 }
@@ -124,7 +123,7 @@ static int add_part(struct shard *shard, const struct part *part, const struct t
 static void note_label(struct shard *shard, struct tar *tar, const struct tar_member *member) {
     struct opiml_error ignored;
     int32_t label;
-    if (member->cut || member->bytes > 64)
+    if (member->bytes > 64)
         return;
     const uint8_t *data = tar_peek(tar, member->offset, (size_t)member->bytes, &ignored);
     if (data && format_read_i32(data, member->bytes, &label))
@@ -155,8 +154,7 @@ static int take_member(struct shard *shard, struct tar *tar, const struct tar_me
         if (rc < 0)
             return rc;
     }
-    const struct part part = {(uint32_t)(rows->count - 1), field, member->offset, member->bytes,
-                              member->cut};
+    const struct part part = {(uint32_t)(rows->count - 1), field, member->offset, member->bytes};
     rc = add_part(shard, &part, member, err);
     if (rc == 0 && strcmp(shard->fields[field], "label") == 0)
         note_label(shard, tar, member);
@@ -235,24 +233,20 @@ static int unite_fields(const struct scan *scan, struct index_draft *draft,
 
 /* Place a record around its parts. */
 static int place_record(struct index_record *record, const struct part *parts, size_t count,
-                        uint64_t object_bytes, const uint32_t *to_field, uint32_t fields,
-                        struct index_part *place, struct opiml_error *err) {
-    uint64_t begin = base_min_u64(parts[0].offset, object_bytes);
-    uint64_t end = begin;
+                        const uint32_t *to_field, uint32_t fields, struct index_part *place,
+                        struct opiml_error *err) {
+    uint64_t begin = parts[0].offset, end = begin;
     for (uint32_t f = 0; f < fields; f++)
         place[f] = (struct index_part){0, INDEX_PART_MISSING};
     for (size_t i = 0; i < count; i++) {
         const struct part *part = &parts[i];
-        struct index_part *to = &place[to_field[part->field]];
-        uint64_t stop =
-            base_min_u64(part->cut ? UINT64_MAX : part->offset + part->bytes, object_bytes);
+        uint64_t stop = part->offset + part->bytes;
         if (stop - begin > INT32_MAX)
             return opiml_fail(err, OPIML_ELIMIT,
                               "at offset %" PRIu64 ": a sample of more than 2 GiB", begin);
         end = base_max_u64(end, stop);
-        *to = part->cut
-                  ? (struct index_part){0, INDEX_PART_CUT}
-                  : (struct index_part){(uint32_t)(part->offset - begin), (uint32_t)part->bytes};
+        place[to_field[part->field]] =
+            (struct index_part){(uint32_t)(part->offset - begin), (uint32_t)part->bytes};
     }
     record->offset = begin;
     record->bytes = (uint32_t)(end - begin);
@@ -274,8 +268,7 @@ static int join_shard(const struct scan *scan, size_t s, struct index_draft *dra
         while (at + count < shard->count && shard->parts[at + count].record == r)
             count++;
         struct opiml_error why = {0};
-        int rc = place_record(record, shard->parts + at, count, scan->listing->objects[s].bytes,
-                              to_field, fields, place, &why);
+        int rc = place_record(record, shard->parts + at, count, to_field, fields, place, &why);
         if (rc < 0)
             return opiml_fail(err, rc, "%s%s %s", scan->source->prefix,
                               scan->listing->objects[s].key, why.message);
@@ -347,9 +340,6 @@ static int parse_part(const struct opiml_field *field, const struct index_part *
     int32_t label;
     if (part->bytes == INDEX_PART_MISSING)
         return opiml_fail(err, OPIML_ECORRUPT, "the sample has no \"%s\"", field->name);
-    if (part->bytes == INDEX_PART_CUT)
-        return opiml_fail(err, OPIML_ECORRUPT, "the archive ends within the sample's \"%s\"",
-                          field->name);
     if ((uint64_t)part->offset + part->bytes > bytes)
         return opiml_fail(err, OPIML_ECORRUPT, "the sample is shorter than its \"%s\"",
                           field->name);

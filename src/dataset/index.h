@@ -9,10 +9,9 @@
 #include "base/text.h"
 #include "dataset/source.h"
 
-#define INDEX_VERSION 1
+#define INDEX_VERSION 2
 #define INDEX_FORMAT_BYTES 24
-#define INDEX_PART_CUT UINT32_MAX           /* index_part.bytes: cut off by the end of its object */
-#define INDEX_PART_MISSING (UINT32_MAX - 1) /* the sample has no such part */
+#define INDEX_PART_MISSING UINT32_MAX /* index_part.bytes: the sample has no such part */
 #define INDEX_CLASSES_MAX 1000000
 
 /* Flags of an index. */

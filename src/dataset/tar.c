@@ -4,6 +4,9 @@
 #define WINDOW_BYTES KIB(128)
 #define GLANCE_BYTES KIB(4) /* read after a jump over large data */
 #define JUMP_BYTES KIB(64)
+/* Zeros that may follow the end mark: tar pads to whole records, of 10 KiB unless told otherwise.
+ */
+#define PADDING_BYTES_MAX MIB(1)
 
 int tar_init(struct tar *tar, tar_read read, void *context, uint64_t bytes,
              struct opiml_error *err) {
@@ -186,8 +189,8 @@ static const char *trim(const char *name) {
     return name;
 }
 
-static void take_member(struct tar *tar, const uint8_t *header, uint64_t offset, uint64_t bytes,
-                        struct tar_member *member) {
+static int take_member(struct tar *tar, const uint8_t *header, uint64_t offset, uint64_t bytes,
+                       struct tar_member *member, struct opiml_error *err) {
     char type = (char)header[156];
     *member = (struct tar_member){
         .name = trim(tar->has_long_name ? tar->long_name : tar->name),
@@ -199,18 +202,68 @@ static void take_member(struct tar *tar, const uint8_t *header, uint64_t offset,
     if (type == '1' || type == '2' || type == '5')
         member->bytes = 0;
     uint64_t left = offset < tar->bytes ? tar->bytes - offset : 0;
-    member->cut = member->bytes > left;
-    tar->at = member->cut ? tar->bytes : offset + base_align_up(member->bytes, BLOCK);
-    if (tar->at > tar->bytes)
-        tar->at = tar->bytes; /* the last one's padding may be missing */
+    if (member->bytes > left)
+        return opiml_fail(err, OPIML_ECORRUPT,
+                          "at offset %" PRIu64 ": the archive ends within its member %.200s, after "
+                          "%" PRIu64 " of %" PRIu64 " bytes; copy or download it again",
+                          offset, member->name, left, member->bytes);
+    tar->at = base_min_u64(offset + base_align_up(member->bytes, BLOCK), tar->bytes);
     tar->has_long_name = tar->has_long_bytes = false;
+    return 1;
+}
+
+/* The offset of the first byte in [at, end) that is not zero, or else `end`. */
+static int skip_zeros(struct tar *tar, uint64_t at, uint64_t end, uint64_t *ret_at,
+                      struct opiml_error *err) {
+    while (at < end) {
+        size_t bytes = base_min_u64(BLOCK, end - at);
+        struct opiml_error why = {.code = OPIML_EIO};
+        const uint8_t *block = tar_peek(tar, at, bytes, &why);
+        if (!block)
+            return opiml_fail(err, why.code, "%s", why.message);
+        for (size_t i = 0; i < bytes; i++)
+            if (block[i]) {
+                *ret_at = at + i;
+                return 0;
+            }
+        at += bytes;
+    }
+    *ret_at = end;
+    return 0;
+}
+
+/* A block of zeros stands at `at`. It is the end only when nothing but zeros follows, and no more
+ * of them than tar writes: a header that was wiped out, the rest of a download that never came and
+ * one archive put behind another would hide members otherwise. Some programs write one block
+ * instead of two; that will do, as the members are all there. */
+static int check_end(struct tar *tar, uint64_t at, struct opiml_error *err) {
+    uint64_t end = base_min_u64(tar->bytes, at + PADDING_BYTES_MAX), stop = end;
+    int rc = skip_zeros(tar, at, end, &stop, err);
+    if (rc < 0)
+        return rc;
+    if (stop < end)
+        return opiml_fail(err, OPIML_ECORRUPT,
+                          "at offset %" PRIu64 ": zeros instead of a header, but data again at "
+                          "offset %" PRIu64 ": a damaged header, or two archives in one file; copy "
+                          "it again or split it (truncate -s %" PRIu64 " keeps what is before)",
+                          at, stop, at + 2 * BLOCK);
+    if (end < tar->bytes)
+        return opiml_fail(err, OPIML_ECORRUPT,
+                          "at offset %" PRIu64 ": zeros instead of a header, and more of them than "
+                          "end an archive, as in a download that stopped; get it again or, if it "
+                          "is whole, cut them off: truncate -s %" PRIu64,
+                          at, at + 2 * BLOCK);
+    return 0;
 }
 
 int tar_next(struct tar *tar, struct tar_member *ret_member, struct opiml_error *err) {
     for (;;) {
         uint64_t at = tar->at, bytes;
         if (at >= tar->bytes)
-            return 0;
+            return damaged(at,
+                           "the archive stops without its end mark, so members may be missing; "
+                           "copy it again or, if it is whole, add the mark: truncate -s +1024",
+                           err);
         if (tar->bytes - at < BLOCK)
             return damaged(at, "the archive ends within a header", err);
         struct opiml_error why = {.code = OPIML_EIO};
@@ -218,7 +271,7 @@ int tar_next(struct tar *tar, struct tar_member *ret_member, struct opiml_error 
         if (!header)
             return opiml_fail(err, why.code, "%s", why.message);
         if (all_zero(header))
-            return 0;
+            return check_end(tar, at, err);
         if (!sum_fits(header))
             return damaged(at,
                            at == 0 ? "not a tar archive"
@@ -246,7 +299,6 @@ int tar_next(struct tar *tar, struct tar_member *ret_member, struct opiml_error 
         }
         if (!tar->has_long_name && !header_name(tar, header))
             return damaged(at, "a member without a name", err);
-        take_member(tar, header, at + BLOCK, bytes, ret_member);
-        return 1;
+        return take_member(tar, header, at + BLOCK, bytes, ret_member, err);
     }
 }

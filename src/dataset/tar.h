@@ -29,14 +29,14 @@ struct tar_member {
     const char *name; /* without "./" at its beginning; valid until the next call */
     char type;        /* '0' a file, '5' a folder, '1' and '2' links, ... */
     uint64_t offset;  /* of its data */
-    uint64_t bytes;
-    bool cut; /* the archive ends before its data do; it is the last */
+    uint64_t bytes;   /* all of them lie within the archive */
 };
 
 int tar_init(struct tar *tar, tar_read read, void *context, uint64_t bytes,
              struct opiml_error *err);
 void tar_release(struct tar *tar);
-/* 1: *ret_member is set; 0: the end; negative: "at offset N: reason" in err. */
+/* 1: *ret_member is set; 0: the end, marked as such, with nothing but padding behind it; negative:
+ * "at offset N: reason" in err. */
 int tar_next(struct tar *tar, struct tar_member *ret_member, struct opiml_error *err);
 /* `bytes` bytes (at most 4096) of the archive, through the same window. NULL past its end or on a
  * failed read; valid until the next call. */
