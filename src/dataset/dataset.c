@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "dataset/format.h"
 #include "dataset/index_store.h"
+#include "dataset/pattern.h"
 
 enum { INDEX_POLICY_AUTO, INDEX_POLICY_FULL, INDEX_POLICY_REBUILD };
 
@@ -200,12 +201,13 @@ static int fail_unclear(const struct source *source, const struct source_listing
 
 /* ---- building ---- */
 
-/* Leave out what stands beside the format's objects. One object, or a pattern, is taken at its
- * word. */
+/* Leave out what stands beside the format's objects. Names that are written out are taken at their
+ * word, and so is a pattern of shards ("part-*" for CSV files); what each record is an object of is
+ * told by its name alone, also behind a pattern. */
 static void keep_taken(const struct source *source, const struct format *format,
                        struct source_listing *listing) {
     size_t kept = 0;
-    if (source->single || source->pattern)
+    if (source->single || (source->pattern && (format->shards || !pattern_is_glob(source->uri))))
         return;
     for (size_t i = 0; i < listing->count; i++)
         if (format->takes(listing->objects[i].key))

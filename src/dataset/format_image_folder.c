@@ -55,11 +55,17 @@ static int gather_classes(const struct source *source, const struct source_listi
     return 0;
 }
 
-static int add_record(struct index_draft *draft, const struct source_listing *listing, size_t i,
-                      uint32_t label, struct opiml_error *err) {
+static int add_record(const struct source *source, struct index_draft *draft,
+                      const struct source_listing *listing, size_t i, uint32_t label,
+                      struct opiml_error *err) {
     const struct source_object *object = &listing->objects[i];
     if (object->bytes > INT32_MAX)
-        return opiml_fail(err, OPIML_ELIMIT, "%s: an image of more than 2 GiB", object->key);
+        return opiml_fail(err, OPIML_ELIMIT, "%s%s: an image of more than 2 GiB", source->prefix,
+                          object->key);
+    if (!image_folder_takes(object->key))
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s%s: the name of an image ends in .jpg, .jpeg or .png", source->prefix,
+                          object->key);
     const char *dot = strrchr(object->key, '.');
     const struct index_record record = {
         .key = draft->object_keys[i],
@@ -96,7 +102,7 @@ static int image_folder_build(struct source *source, const struct source_listing
         if (!class || by_name(class, &mine) != 0)
             class = bsearch(&mine, classes, count, sizeof(*classes), by_name);
         max_bytes = base_max_u64(max_bytes, listing->objects[i].bytes);
-        rc = add_record(draft, listing, i, (uint32_t)(class - classes), err);
+        rc = add_record(source, draft, listing, i, (uint32_t)(class - classes), err);
     }
     return rc < 0 ? rc : add_schema(draft, max_bytes, err);
 }

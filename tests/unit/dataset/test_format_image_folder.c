@@ -78,6 +78,31 @@ static void bad_folders(void **state) {
     test_folder_remove(folder);
 }
 
+/* Behind a pattern, too, what is no image by its name is left out; a name that is written out is
+ * meant. */
+static void patterns(void **state) {
+    char *folder = test_folder(), uri[4096];
+    struct opiml_error err;
+    test_mkdir(folder, "cat");
+    test_mkdir(folder, "dog.d");
+    test_text(folder, "cat/a.jpg", "x");
+    test_text(folder, "cat/README", "left out");
+    test_text(folder, "dog.d/README", "left out, although its path has a dot");
+    test_text(folder, "dog.d/b.png", "x");
+    snprintf(uri, sizeof(uri), "%s/*/*", folder);
+    struct dataset *dataset = test_open(uri, "image-folder");
+    assert_int_equal(dataset_count(dataset), 2);
+    assert_key(dataset, 0, "cat/a");
+    assert_key(dataset, 1, "dog.d/b");
+    dataset_close(dataset);
+    snprintf(uri, sizeof(uri), "%s/cat/REA*", folder);
+    assert_int_equal(test_open_fails(uri, "image-folder", &err), OPIML_ENOENT);
+    snprintf(uri, sizeof(uri), "%s/{cat,dog.d}/README", folder);
+    assert_int_equal(test_open_fails(uri, "image-folder", &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "/cat/README: the name of an image ends in .jpg"));
+    test_folder_remove(folder);
+}
+
 static void changed_and_missing_files_are_bad_records(void **state) {
     char *folder = test_folder();
     struct test_record record;
@@ -104,6 +129,7 @@ int main(void) {
         cmocka_unit_test(records_and_labels),
         cmocka_unit_test(sorted_by_key_without_extension),
         cmocka_unit_test(bad_folders),
+        cmocka_unit_test(patterns),
         cmocka_unit_test(changed_and_missing_files_are_bad_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
