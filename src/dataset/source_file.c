@@ -101,7 +101,8 @@ static int open_root(struct file_source *file, const char *path, struct opiml_er
     struct stat now;
     int rc = 0;
     if (stat(path, &now) < 0) {
-        if (errno != ENOENT || !pattern_is(path))
+        /* A long list in braces is too long for a name that could be there. */
+        if ((errno != ENOENT && errno != ENAMETOOLONG) || !pattern_is(path))
             return base_fail_errno(err, errno, "%s", path);
         file->base.pattern = true;
         rc = split_path(file, path, true, err);
@@ -170,9 +171,13 @@ static int file_stat(struct source *source, const char *key, struct source_objec
 static int list_add(struct source *source, struct source_listing *listing, const char *name,
                     struct opiml_error *err) {
     struct source_object object;
-    int rc = file_stat(source, name, &object, err);
+    bool folder = false;
+    int rc = walk_stat(((struct file_source *)source)->root, name, &object, &folder);
+    if (folder || rc == -ENODEV)
+        return opiml_fail(err, OPIML_EINVAL, "%s names %s, which is %s", source->uri, name,
+                          folder ? "a folder" : "no file");
     if (rc < 0)
-        return rc;
+        return opiml_fail(err, file_code(-rc), "%s%s: %s", source->prefix, name, strerror(-rc));
     object.key = source_keep(&listing->memory, name, strlen(name));
     if (!object.key)
         return base_fail_memory(err, strlen(name), "a listing");

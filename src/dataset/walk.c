@@ -67,10 +67,6 @@ int walk_open(int root, const char *path, int flags) {
     return fd < 0 ? -errno : (int)fd;
 }
 
-static uint64_t modified_ns(const struct stat *stat) {
-    return (uint64_t)stat->st_mtim.tv_sec * 1000000000u + (uint64_t)stat->st_mtim.tv_nsec;
-}
-
 int walk_stat(int root, const char *path, struct source_object *ret_object, bool *ret_folder) {
     struct stat stat;
     AUTO_FD int fd = walk_open(root, path, O_PATH);
@@ -79,9 +75,11 @@ int walk_stat(int root, const char *path, struct source_object *ret_object, bool
     if (fstat(fd, &stat) < 0)
         return -errno;
     bool folder = S_ISDIR(stat.st_mode);
+    if (!folder && !S_ISREG(stat.st_mode))
+        return -ENODEV;
     *ret_folder = folder;
     *ret_object =
-        (struct source_object){path, folder ? 0 : (uint64_t)stat.st_size, modified_ns(&stat)};
+        (struct source_object){path, folder ? 0 : (uint64_t)stat.st_size, walk_modified_ns(&stat)};
     return 0;
 }
 
@@ -192,6 +190,7 @@ static int push_folder(struct walk *walk, const char *path) {
     return 0;
 }
 
+/* What a link leads to: 1 and *object, or 0 when it is left out. */
 static int visit_link(struct walk *walk, const char *path, struct source_object *object,
                       struct opiml_error *err) {
     bool folder = false;
@@ -199,8 +198,10 @@ static int visit_link(struct walk *walk, const char *path, struct source_object 
     if (rc == -ENOENT) {
         /* It leads nowhere: the record will be a bad one, like any other missing file. */
         *object = (struct source_object){path, 0, 0};
-        return 0;
+        return 1;
     }
+    if (rc == -ENODEV)
+        return 0;
     if (rc == -EXDEV || rc == -ELOOP)
         return opiml_fail(
             err, OPIML_EACCES,
@@ -213,7 +214,7 @@ static int visit_link(struct walk *walk, const char *path, struct source_object 
         return opiml_fail(err, OPIML_ENOTSUP,
                           "%s/%s: links to folders are not followed; put the folder itself there",
                           walk->name, path);
-    return 0;
+    return 1;
 }
 
 static int visit_entry(struct walk *walk, struct found *found, DIR *folder,
@@ -232,7 +233,7 @@ static int visit_entry(struct walk *walk, struct found *found, DIR *folder,
     }
     if (kind == 'l') {
         int rc = visit_link(walk, key, &object, err);
-        if (rc < 0)
+        if (rc <= 0)
             return rc;
     } else {
         if (fstatat(dirfd(folder), entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -240,7 +241,7 @@ static int visit_entry(struct walk *walk, struct found *found, DIR *folder,
                 return 0; /* gone since: as if it had never been there */
             return base_fail_errno(err, errno, "%s/%s", walk->name, key);
         }
-        object = (struct source_object){key, (uint64_t)stat.st_size, modified_ns(&stat)};
+        object = (struct source_object){key, (uint64_t)stat.st_size, walk_modified_ns(&stat)};
     }
     if (add_object(&found->objects, &found->count, &found->room, &object) < 0)
         return base_fail_memory(err, sizeof(object), "a listing");
@@ -293,7 +294,7 @@ static int visit_folder(struct walk *walk, struct found *found, const char *key,
     rc = visit_names(walk, found, folder, path, length, &hash, err);
     if (rc < 0)
         return rc;
-    struct source_object object = {key, 0, modified_ns(&stat)};
+    struct source_object object = {key, 0, walk_modified_ns(&stat)};
     if (length == 0)
         object = (struct source_object){key, hash, 0};
     if (add_object(&found->folders, &found->folder_count, &found->folder_room, &object) < 0)

@@ -2,6 +2,8 @@
 #ifndef DATASET_WALK_H
 #define DATASET_WALK_H
 
+#include <sys/stat.h>
+
 #include "dataset/source.h"
 
 /* Open a path below `root` (a descriptor of a folder) that never leaves it: no "..", and no link
@@ -21,7 +23,12 @@ int walk_folder(int root, const char *name, uint32_t threads, struct source_list
 /* The hash of the names in the root: of names and kinds, in any order. */
 int walk_names_hash(int root, const char *name, uint64_t *ret_hash, struct opiml_error *err);
 /* What the listing says of an object; a link is followed within the root. Negative errno on
- * failure. */
+ * failure: ENODEV for what is neither file nor folder. */
 int walk_stat(int root, const char *path, struct source_object *ret_object, bool *ret_folder);
+
+/* A file's time as listings have it. */
+static inline uint64_t walk_modified_ns(const struct stat *stat) {
+    return (uint64_t)stat->st_mtim.tv_sec * 1000000000u + (uint64_t)stat->st_mtim.tv_nsec;
+}
 
 #endif

@@ -67,6 +67,30 @@ static void folder_file_and_pattern(void **state) {
     assert_int_equal(source->ops->list(source, &listing, &err), OPIML_EINVAL);
     assert_non_null(strstr(err.message, "twice"));
     source_close(source);
+
+    /* A folder is no object without bytes, and nobody waits for a pipe's writer. */
+    test_mkdir(folder, "t-04.tar");
+    source = opened(below(folder, "t-{00,04}.tar"));
+    assert_int_equal(source->ops->list(source, &listing, &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "t-04.tar, which is a folder"));
+    source_close(source);
+    if (mkfifo(below(folder, "t-05.tar"), 0600) != 0)
+        abort();
+    source = opened(below(folder, "t-{00,05}.tar"));
+    assert_int_equal(source->ops->list(source, &listing, &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "t-05.tar, which is no file"));
+    source_close(source);
+
+    /* More in braces than a file's name may have bytes. */
+    char many[4000] = "t-{00";
+    for (int i = 100; i < 700; i++)
+        snprintf(many + strlen(many), sizeof(many) - strlen(many), ",%d", i);
+    strcat(many, "}.tar");
+    source = opened(below(folder, many));
+    assert_true(source->pattern);
+    assert_int_equal(source->ops->list(source, &listing, &err), OPIML_ENOENT);
+    assert_non_null(strstr(err.message, "t-100.tar"));
+    source_close(source);
     test_folder_remove(folder);
 }
 

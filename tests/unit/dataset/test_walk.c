@@ -99,6 +99,14 @@ static void links(void **state) {
     test_remove(folder, "out");
     link_to(folder, "circle", "circle");
     assert_int_equal(list(folder, 2, &listing, &err), OPIML_EACCES);
+    test_remove(folder, "circle");
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    link_to(folder, "pipe", "to-pipe"); /* both are left out: reading would wait for a writer */
+    assert_int_equal(list(folder, 2, &listing, &err), 0);
+    assert_int_equal(listing.count, 3);
+    source_listing_release(&listing);
     test_folder_remove(folder);
 }
 
