@@ -167,14 +167,21 @@ static void fill_options(const struct feed_config *config, const char *resume,
     options->cut = (int32_t)config->cut;
 }
 
-static void list_bad(struct opiml_feed *feed, int rc) {
+static void list_bad(struct opiml_feed *feed, const char *pipeline, int rc) {
+    const char *changed = opiml_code_text(OPIML_ESTALE);
+    bool stale = false;
+
     for (uint32_t i = 0; opiml_feed_bad(feed, i); i++) {
         if (rc != OPIML_EBUDGET && i == BAD_SHOWN) {
             fprintf(stderr, "opiml: feed: bad records: the first %d are listed\n", BAD_SHOWN);
             break;
         }
         fprintf(stderr, "opiml: feed: bad record: %s\n", opiml_feed_bad(feed, i));
+        stale |= strstr(opiml_feed_bad(feed, i), changed) != NULL;
     }
+    if (stale)
+        fprintf(stderr, "opiml: feed: to take files as they are now: opiml data index %s --check\n",
+                pipeline);
 }
 
 static void close_pipeline(struct opiml_pipeline **pipeline) {
@@ -213,7 +220,7 @@ static int feed_run(struct call *call, struct opiml_error *err) {
     signals_catch(cancel, feed);
     rc = deliver(&run, err);
     opiml_feed_stats(feed, stats);
-    list_bad(feed, rc);
+    list_bad(feed, call->args[0], rc);
     report.stats = stats;
     report.pipeline = pipeline;
     report.digest = config->digest;

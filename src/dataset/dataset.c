@@ -24,7 +24,8 @@ static const struct opiml_param common_rows[] = {
     {"format", "auto", "image-folder, webdataset, raw or csv; auto looks at the data",
      offsetof(struct common, format), OPIML_PARAM_TEXT},
     {"index", "auto",
-     "auto: look at folders and shards for changes; full: at every file; rebuild: always anew",
+     "auto: look at folders, shards and some of many files for changes; full: at every file; "
+     "rebuild: always anew",
      offsetof(struct common, index), OPIML_PARAM_CHOICE, "auto|full|rebuild"},
     {"direct", "false", "Read past the page cache (O_DIRECT)", offsetof(struct common, direct),
      OPIML_PARAM_BOOL},
@@ -340,9 +341,10 @@ static const char *object_key(void *context, uint32_t object) {
     return index_object_key(&dataset->index, object);
 }
 
-static uint64_t object_bytes(void *context, uint32_t object) {
+static struct source_stamp object_stamp(void *context, uint32_t object) {
     const struct dataset *dataset = context;
-    return dataset->index.objects[object].bytes;
+    const struct index_object *at = &dataset->index.objects[object];
+    return (struct source_stamp){at->bytes, at->modified_ns};
 }
 
 static void dataset_close_at(struct dataset **dataset) {
@@ -361,7 +363,7 @@ static int open_request(const struct request *request, bool direct, struct datas
     if (rc < 0)
         return rc;
     source_bind(dataset->source, object_key, dataset);
-    source_bind_sizes(dataset->source, object_bytes);
+    source_bind_stamps(dataset->source, object_stamp);
     *ret_dataset = TAKE(dataset);
     return 0;
 }

@@ -65,8 +65,9 @@ void source_bind(struct source *source, const char *(*key)(void *context, uint32
     source->key_context = context;
 }
 
-void source_bind_sizes(struct source *source, uint64_t (*bytes)(void *context, uint32_t object)) {
-    source->bytes = bytes;
+void source_bind_stamps(struct source *source,
+                        struct source_stamp (*stamp)(void *context, uint32_t object)) {
+    source->stamp = stamp;
 }
 
 int source_queue_open(struct source *source, uint32_t depth, bool direct, void *buffers,

@@ -28,6 +28,11 @@ void source_listing_release(struct source_listing *listing);
 char *source_keep(void **memory, const char *key, size_t bytes);
 void source_keep_join(void **memory, void *more);
 
+/* What tells that an object is another than before. */
+struct source_stamp {
+    uint64_t bytes, modified_ns;
+};
+
 /* One range of one object. The caller owns it until source_wait returns it. */
 struct source_read {
     uint32_t object; /* number given by source_bind */
@@ -37,7 +42,7 @@ struct source_read {
     uint32_t room; /* at `to`; at least source_room(bytes) */
     bool whole;    /* the range is the whole object: a longer object is an error (stale) */
     uint32_t skip; /* out: the data start at to + skip */
-    int result;    /* out: 0, or OPIML_ENOENT, OPIML_ESTALE (short or grown), OPIML_EIO, ... */
+    int result;    /* out: 0, or OPIML_ENOENT, OPIML_ESTALE (short, grown or modified), ... */
     int errnum;    /* out: errno behind the result, 0 without one */
     void *user;
 };
@@ -84,7 +89,8 @@ struct source {
     bool single;  /* the root is one object */
     bool pattern; /* the URI names several objects: "train-{000..099}.tar", "*.csv" */
     const char *(*key)(void *context, uint32_t object); /* set by source_bind */
-    uint64_t (*bytes)(void *context, uint32_t object);  /* set by source_bind_sizes; may be NULL */
+    /* Set by source_bind_stamps; may be NULL. */
+    struct source_stamp (*stamp)(void *context, uint32_t object);
     void *key_context;
 };
 
@@ -96,9 +102,10 @@ void source_close(struct source *source); /* NULL is fine */
 /* Object numbers in reads mean what `key` says. Called once, before queues are opened. */
 void source_bind(struct source *source, const char *(*key)(void *context, uint32_t object),
                  void *context);
-/* The sizes that objects had when they were indexed, so that a source which opens an object notices
- * another size (OPIML_ESTALE). Same context and time as source_bind. */
-void source_bind_sizes(struct source *source, uint64_t (*bytes)(void *context, uint32_t object));
+/* What objects were like when they were indexed: a read that finds another size or time is stale
+ * (OPIML_ESTALE), whatever it read. Same context and time as source_bind. */
+void source_bind_stamps(struct source *source,
+                        struct source_stamp (*stamp)(void *context, uint32_t object));
 /* Open a queue: `depth` reads in flight; `direct` bypasses the page cache where the file system
  * can; `buffers` is where reads will land (registered with the kernel where that pays). */
 int source_queue_open(struct source *source, uint32_t depth, bool direct, void *buffers,

@@ -325,9 +325,17 @@ int file_code(int errnum) {
     }
 }
 
-uint64_t file_expected_bytes(const struct file_source *source, uint32_t object) {
+bool file_changed(const struct file_source *source, uint32_t object, int fd) {
     const struct source *base = &source->base;
-    return base->bytes ? base->bytes(base->key_context, object) : UINT64_MAX;
+    struct stat now;
+    if (!base->stamp)
+        return false;
+    struct source_stamp then = base->stamp(base->key_context, object);
+    int rc = fd >= 0 ? fstat(fd, &now)
+                     : fstatat(source->root, base->key(base->key_context, object), &now,
+                               AT_NO_AUTOMOUNT);
+    return rc < 0 || (uint64_t)now.st_size != then.bytes ||
+           walk_modified_ns(&now) != then.modified_ns;
 }
 
 const struct source_ops source_file = {

@@ -45,7 +45,9 @@ static inline void file_shut(int *fd) {
 }
 /* The code for an errno of an open or a read. */
 int file_code(int errnum);
-/* The size that the object had when it was indexed, UINT64_MAX when not known. */
-uint64_t file_expected_bytes(const struct file_source *source, uint32_t object);
+/* Whether an object is another than when it was indexed; asked after it was read, so that what was
+ * read is what was indexed. `fd` is its descriptor, or -1: then its path is looked at, which is in
+ * the kernel's memory since the object was opened by it. */
+bool file_changed(const struct file_source *source, uint32_t object, int fd);
 
 #endif

@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,7 +71,7 @@ static int open_object(struct pool *pool, const struct source_read *read) {
 
 /* The descriptor of a large object, from those that are open. Called with the lock, which it gives
  * up while it opens. *ret_file stays NULL when there is no place to keep it: the caller closes it
- * then. Negative errno on failure; -ESTALE for another size than the index knows. */
+ * then. Negative errno on failure. */
 static int take_file(struct pool *pool, const struct source_read *read,
                      struct pool_file **ret_file) {
     struct pool_file *best = NULL;
@@ -86,14 +85,7 @@ static int take_file(struct pool *pool, const struct source_read *read,
         }
     }
     pthread_mutex_unlock(&pool->lock);
-    struct stat now;
-    uint64_t expected = file_expected_bytes(pool->source, read->object);
     int fd = open_object(pool, read);
-    if (fd >= 0 && expected != UINT64_MAX &&
-        (fstat(fd, &now) < 0 || (uint64_t)now.st_size != expected)) {
-        close(fd);
-        fd = -ESTALE;
-    }
     pthread_mutex_lock(&pool->lock);
     for (size_t i = 0; fd >= 0 && i < FILES; i++) {
         struct pool_file *file = &pool->files[i];
@@ -129,8 +121,8 @@ static int read_range(int fd, const struct source_read *read, const struct file_
 
 static void fail_read(struct source_read *read, int errnum) {
     read->skip = 0;
-    read->result = errnum == ESTALE ? OPIML_ESTALE : file_code(errnum);
-    read->errnum = errnum == ESTALE ? 0 : errnum;
+    read->result = file_code(errnum);
+    read->errnum = errnum;
 }
 
 static void serve_fd(struct pool *pool, struct source_read *read, int fd) {
@@ -147,6 +139,8 @@ static void serve_fd(struct pool *pool, struct source_read *read, int fd) {
         fail_read(read, -rc);
     else
         file_finish_read(read, &plan, got);
+    if (read->result == 0 && file_changed(pool->source, read->object, fd))
+        read->result = OPIML_ESTALE;
 }
 
 /* Called and returns with the lock. */

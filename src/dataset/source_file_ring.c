@@ -9,7 +9,6 @@
 #include <liburing.h>
 #include <linux/openat2.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +44,8 @@ struct ring_file {
     uint32_t waiting; /* first op that waits for it to open, or NONE */
     uint32_t retries;
     uint64_t used; /* when, by ring->uses */
+    uint64_t look; /* ring->look when it was last compared with its stamp */
+    bool changed;  /* what that gave */
 };
 
 struct ring {
@@ -65,6 +66,7 @@ struct ring {
     struct ring_file *files;
     uint32_t file_count;
     uint64_t uses;
+    uint64_t look; /* counts up with each set of completions taken together */
     struct source_read **done;
     uint32_t done_first, done_count;
 };
@@ -181,6 +183,7 @@ static uint32_t choose_file(struct ring *ring, uint32_t object) {
     file_shut(&file->fd);
     file->state = FILE_FREE;
     file->used = 0;
+    file->look = 0;
     file->object = object;
     return best;
 }
@@ -210,6 +213,20 @@ static void start_in_file(struct ring *ring, uint32_t number) {
     }
     op->next = file->waiting;
     file->waiting = number;
+}
+
+/* Whether what was just read is another object than was indexed. Completions that are there
+ * together are all over before the first of them is dealt with: one look at their file serves them
+ * all. */
+static bool changed(struct ring *ring, const struct ring_op *op) {
+    if (op->file == NONE)
+        return file_changed(ring->source, op->read->object, -1);
+    struct ring_file *file = &ring->files[op->file];
+    if (file->look != ring->look) {
+        file->look = ring->look;
+        file->changed = file_changed(ring->source, file->object, file->fd);
+    }
+    return file->changed;
 }
 
 /* Begin or go on with a read of which nothing is under way. */
@@ -263,6 +280,8 @@ static void end_read(struct ring *ring, uint32_t number, int result) {
                (op->direct && op->got % 4096 != 0); /* such a stop is the file's end */
     if (end || ring->closing) {
         file_finish_read(op->read, &op->plan, op->got);
+        if (op->read->result == 0 && changed(ring, op))
+            op->read->result = OPIML_ESTALE;
         finish(ring, number);
     } else
         start(ring, number);
@@ -300,14 +319,6 @@ static void fail_file(struct ring *ring, struct ring_file *file, int code, int e
         finish_failed(ring, number, code, errnum);
 }
 
-/* The size now against the one that the index knows. */
-static bool changed_size(const struct ring *ring, const struct ring_file *file) {
-    struct stat now;
-    uint64_t expected = file_expected_bytes(ring->source, file->object);
-    return expected != UINT64_MAX &&
-           (fstat(file->fd, &now) < 0 || (uint64_t)now.st_size != expected);
-}
-
 static void end_open(struct ring *ring, uint32_t number, int result) {
     struct ring_file *file = &ring->files[number];
     uint32_t waiting;
@@ -334,10 +345,6 @@ static void end_open(struct ring *ring, uint32_t number, int result) {
     file->state = FILE_OPEN;
     if (ring->asked_direct && !ring->direct)
         fcntl(file->fd, F_SETFL, 0);
-    if (changed_size(ring, file)) {
-        fail_file(ring, file, OPIML_ESTALE, 0);
-        return;
-    }
     while ((waiting = take_waiting(ring, file)) != NONE) {
         struct ring_op *op = &ring->ops[waiting];
         plan(ring, op);
@@ -380,7 +387,13 @@ static void handle(struct ring *ring, uint32_t number, enum step step, int resul
 /* Deal with all completions that are there. */
 static void reap(struct ring *ring) {
     struct io_uring_cqe *cqe;
+    unsigned together = 0;
     while (io_uring_peek_cqe(&ring->uring, &cqe) == 0 && cqe) {
+        if (together == 0) {
+            together = io_uring_cq_ready(&ring->uring);
+            ring->look++;
+        }
+        together--;
         uint64_t data = io_uring_cqe_get_data64(cqe);
         int result = cqe->res;
         io_uring_cqe_seen(&ring->uring, cqe);

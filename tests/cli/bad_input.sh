@@ -63,16 +63,69 @@ opiml feed "$tmp/wds.yaml" --json
 check "a good tar" same "$(json samples)" 40
 tar=$tmp/wds/train/000000.tar
 cp "$tar" "$tmp/whole.tar"
-head -c 19000 "$tmp/whole.tar" >"$tar"
-opiml feed "$tmp/wds.yaml"
-check "a truncated tar is no shorter epoch" test $status != 0
-check "a truncated tar is named, with the offset" err_has "000000\.tar.*[0-9]"
-cp "$tmp/whole.tar" "$tar"
-printf 'XXXXXXXX' | dd of="$tar" bs=1 seek=660 conv=notrunc 2>/dev/null
-dd if=/dev/urandom of="$tar" bs=512 seek=20 count=2 conv=notrunc 2>/dev/null
-opiml feed "$tmp/wds.yaml"
-check "a corrupt tar" test $status != 0
-check "a corrupt tar is named" err_has "000000\.tar"
+
+# member N WHAT: of the whole archive's member N (from 0) its header's offset, data's offset or size.
+member() {
+    $python -c 'import sys, tarfile
+print(getattr(tarfile.open(sys.argv[1]).getmembers()[int(sys.argv[2])], sys.argv[3]))' \
+        "$tmp/whole.tar" "$1" "$2"
+}
+# zero OFFSET BLOCKS: wipe out blocks of the archive.
+zero() {
+    dd if=/dev/zero of="$tar" bs=512 seek=$(($1 / 512)) count="$2" conv=notrunc 2>/dev/null
+}
+# tar_fails NAME OFFSET MESSAGE: it is refused, whatever the budget, and put right again.
+tar_fails() {
+    opiml feed "$tmp/wds.yaml"
+    check "$1: no shorter epoch" fails 6 "/000000\.tar at offset $2: $3"
+    cp "$tmp/whole.tar" "$tar"
+}
+pipeline "$tmp/wds.yaml" wds/train "errors: {budget: 1}"
+head -c $(($(member 30 offset_data) + 100)) "$tmp/whole.tar" >"$tar"
+tar_fails "a tar cut within a member" "$(member 30 offset_data)" \
+    "the archive ends within its member .*, after 100 of $(member 30 size) bytes"
+head -c $(($(member 30 offset) + 100)) "$tmp/whole.tar" >"$tar"
+tar_fails "a tar cut within a header" "$(member 30 offset)" "the archive ends within a header"
+head -c "$(member 40 offset)" "$tmp/whole.tar" >"$tar"
+tar_fails "a tar cut between members" "$(member 40 offset)" "the archive stops without its end mark"
+zero "$(member 40 offset)" 1
+tar_fails "a header of zeros" "$(member 40 offset)" \
+    "zeros instead of a header, but data again at offset $(member 40 offset_data)"
+zero "$(member 40 offset)" $((($(member 42 offset) - $(member 40 offset)) / 512))
+tar_fails "a sample of zeros" "$(member 40 offset)" \
+    "zeros instead of a header, but data again at offset $(member 42 offset)"
+head -c "$(member 41 offset)" "$tmp/whole.tar" >"$tar"
+truncate -s 3M "$tar"
+tar_fails "a download that stopped" "$(member 41 offset)" "zeros instead of a header, and more of them"
+: >"$tar"
+tar_fails "an empty tar" 0 "the archive stops without its end mark"
+printf 'XXXXXXXX' | dd of="$tar" bs=1 seek=$(($(member 1 offset) + 148)) conv=notrunc 2>/dev/null
+tar_fails "a damaged checksum" "$(member 1 offset)" "a damaged header"
+dd if=/dev/urandom of="$tar" bs=512 seek=$(($(member 20 offset) / 512)) count=2 conv=notrunc 2>/dev/null
+tar_fails "noise in a tar" "$(member 20 offset)" "a damaged header"
+cat "$tmp/whole.tar" >>"$tar"
+tar_fails "two archives in one file" "[0-9]*" "zeros instead of a header, but data again at offset"
+
+# Archives of other programs are whole.
+mkdir "$tmp/unpacked"
+tar -xf "$tmp/whole.tar" -C "$tmp/unpacked"
+for format in gnu ustar pax v7; do
+    tar -cf "$tar" --format=$format --sort=name -C "$tmp/unpacked" .
+    opiml feed "$tmp/wds.yaml" --json
+    check "an archive of tar --format=$format" same "$(json samples) $(json errors)" "40 0"
+done
+$python -c 'import sys, tarfile
+with tarfile.open(sys.argv[1], "w") as archive:
+    archive.add(sys.argv[2], "", filter=None)' "$tar" "$tmp/unpacked"
+opiml feed "$tmp/wds.yaml" --json
+check "an archive of Python" same "$(json samples) $(json errors)" "40 0"
+photographs=$root/../shared/data/imagenet-sample-250.tar
+if [ -f "$photographs" ]; then
+    opiml data index "file://$photographs" --format webdataset --json
+    check "an archive from elsewhere" same "$(json records)" 250
+else
+    skip "an archive from elsewhere" "no ../shared/data"
+fi
 
 "$OPIML" data make table --out "$tmp/rows" --count 20 --classes 3 --fields 4 >/dev/null
 {
@@ -86,13 +139,17 @@ sed '7s/,.*,/,abc,def,1,/' "$tmp/rows/train.csv" >"$tmp/bad.csv"
 cp "$tmp/bad.csv" "$tmp/rows/train.csv"
 opiml feed "$tmp/rows.yaml" --json
 check "a word among numbers is a bad record" same "$(json samples) $(json errors)" "19 1"
-check "a word among numbers is named, with its place" err_has "train\.csv at offset [0-9]*: .*x1"
-printf 'x0,x1,x2,x3,label\n1,2\n' >"$tmp/rows/train.csv"
+check "a word among numbers is named, with its place" err_has \
+    "/train\.csv at offset $(head -n 6 "$tmp/bad.csv" | wc -c): line 7, column \"x1\": \"abc\" is no f32"
+printf 'x0,x1,x2,x3,label\n1,2,3,4,1\n1,2\n' >"$tmp/rows/train.csv"
 opiml feed "$tmp/rows.yaml"
-check "a row with too few columns" err_has "train\.csv.*[0-9]"
+check "a row with too few columns" err_has "/train\.csv at offset 28: line 3 has 2 cells instead of 5"
 printf 'x0,x1,x2,x3,label\n1,2,3,4,1\n1,"2,3,4,1\n' >"$tmp/rows/train.csv"
 opiml feed "$tmp/rows.yaml"
-check "a quote without end" err_has "train\.csv.*[0-9]"
+check "a quote without end" fails 6 "/train\.csv at offset 28 (line 3): the file ends within a quoted cell"
+printf 'x0,x1,x2,x3,label\n1,2,3,4,1\n1,"2"x,3,4,1\n' >"$tmp/rows/train.csv"
+opiml feed "$tmp/rows.yaml"
+check "text behind a quote" err_has "/train\.csv at offset 28: line 3, cell 2: text after the closing"
 
 # --- the index and what changes under it ---
 
@@ -110,11 +167,56 @@ cp "$tmp/good/train/star/000008.jpg" "$tmp/grown/train/star/more.jpg"
 opiml feed "$tmp/grown.yaml" --resume "$token"
 check "a token of the set as it was" test $status != 0
 check "says that the data changed" err_has "token\|dataset\|changed"
-copy under 1
-opiml data index "$tmp/under/train"
-echo more >>"$tmp/under/train/star/000008.jpg"
-opiml feed "$tmp/under.yaml" --json
-check "a file that grew: an error or a new index, no crash" test $status -lt 10
+
+# other FILE: another picture of exactly as many bytes, on standard output.
+other() {
+    $python -c 'import os, sys
+want = os.path.getsize(sys.argv[1])
+for folder, _, names in os.walk(sys.argv[2]):
+    for name in sorted(names):
+        data = open(os.path.join(folder, name), "rb").read()
+        if name.endswith(".jpg") and len(data) < want:
+            sys.stdout.buffer.write(data + bytes(want - len(data)))
+            sys.exit()' "$1" "$tmp/good/train"
+}
+change() { # change WHAT FILE
+    case $1 in
+    delete) rm "$2" ;;
+    replace) other "$2" >"$2.new" && mv "$2.new" "$2" ;;
+    rewrite) other "$2" >"$tmp/new" && cat "$tmp/new" >"$2" ;;
+    grow) echo more >>"$2" ;;
+    esac
+}
+picture=$(ls -S "$tmp/good/train/star" | head -n 1)
+for what in replace rewrite grow; do
+    copy under
+    opiml feed "$tmp/under.yaml" --digest --json
+    before=$(json digest)
+    change $what "$tmp/under/train/star/$picture"
+    opiml feed "$tmp/under.yaml" --digest --json
+    check "$what a file between runs: read as it is now" same "$(json samples) $(json errors)" "40 0"
+    [ $what = grow ] || check "$what: with another digest" differ "$(json digest)" "$before"
+done
+for way in uring pread; do
+    for what in delete replace rewrite grow; do
+        copy under
+        status=0
+        rm -f "$tmp/state"
+        OPIML_IO=$([ $way = uring ] || echo pread) timeout 60 "$OPIML" feed "$tmp/under.yaml" \
+            --epochs 1000000 --state "$tmp/state" >"$tmp/out" 2>"$tmp/err" &
+        until [ -s "$tmp/state" ] || ! kill -0 $! 2>/dev/null; do
+            sleep 0.02
+        done
+        change $what "$tmp/under/train/star/$picture"
+        wait $! || status=$?
+        pattern="star/$picture: changed since it was indexed"
+        [ $what != delete ] || pattern="star/$picture: not found"
+        check "$what a file while it is fed ($way): a bad record" status_is 6
+        check "$what ($way): the file is named" err_has "bad record: .*$pattern"
+        [ $what = delete ] || check "$what ($way): what to do about it" err_has \
+            "opiml data index .* --check"
+    done
+done
 
 # --- places ---
 
@@ -135,14 +237,34 @@ check "no pipeline file" fails 3 "nothing.yaml"
 opiml feed "$tmp"
 check "a folder for a pipeline file" test $status != 0
 check "a folder for a pipeline file is named" err_has "$tmp"
-if [ "$(id -u)" != 0 ]; then
+# Root may read everything, so that somebody else has to try.
+somebody=
+if [ "$(id -u)" = 0 ]; then
+    chmod 711 "$tmp"
+    somebody="setpriv --reuid=65534 --regid=65534 --clear-groups"
+fi
+if $somebody "$OPIML" version >/dev/null 2>&1; then
     copy locked
     chmod 0 "$tmp/locked/train"
-    opiml feed "$tmp/locked.yaml"
-    check "an unreadable folder" fails 4 "locked"
+    run $somebody "$OPIML" feed "$tmp/locked.yaml"
+    check "an unreadable folder" fails 4 "/locked/train/*: .*[Pp]ermission denied"
     chmod 755 "$tmp/locked/train"
+    chmod 0 "$tmp/locked/train/star"
+    run $somebody "$OPIML" feed "$tmp/locked.yaml"
+    check "an unreadable class" fails 4 "/locked/train/star: .*[Pp]ermission denied"
+    chmod 755 "$tmp/locked/train/star"
+    chmod 0 "$tmp/locked/train/star/000008.jpg"
+    run $somebody "$OPIML" feed "$tmp/locked.yaml"
+    check "an unreadable file" status_is 6
+    check "an unreadable file is named" err_has "star/000008\.jpg: .*[Pp]ermission denied"
+    chmod 0 "$tmp/whole.tar"
+    run $somebody "$OPIML" data index "$tmp/whole.tar"
+    check "an unreadable archive" fails 4 "/whole\.tar: .*[Pp]ermission denied"
+    chmod 0 "$tmp/locked.yaml"
+    run $somebody "$OPIML" feed "$tmp/locked.yaml"
+    check "an unreadable pipeline file" fails 4 "/locked\.yaml: .*[Pp]ermission denied"
 else
-    skip "an unreadable folder" "root may read everything"
+    skip "unreadable places" "nobody may run the program here"
 fi
 
 # --- YAML ---

@@ -17,7 +17,7 @@ struct bed {
     char *folder;
     struct source *source;
     char keys[OBJECTS][16];
-    uint64_t sizes[OBJECTS];
+    uint64_t sizes[OBJECTS], times[OBJECTS];
     uint8_t *large;
 };
 
@@ -25,8 +25,9 @@ static inline const char *bed_key(void *context, uint32_t object) {
     return ((struct bed *)context)->keys[object];
 }
 
-static inline uint64_t bed_bytes(void *context, uint32_t object) {
-    return ((struct bed *)context)->sizes[object];
+static inline struct source_stamp bed_stamp(void *context, uint32_t object) {
+    const struct bed *bed = context;
+    return (struct source_stamp){bed->sizes[object], bed->times[object]};
 }
 
 static inline uint32_t small_bytes(uint32_t i) {
@@ -188,23 +189,51 @@ static inline void changed_objects_are_stale(void **state) {
     }
 }
 
-/* A shard of another size than the index knows is stale although the range could be read. */
-static inline void other_size_than_indexed_is_stale(void **state) {
+/* Set a file's time to a second of its own; the stamp that the index would have is that of `known`.
+ */
+static inline void stamp_file(struct bed *bed, uint32_t object, time_t now, time_t known) {
+    struct timeval times[2] = {{.tv_sec = now}, {.tv_sec = now}};
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/%s", bed->folder, bed->keys[object]);
+    if (utimes(path, times) != 0)
+        abort();
+    bed->times[object] = (uint64_t)known * 1000000000u;
+}
+
+/* What has another size or time than the index knows is stale, although the range can be read. */
+static inline void other_than_indexed_is_stale(void **state) {
     struct bed *bed = *state;
-    source_bind_sizes(bed->source, bed_bytes);
-    struct lane lane = lane_open(bed, 1, 4096, false);
-    struct source_read read = lane_read(&lane, 0, OBJECT_LARGE, 0, 10, false);
-    run_one(&lane, &read);
-    assert_int_equal(read.result, 0);
-    lane_close(&lane);
-    bed->sizes[OBJECT_LARGE]++;
-    lane = lane_open(bed, 1, 4096, false);
-    read = lane_read(&lane, 0, OBJECT_LARGE, 0, 10, false);
-    run_one(&lane, &read);
-    assert_int_equal(read.result, OPIML_ESTALE);
-    lane_close(&lane);
-    bed->sizes[OBJECT_LARGE]--;
-    source_bind_sizes(bed->source, NULL);
+    source_bind_stamps(bed->source, bed_stamp);
+    for (int direct = 0; direct <= 1; direct++)
+        for (int whole = 0; whole <= 1; whole++) {
+            uint32_t object = whole ? 5 : OBJECT_LARGE, bytes = whole ? 4096 : 10;
+            stamp_file(bed, object, 1000, 1000);
+            struct lane lane = lane_open(bed, 1, 4096, direct);
+            struct source_read read = lane_read(&lane, 0, object, 0, bytes, whole);
+            run_one(&lane, &read);
+            assert_int_equal(read.result, 0);
+            /* While it is open, and back again. */
+            stamp_file(bed, object, 1001, 1000);
+            run_one(&lane, &read);
+            assert_int_equal(read.result, OPIML_ESTALE);
+            assert_int_equal(read.errnum, 0);
+            stamp_file(bed, object, 1000, 1000);
+            run_one(&lane, &read);
+            assert_int_equal(read.result, 0);
+            bed->sizes[object]++;
+            run_one(&lane, &read);
+            assert_int_equal(read.result, OPIML_ESTALE);
+            bed->sizes[object]--;
+            lane_close(&lane);
+            /* From the beginning. */
+            stamp_file(bed, object, 1001, 1000);
+            lane = lane_open(bed, 1, 4096, direct);
+            read = lane_read(&lane, 0, object, 0, bytes, whole);
+            run_one(&lane, &read);
+            assert_int_equal(read.result, OPIML_ESTALE);
+            lane_close(&lane);
+        }
+    source_bind_stamps(bed->source, NULL);
 }
 
 static inline void failures_have_codes(void **state) {
@@ -397,7 +426,7 @@ static inline void few_descriptors_suffice(void **state) {
 #define QUEUE_CASES                                                                                \
     cmocka_unit_test(whole_objects), cmocka_unit_test(ranges_of_a_large_object),                   \
         cmocka_unit_test(changed_objects_are_stale),                                               \
-        cmocka_unit_test(other_size_than_indexed_is_stale), cmocka_unit_test(failures_have_codes), \
+        cmocka_unit_test(other_than_indexed_is_stale), cmocka_unit_test(failures_have_codes),      \
         cmocka_unit_test(none_is_lost_or_doubled), cmocka_unit_test(wait_ends_by_wake_or_time),    \
         cmocka_unit_test(close_with_reads_under_way), cmocka_unit_test(descriptors_are_recycled),  \
         cmocka_unit_test(memory_running_out), cmocka_unit_test(few_descriptors_suffice)

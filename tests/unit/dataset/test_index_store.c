@@ -26,6 +26,8 @@ static char *class_folder(void) {
     test_mkdir(folder, "c");
     test_text(folder, "c/a.jpg", "123");
     test_text(folder, "c/b.jpg", "12345");
+    test_age(folder, "c/a.jpg");
+    test_age(folder, "c/b.jpg");
     test_age(folder, "c");
     return folder;
 }
@@ -60,6 +62,7 @@ static void changes_make_it_stale(void **state) {
     assert_int_equal(count_of(folder), 2);
     test_text(folder, "c/c.jpg", "1");
     assert_int_equal(count_of(folder), 3);
+    test_age(folder, "c/c.jpg");
     test_age(folder, "c");
     assert_int_equal(count_of(folder), 3);
     test_remove(folder, "c/a.jpg");
@@ -81,24 +84,89 @@ static void changes_make_it_stale(void **state) {
     test_folder_remove(folder);
 }
 
-/* A file changed in place is noticed by `index: full`, and as a bad record otherwise. */
-static void full_looks_at_every_file(void **state) {
+/* The image of the first record as a digit, or the code of what went wrong. */
+static int first_image(struct dataset *dataset) {
+    struct test_record record;
+    int rc = test_fetch(dataset, 0, &record);
+    if (rc == 0)
+        rc = record.values[0].data[0] - '0';
+    test_record_release(&record);
+    return rc;
+}
+
+/* A file written again in place, with as many bytes as before: noticed while a dataset is open, by
+ * the next to open it, and from then on the new bytes are the right ones. */
+static void rewritten_in_place(void **state) {
     char *folder = class_folder();
+    dataset_close(test_open(folder, NULL));
+    struct dataset *dataset = test_open(folder, NULL);
+    assert_int_equal(first_image(dataset), 1);
+    test_text(folder, "c/a.jpg", "923");
+    assert_int_equal(first_image(dataset), OPIML_ESTALE);
+    dataset_close(dataset);
+    dataset = test_open(folder, NULL);
+    assert_int_equal(first_image(dataset), 9);
+    dataset_close(dataset);
+    test_folder_remove(folder);
+}
+
+#define MANY 300 /* files: more than are looked at when a dataset is opened */
+
+/* One changed file of many is found when it is read, or by `index: full`; other times of all, as a
+ * copy may give them, when the dataset is opened. */
+static void many_files_are_looked_at_here_and_there(void **state) {
+    char *folder = test_folder(), name[64];
     struct dataset *dataset;
     struct opiml_error err;
-    test_age(folder, "c/a.jpg");
-    test_age(folder, "c/b.jpg");
-    assert_int_equal(count_of(folder), 2);
-    test_text(folder, "c/a.jpg", "1234567");
-    struct test_record record;
+    test_mkdir(folder, "c");
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof(name), "c/%03d.jpg", i);
+        test_text(folder, name, "1");
+        test_age(folder, name);
+    }
+    test_age(folder, "c");
+    dataset_close(test_open(folder, NULL));
+    test_text(folder, "c/001.jpg", "2"); /* the first one that is not looked at */
     dataset = test_open(folder, NULL);
-    assert_int_equal(test_fetch(dataset, 0, &record), OPIML_ESTALE);
+    struct test_record record;
+    assert_int_equal(test_fetch(dataset, 1, &record), OPIML_ESTALE);
     test_record_release(&record);
+    assert_int_equal(first_image(dataset), 1);
     dataset_close(dataset);
     assert_int_equal(test_open_yaml(folder, "{uri: ., index: full}", &dataset, &err), 0);
-    assert_int_equal(test_fetch(dataset, 0, &record), 0);
+    assert_int_equal(test_fetch(dataset, 1, &record), 0);
+    assert_bytes(&record.values[0], "2");
     test_record_release(&record);
     dataset_close(dataset);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof(name), "c/%03d.jpg", i);
+        test_text(folder, name, "3");
+    }
+    dataset = test_open(folder, NULL);
+    for (uint64_t i = 0; i < MANY; i++) {
+        assert_int_equal(test_fetch(dataset, i, &record), 0);
+        assert_bytes(&record.values[0], "3");
+        test_record_release(&record);
+    }
+    dataset_close(dataset);
+    test_folder_remove(folder);
+}
+
+/* A link that leads nowhere is a bad record, and no reason to build the index again and again. */
+static void dangling_link(void **state) {
+    char *folder = class_folder(), name[300], path[4096];
+    snprintf(path, sizeof(path), "%s/c/x.jpg", folder);
+    assert_int_equal(symlink("nowhere", path), 0);
+    test_age(folder, "c");
+    assert_int_equal(count_of(folder), 3);
+    count_files(folder, ".opiml-index", name);
+    int first = inode(folder, name);
+    struct dataset *dataset = test_open(folder, NULL);
+    struct test_record record;
+    assert_int_equal(test_fetch(dataset, 2, &record), OPIML_ENOENT);
+    test_record_release(&record);
+    dataset_close(dataset);
+    assert_int_equal(inode(folder, name), first);
     test_folder_remove(folder);
 }
 
@@ -201,10 +269,16 @@ static void built_under_a_lock(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kept_beside_and_used_again), cmocka_unit_test(changes_make_it_stale),
-        cmocka_unit_test(full_looks_at_every_file),   cmocka_unit_test(shards_are_looked_at),
-        cmocka_unit_test(too_fresh_is_not_trusted),   cmocka_unit_test(damaged_index_is_built_anew),
-        cmocka_unit_test(else_in_the_cache),          cmocka_unit_test(built_under_a_lock),
+        cmocka_unit_test(kept_beside_and_used_again),
+        cmocka_unit_test(changes_make_it_stale),
+        cmocka_unit_test(rewritten_in_place),
+        cmocka_unit_test(shards_are_looked_at),
+        cmocka_unit_test(many_files_are_looked_at_here_and_there),
+        cmocka_unit_test(dangling_link),
+        cmocka_unit_test(too_fresh_is_not_trusted),
+        cmocka_unit_test(damaged_index_is_built_anew),
+        cmocka_unit_test(else_in_the_cache),
+        cmocka_unit_test(built_under_a_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
