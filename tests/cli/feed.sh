@@ -121,4 +121,58 @@ done
 shapes "$tmp/wds" 200 --test 0 --format webdataset
 pipeline "$tmp/wds.yaml" wds/train
 check "a WebDataset gives the same digest as the folder" same "$(feed_digest "$tmp/wds.yaml")" "$whole"
+
+# Every way to read: with io_uring, with plain reads where it is not wanted or not allowed, through
+# the page cache or past it. Records of 3075 bytes behind 7 lie across all borders.
+$python -c 'import random, sys
+random.seed(7)
+for i in range(3):
+    open("%s/%d.bin" % (sys.argv[1], i), "wb").write(random.randbytes(7 + 3075 * 100))' "$tmp"
+rows() { # rows DIRECT
+    printf 'opiml: 1\nkind: pipeline\nseed: 3\nshuffle: {mode: global}\nbatch: {size: 8}\n'
+    printf 'dataset:\n  uri: "%s/{0..2}.bin"\n  format: raw\n  header_bytes: 7\n' "$tmp"
+    printf '  fields: ["x:u8:3x32x32", "y:u8:3"]\n  direct: %s\n' "$1"
+}
+rows false >"$tmp/cached.yaml"
+rows true >"$tmp/direct.yaml"
+sed 's/{uri: /{direct: true, uri: /' "$tmp/p.yaml" >"$tmp/p-direct.yaml"
+rows_digest=$(feed_digest "$tmp/cached.yaml")
+check "records of fixed size" same "$(json samples) $(json errors)" "300 0"
+# forbid COMMAND...: run it where the kernel refuses io_uring and openat2, as containers do.
+forbid() {
+    $python -c 'import ctypes, os, struct, sys
+# Load the number of the call; EPERM for io_uring_setup and openat2, leave for the rest.
+code = [(0x20, 0, 0, 0), (0x15, 1, 0, 425), (0x15, 0, 1, 437), (6, 0, 0, 0x50001), (6, 0, 0, 0x7fff0000)]
+filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
+program = struct.pack("HxxxxxxQ", len(code), ctypes.addressof(filters))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+if prctl(38, 1, 0, 0, 0) or prctl(22, 2, program, 0, 0):
+    sys.exit(77)
+os.execv(sys.argv[1], sys.argv[1:])' "$@"
+}
+forbidden=
+if forbid "$OPIML" version >/dev/null 2>&1; then
+    forbidden=forbidden
+    export OPIML_IO=uring
+    run forbid "$OPIML" feed "$tmp/cached.yaml"
+    unset OPIML_IO
+    check "io_uring that is asked for and forbidden" fails 9 "io_uring is not to be had here"
+else
+    skip "io_uring that is asked for and forbidden" "this machine has no system call filters"
+fi
+for way in uring pread $forbidden; do
+    case $way in
+    uring) how= ;;
+    pread) how="env OPIML_IO=pread" ;;
+    forbidden) how=forbid ;;
+    esac
+    for pages in cached direct; do
+        for threads in 1 4; do
+            run $how "$OPIML" feed "$tmp/$pages.yaml" --threads $threads --digest --json
+            check "$way, $pages, $threads threads: the same records" same "$(json digest)" "$rows_digest"
+        done
+    done
+    run $how "$OPIML" feed "$tmp/p-direct.yaml" --digest --json
+    check "$way, direct: the same images" same "$(json digest)" "$whole"
+done
 finish
