@@ -95,8 +95,6 @@ static int give_row(struct rows *rows, size_t first, size_t end, uint64_t line, 
                     void *context, struct opiml_error *err) {
     while (end > first && (rows->buffer[end - 1] == '\n' || rows->buffer[end - 1] == '\r'))
         end--;
-    if (rows->begin == 0 && first == 0 && end >= 3 && memcmp(rows->buffer, "\xef\xbb\xbf", 3) == 0)
-        first = 3; /* the mark that some programs put before UTF-8 */
     if (end == first)
         return 0; /* an empty line */
     return call(context, rows->buffer + first, (uint32_t)(end - first), rows->begin + first, line,
@@ -121,6 +119,9 @@ static int each_row(struct rows *rows, on_row call, void *context, struct opiml_
                 return (int)got;
             if (got == 0)
                 break;
+            if (rows->begin == 0 && rows->filled >= 3 &&
+                memcmp(rows->buffer, "\xef\xbb\xbf", 3) == 0)
+                first = scanned = 3; /* the mark that some programs put before UTF-8 */
         }
         scanned += csv_scan(rows->dialect, &state, rows->buffer + scanned, rows->filled - scanned,
                             &end, &lines);
@@ -180,6 +181,8 @@ static bool number_text(const uint8_t *at, uint32_t bytes, char text[NUMBER_BYTE
     }
     if (bytes > NUMBER_BYTES_MAX)
         return false;
+    if (memchr(at, 0, bytes))
+        return false;
     memcpy(text, at, bytes);
     text[bytes] = '\0';
     const char *body = text + (text[0] == '-' || text[0] == '+');
@@ -232,6 +235,19 @@ struct columns {
     const struct rows *reading; /* for messages */
 };
 
+/* What is wrong with the name that column `i` was given by a cell of `bytes` bytes, or NULL. */
+static const char *wrong_name(const struct columns *columns, int i, uint32_t bytes) {
+    const char *name = columns->at[i].name;
+    for (uint32_t k = 0; k < bytes; k++)
+        if ((uint8_t)name[k] < 0x20 || name[k] == 0x7f)
+            return "a control character in a column's name; is this text in UTF-8, with line "
+                   "feeds?";
+    for (int k = 0; k < i; k++)
+        if (strcmp(columns->at[k].name, name) == 0)
+            return "two columns have the same name; give other names with columns: and header: yes";
+    return NULL;
+}
+
 static int name_columns(struct columns *columns, const uint8_t *row, uint32_t bytes,
                         uint64_t offset, uint64_t line, struct opiml_error *err) {
     struct csv_cell cells[CSV_CELLS_MAX];
@@ -250,8 +266,12 @@ static int name_columns(struct columns *columns, const uint8_t *row, uint32_t by
                 "a column's name is empty or longer than 47 bytes; give other names with "
                 "columns: and header: yes",
                 err);
-        columns->at[i].name[csv_unquote(columns->dialect, cell, (uint8_t *)columns->at[i].name)] =
-            0;
+        char *name = columns->at[i].name;
+        uint32_t length = csv_unquote(columns->dialect, cell, (uint8_t *)name);
+        name[length] = '\0';
+        const char *wrong = wrong_name(columns, i, length);
+        if (wrong)
+            return row_error(columns->reading, offset, line, OPIML_ECORRUPT, wrong, err);
     }
     columns->count = (uint32_t)count;
     return 0;

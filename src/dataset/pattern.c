@@ -68,6 +68,10 @@ static int add(const char *name, struct pattern *pattern, struct opiml_error *er
     if (pattern->count == PATTERN_NAMES_MAX)
         return opiml_fail(err, OPIML_ELIMIT, "a pattern that stands for more than %d names",
                           PATTERN_NAMES_MAX);
+    pattern->bytes += strlen(name) + 1;
+    if (pattern->bytes > PATTERN_TOTAL_MAX)
+        return opiml_fail(err, OPIML_ELIMIT,
+                          "a pattern that stands for names of more than 128 MiB");
     if (pattern->count == pattern->room) {
         size_t room = pattern->room ? pattern->room * 2 : 16;
         char **grown = base_realloc(pattern->names, room * sizeof(*grown));

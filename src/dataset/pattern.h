@@ -6,7 +6,8 @@
 #include "base/base.h"
 
 #define PATTERN_NAMES_MAX 1000000
-#define PATTERN_BYTES_MAX 4096 /* of the pattern and of each name */
+#define PATTERN_BYTES_MAX 4096     /* of the pattern and of each name */
+#define PATTERN_TOTAL_MAX MIB(128) /* of all names */
 
 /* Whether a text has characters that make it a pattern: braces, or those of pattern_is_glob. */
 bool pattern_is(const char *text);
@@ -16,11 +17,12 @@ bool pattern_is_glob(const char *text);
 struct pattern {
     char **names; /* braces resolved, in the order written; each may still be a glob */
     size_t count, room;
+    size_t bytes; /* of all names */
 };
 
 /* Resolve braces: {a,b,c} is one of the three, {000..099} one of a hundred, padded with zeroes to
  * the width of the wider end when one of them is; {b..a} counts down. Braces may be nested; what is
- * no such list stays as it is. OPIML_ELIMIT past PATTERN_NAMES_MAX names. */
+ * no such list stays as it is. OPIML_ELIMIT past PATTERN_NAMES_MAX names or PATTERN_TOTAL_MAX. */
 int pattern_expand(const char *text, struct pattern *ret_pattern, struct opiml_error *err);
 void pattern_release(struct pattern *pattern);
 /* Whether a key matches one of the names; '*' and '?' do not match '/'. */

@@ -166,7 +166,14 @@ static void bad_files_and_parameters(void **state) {
     test_text(folder, "x.csv", "");
     assert_refused(folder, "{uri: x.csv}", OPIML_ENOENT, "no records");
     test_text(folder, "x.csv", "a,a\n1,2\n");
-    assert_refused(folder, "{uri: x.csv}", OPIML_EINVAL, "two fields are named \"a\"");
+    assert_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT,
+                   "x.csv at offset 0 (line 1): two columns have the same name");
+    test_write(folder, "x.csv", "\xff\xfe\"\0a\0\"\0\n\0", 12);
+    assert_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "x.csv at offset 0 (line 1): a control");
+    test_write(folder, "x.csv", "a\0x,a\0y\n1,2\n", 12);
+    assert_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "x.csv at offset 0 (line 1): a control");
+    test_text(folder, "x.csv", "a,b\r1,2\r");
+    assert_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "with line feeds?");
     test_text(folder, "x.csv", "a,,c\n1,2,3\n");
     assert_refused(folder, "{uri: x.csv}", OPIML_ELIMIT, "a column's name is empty");
     test_text(folder, "x.csv", "a,b\n1,2\n");
@@ -175,6 +182,32 @@ static void bad_files_and_parameters(void **state) {
     assert_refused(folder, "{uri: x.csv, types: [\"c:i64\"]}", OPIML_EINVAL, "no column \"c\"");
     assert_refused(folder, "{uri: x.csv, types: [\"a:u8\"]}", OPIML_EINVAL, "column:type");
     assert_refused(folder, "{uri: x.csv, types: [a]}", OPIML_EINVAL, "column:type");
+    test_folder_remove(folder);
+}
+
+/* A mark before the text is no part of its first cell, which may be in quotes over two lines; a
+ * number is one to its last byte. */
+static void marks_and_zero_bytes(void **state) {
+    static const char text[] = "\xef\xbb\xbf\"1\n2\",x\n3,4\n\"\xef\xbb\xbf\",nan\0b\n";
+    char *folder = test_folder();
+    struct test_record record;
+    test_write(folder, "x.csv", text, sizeof(text) - 1);
+    struct dataset *dataset =
+        opened(folder, "{uri: x.csv, columns: [a, b], types: [\"a:text\", \"b:text\"]}");
+    assert_int_equal(dataset_count(dataset), 3);
+    assert_int_equal(test_fetch(dataset, 0, &record), 0);
+    assert_bytes(&record.values[0], "1\n2");
+    test_record_release(&record);
+    assert_int_equal(test_fetch(dataset, 2, &record), 0);
+    assert_bytes(&record.values[0], "\xef\xbb\xbf");
+    test_record_release(&record);
+    dataset_close(dataset);
+    dataset = opened(folder, "{uri: x.csv, columns: [a, b], types: [\"b:f32\"]}");
+    assert_int_equal(test_fetch(dataset, 1, &record), 0);
+    test_record_release(&record);
+    assert_int_equal(test_fetch(dataset, 2, &record), OPIML_ECORRUPT);
+    test_record_release(&record);
+    dataset_close(dataset);
     test_folder_remove(folder);
 }
 
@@ -203,9 +236,13 @@ static void long_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(types_are_found),          cmocka_unit_test(types_are_told),
-        cmocka_unit_test(bad_rows_are_bad_records), cmocka_unit_test(several_files),
-        cmocka_unit_test(bad_files_and_parameters), cmocka_unit_test(long_files),
+        cmocka_unit_test(types_are_found),
+        cmocka_unit_test(types_are_told),
+        cmocka_unit_test(bad_rows_are_bad_records),
+        cmocka_unit_test(several_files),
+        cmocka_unit_test(bad_files_and_parameters),
+        cmocka_unit_test(marks_and_zero_bytes),
+        cmocka_unit_test(long_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

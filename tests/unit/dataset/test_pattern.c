@@ -54,6 +54,10 @@ static void limits(void **state) {
     memset(longer, 'a', 5000);
     longer[5000] = '\0';
     assert_int_equal(pattern_expand(longer, &pattern, &err), OPIML_ELIMIT);
+    memcpy(longer, "{0..99999}", 10); /* 100,000 names of 2,000 bytes */
+    longer[2000] = '\0';
+    assert_int_equal(pattern_expand(longer, &pattern, &err), OPIML_ELIMIT);
+    assert_non_null(strstr(err.message, "128 MiB"));
     free(longer);
 }
 
