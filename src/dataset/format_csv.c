@@ -68,22 +68,26 @@ static int row_error(const struct rows *rows, uint64_t offset, uint64_t line, in
                       rows->source->prefix, rows->object->key, offset, line, what);
 }
 
-/* More bytes behind those from `keep` on, which move to the front. 0 at the end of the file. */
+/* More bytes behind those from `keep` on, which move to the front. 0 at the end of the file, or
+ * where it ended when it was listed: what has come since is the next index's. */
 static int64_t read_more(struct rows *rows, size_t keep, struct opiml_error *err) {
     if (keep > 0)
         memmove(rows->buffer, rows->buffer + keep, rows->filled - keep);
     rows->filled -= keep;
     rows->begin += keep;
-    if (rows->room - rows->filled < CHUNK_BYTES) {
-        uint8_t *grown = base_realloc(rows->buffer, rows->room + CHUNK_BYTES);
+    uint64_t at = rows->begin + rows->filled;
+    if (at >= rows->object->bytes)
+        return 0;
+    size_t ask = base_min_u64(CHUNK_BYTES, rows->object->bytes - at);
+    if (rows->room - rows->filled < ask) {
+        uint8_t *grown = base_realloc(rows->buffer, rows->room + ask);
         if (!grown)
-            return base_fail_memory(err, rows->room + CHUNK_BYTES, "a CSV row");
+            return base_fail_memory(err, rows->room + ask, "a CSV row");
         rows->buffer = grown;
-        rows->room += CHUNK_BYTES;
+        rows->room += ask;
     }
-    int64_t got =
-        rows->source->ops->read(rows->source, rows->object->key, rows->buffer + rows->filled,
-                                CHUNK_BYTES, rows->begin + rows->filled, err);
+    int64_t got = rows->source->ops->read(rows->source, rows->object->key,
+                                          rows->buffer + rows->filled, ask, at, err);
     if (got > 0) {
         rows->hash = hash_64(rows->buffer + rows->filled, (size_t)got, rows->hash);
         rows->filled += (size_t)got;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -210,27 +211,54 @@ int index_check(const void *data, size_t bytes, struct index *ret_index, struct 
     return 0;
 }
 
+/* Bytes of an index that is copied into memory. A copy stays what it was checked to be when
+ * somebody writes over the file, as a careless copy of a whole dataset does; a mapping that shrinks
+ * under us would end the process. Larger ones are mapped all the same: several processes share
+ * them. */
+#define COPY_BYTES_MAX MIB(64)
+
+static int load(int fd, const char *path, size_t bytes, struct index *index,
+                struct opiml_error *err) {
+    index->bytes = bytes;
+    index->mapped = bytes > COPY_BYTES_MAX;
+    if (index->mapped) {
+        void *memory = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (memory == MAP_FAILED)
+            return base_fail_errno(err, errno, "%s: cannot be mapped", path);
+        index->memory = memory;
+        return 0;
+    }
+    index->memory = base_realloc(NULL, bytes); /* without zeros, which take longer than the bytes */
+    if (!index->memory)
+        return base_fail_memory(err, bytes, "an index");
+    int64_t got = file_pread(fd, index->memory, bytes, 0, path, err);
+    if (got >= 0 && (uint64_t)got < bytes)
+        return opiml_fail(err, OPIML_ECORRUPT, "%s: it has become shorter", path);
+    return got < 0 ? (int)got : 0;
+}
+
 int index_map(const char *path, struct index *ret_index, struct opiml_error *err) {
     struct stat stat;
-    struct index index;
+    struct index raw = {0}, index;
     AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &stat) < 0)
         return base_fail_errno(err, errno, "%s", path);
     if (!S_ISREG(stat.st_mode) || (uint64_t)stat.st_size < sizeof(struct index_header))
         return opiml_fail(err, OPIML_ECORRUPT, "%s: not an index", path);
-    size_t bytes = (size_t)stat.st_size;
-    void *memory = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (memory == MAP_FAILED)
-        return base_fail_errno(err, errno, "%s: cannot be mapped", path);
     struct opiml_error why;
-    int rc = index_check(memory, bytes, &index, &why);
-    if (rc < 0) {
-        munmap(memory, bytes);
-        return opiml_fail(err, rc, "%s: %s", path, why.message);
+    int rc = load(fd, path, (size_t)stat.st_size, &raw, err);
+    if (rc == 0) {
+        rc = index_check(raw.memory, raw.bytes, &index, &why);
+        if (rc < 0)
+            opiml_fail(err, rc, "%s: %s", path, why.message);
     }
-    index.memory = memory;
-    index.bytes = bytes;
-    index.mapped = true;
+    if (rc < 0) {
+        index_release(&raw);
+        return rc;
+    }
+    index.memory = raw.memory;
+    index.bytes = raw.bytes;
+    index.mapped = raw.mapped;
     *ret_index = index;
     return 0;
 }

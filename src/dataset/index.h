@@ -96,7 +96,7 @@ struct index {
 /* Look at a file image of any origin. OPIML_ECORRUPT and a reason when something in it is wrong. On
  * success the index points into `data`, which the caller keeps (memory is not set). */
 int index_check(const void *data, size_t bytes, struct index *ret_index, struct opiml_error *err);
-/* Map a file and check it. */
+/* Bring a file into memory, by mapping it when it is large, and check it. */
 int index_map(const char *path, struct index *ret_index, struct opiml_error *err);
 void index_release(struct index *index);
 

@@ -83,7 +83,8 @@ int walk_stat(int root, const char *path, struct source_object *ret_object, bool
     return 0;
 }
 
-/* Kinds of names in a folder: 'f' file, 'd' folder, 'l' link, 0 anything else. */
+/* Kinds of names in a folder: 'f' file, 'd' folder, 'l' link, 0 anything else or gone since, '?'
+ * when it cannot be told: errno says why. */
 static char entry_kind(int folder, const struct dirent *entry, struct stat *stat) {
     switch (entry->d_type) {
     case DT_REG: return 'f';
@@ -93,7 +94,7 @@ static char entry_kind(int folder, const struct dirent *entry, struct stat *stat
     default: return 0;
     }
     if (fstatat(folder, entry->d_name, stat, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0;
+        return errno == ENOENT ? 0 : '?';
     return S_ISREG(stat->st_mode)   ? 'f'
            : S_ISDIR(stat->st_mode) ? 'd'
            : S_ISLNK(stat->st_mode) ? 'l'
@@ -131,6 +132,8 @@ int walk_names_hash(int root, const char *name, uint64_t *ret_hash, struct opiml
         if (!entry)
             break;
         char kind = entry->d_name[0] == '.' ? 0 : entry_kind(dirfd(folder), entry, &stat);
+        if (kind == '?')
+            return base_fail_errno(err, errno, "%s/%s", name, entry->d_name);
         if (kind)
             sum += name_hash(entry, kind);
     }
@@ -259,6 +262,8 @@ static int visit_names(struct walk *walk, struct found *found, DIR *folder, char
         char kind = entry->d_name[0] == '.' ? 0 : entry_kind(dirfd(folder), entry, &stat);
         if (!kind)
             continue;
+        if (kind == '?')
+            return base_fail_errno(err, errno, "%s/%s%s", walk->name, path, entry->d_name);
         *hash += name_hash(entry, kind);
         size_t bytes = strlen(entry->d_name);
         if (length + bytes + 1 >= PATH_BYTES_MAX)

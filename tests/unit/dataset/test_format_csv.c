@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "dataset/format.h"
+
 static struct dataset *opened(const char *folder, const char *yaml) {
     struct dataset *dataset = NULL;
     struct opiml_error err = {0};
@@ -211,6 +213,34 @@ static void marks_and_zero_bytes(void **state) {
     test_folder_remove(folder);
 }
 
+/* Rows that come while an index is built are the next one's. */
+static void growing_file(void **state) {
+    char *folder = test_folder(), path[4096];
+    const struct format *format = format_find("csv");
+    CLEANUP(source_listing_release) struct source_listing listing = {0};
+    CLEANUP(index_draft_release) struct index_draft draft = {0};
+    AUTO_FREE void *params = base_alloc(format->params_bytes);
+    AUTO_FREE void *data = NULL;
+    struct source *source;
+    struct opiml_error err;
+    struct index index;
+    size_t bytes;
+    snprintf(path, sizeof(path), "%s/x.csv", folder);
+    test_text(folder, "x.csv", "a,b\n1,2\n3,4\n");
+    assert_int_equal(source_open(path, NULL, &source, &err), 0);
+    assert_int_equal(source->ops->list(source, &listing, &err), 0);
+    test_text(folder, "x.csv", "a,b\n1,2\n3,4\n5,6\n7,8\n");
+    conf_defaults(format->params, params);
+    assert_int_equal(index_draft_init(&draft, &listing, &err), 0);
+    draft.format = "csv";
+    assert_int_equal(format->build(source, &listing, params, &draft, &err), 0);
+    assert_int_equal(draft.rows.count, 2);
+    assert_int_equal(index_draft_finish(&draft, &listing, &data, &bytes, &err), 0);
+    assert_int_equal(index_check(data, bytes, &index, &err), 0);
+    source_close(source);
+    test_folder_remove(folder);
+}
+
 /* Rows that lie across the borders of what is read at once. */
 static void long_files(void **state) {
     char *folder = test_folder(), path[4096];
@@ -242,6 +272,7 @@ int main(void) {
         cmocka_unit_test(several_files),
         cmocka_unit_test(bad_files_and_parameters),
         cmocka_unit_test(marks_and_zero_bytes),
+        cmocka_unit_test(growing_file),
         cmocka_unit_test(long_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,6 +213,19 @@ static void damaged_index_is_built_anew(void **state) {
     test_folder_remove(folder);
 }
 
+/* Somebody writes over the index while it is in use, as a copy of the whole folder does. */
+static void index_written_over_while_open(void **state) {
+    char *folder = class_folder(), name[300];
+    dataset_close(test_open(folder, NULL));
+    struct dataset *dataset = test_open(folder, NULL);
+    assert_int_equal(count_files(folder, ".opiml-index", name), 1);
+    test_write(folder, name, "", 0);
+    assert_int_equal(dataset_count(dataset), 2);
+    assert_int_equal(first_image(dataset), 1);
+    dataset_close(dataset);
+    test_folder_remove(folder);
+}
+
 static void else_in_the_cache(void **state) {
     char *folder = class_folder(), *cache = test_folder(), name[300], path[4096];
     const char *was = getenv("XDG_CACHE_HOME");
@@ -275,6 +288,7 @@ int main(void) {
         cmocka_unit_test(shards_are_looked_at),
         cmocka_unit_test(many_files_are_looked_at_here_and_there),
         cmocka_unit_test(dangling_link),
+        cmocka_unit_test(index_written_over_while_open),
         cmocka_unit_test(too_fresh_is_not_trusted),
         cmocka_unit_test(damaged_index_is_built_anew),
         cmocka_unit_test(else_in_the_cache),
