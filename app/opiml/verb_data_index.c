@@ -14,7 +14,8 @@ struct index_config {
 static const struct option index_options[] = {
     {"rebuild", NULL, NULL, "Build the index anew, whatever is there", AT(rebuild), OPTION_FLAG},
     {"check", NULL, NULL,
-     "Look at every file, not only at folders and shards, and build anew when one has changed",
+     "Look at every file, not only at folders, shards and some of many files, and build anew when "
+     "one has changed",
      AT(check), OPTION_FLAG},
     {"format", "FORMAT", NULL, "The format, when it cannot be found by looking", AT(format),
      OPTION_TEXT},
@@ -126,10 +127,10 @@ const struct verb verb_data_index = {
         "its fingerprint, which is a hash of names, sizes and layout.\n\n"
         "The index lies beside the data (a hidden file, .opiml-index.*), or, where that cannot be "
         "written, in $XDG_CACHE_HOME/opiml. Whenever it is opened, folders, shards and about a "
-        "hundred of many single files are looked at; when one has another size or time of last "
-        "change, the index is built anew. --check looks at every single file. A file changed in "
-        "place that was not among those is noticed when it is read: its record is a bad one until "
-        "the index is built anew.\n\n"
+        "hundred of many single files are looked at (all of them with --check); when one has "
+        "another size or time of last change, the index is built anew. A file changed in place "
+        "that was not among those is noticed when it is read: its record is a bad one until the "
+        "index is built anew.\n\n"
         "Not noticed are changes that leave size and time as they were. The fingerprint does not "
         "cover the bytes of images and of records of fixed size: a resume token made before such "
         "a file was replaced by one of the same size goes on with the new one.\n\n"

@@ -12,7 +12,7 @@ struct index_ask {
     struct source *source;
     const struct format *format;
     uint64_t id;
-    bool full;      /* look at every object, not only at folders and shards */
+    bool full;      /* look at every object, not only at folders, shards and some */
     bool only_auto; /* only one whose format looking would find */
 };
 
