@@ -170,7 +170,7 @@ static void bad_files_and_parameters(void **state) {
     test_text(folder, "x.csv", "a,a\n1,2\n");
     assert_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT,
                    "x.csv at offset 0 (line 1): two columns have the same name");
-    test_write(folder, "x.csv", "\xff\xfe\"\0a\0\"\0\n\0", 12);
+    test_write(folder, "x.csv", "\xff\xfe\"\0a\0\"\0\n\0", 10);
     assert_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "x.csv at offset 0 (line 1): a control");
     test_write(folder, "x.csv", "a\0x,a\0y\n1,2\n", 12);
     assert_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "x.csv at offset 0 (line 1): a control");
