@@ -27,8 +27,9 @@ static void use(const struct index *index) {
     (void)sum;
 }
 
-/* Each format reads the records of an index that it finds fit. */
-static void parse(const struct index *index) {
+/* Each format reads the records of an index that it finds fit, of bytes that come from elsewhere.
+ */
+static void parse(const struct index *index, const uint8_t *data, size_t size) {
     for (const struct format *const *kind = format_kinds(); *kind; kind++) {
         AUTO_FREE void *params = base_alloc((*kind)->params_bytes);
         struct opiml_value values[OPIML_MAX_FIELDS];
@@ -41,6 +42,8 @@ static void parse(const struct index *index) {
             struct index_place place = index_find(index, i);
             AUTO_FREE uint8_t *bytes = base_alloc(place.bytes);
 
+            for (uint32_t k = 0; bytes && k < place.bytes; k++)
+                bytes[k] = data[(place.offset + k) % size];
             if (bytes)
                 (*kind)->parse(index, params, i, bytes, place.bytes, values, scratch, NULL);
         }
@@ -61,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     if (index_check(copy, size, &index, NULL) == 0) {
         use(&index);
-        parse(&index);
+        parse(&index, data, size);
     }
     return 0;
 }
