@@ -183,13 +183,15 @@ change() { # change WHAT FILE
     case $1 in
     delete) rm "$2" ;;
     replace) other "$2" >"$2.new" && mv "$2.new" "$2" ;;
-    rewrite) other "$2" >"$tmp/new" && cat "$tmp/new" >"$2" ;;
+    rewrite) other "$2" | dd of="$2" conv=notrunc 2>/dev/null ;;
     grow) echo more >>"$2" ;;
     esac
 }
 picture=$(ls -S "$tmp/good/train/star" | head -n 1)
 for what in replace rewrite grow; do
     copy under
+    # Old enough for an index of it to be trusted.
+    find "$tmp/under" -exec touch -d "1 hour ago" {} +
     opiml feed "$tmp/under.yaml" --digest --json
     before=$(json digest)
     change $what "$tmp/under/train/star/$picture"
