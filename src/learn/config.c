@@ -73,24 +73,6 @@ static const struct {
     {"optimizer", optimizer_rows}, {"schedule", schedule_rows},
 };
 
-/* File names stand relative to the training file. */
-static int beside(const char *path, char name[OPIML_TEXT_MAX], struct opiml_error *err) {
-    AUTO_FREE char *folder = base_strdup(path);
-    AUTO_FREE char *joined = NULL;
-    char *slash = folder ? strrchr(folder, '/') : NULL;
-
-    if (!name[0] || !slash)
-        return folder ? 0 : base_fail_memory(err, strlen(path), "a file's name");
-    slash[1] = 0;
-    joined = text_path(folder, name);
-    if (!joined)
-        return base_fail_memory(err, strlen(path), "a file's name");
-    if (!text_copy(name, OPIML_TEXT_MAX, joined))
-        return opiml_fail(err, OPIML_ELIMIT, "%s: a name longer than %d bytes", joined,
-                          OPIML_TEXT_MAX - 1);
-    return 0;
-}
-
 int learn_config_read(const char *path, struct learn_config *ret_config, struct opiml_error *err) {
     static const char *const names[] = {"data", "model", "loss", "optimizer", "schedule", NULL};
     AUTO_YAML struct yaml *yaml = NULL;
@@ -108,8 +90,9 @@ int learn_config_read(const char *path, struct learn_config *ret_config, struct 
         if ((rc = conf_read(sections[i].rows, &config, yaml, yaml_get(yaml->root, sections[i].name),
                             sections[i].name, err)) < 0)
             return rc;
-    if ((rc = beside(path, config.data.train, err)) < 0 ||
-        (rc = beside(path, config.data.eval, err)) < 0 || (rc = beside(path, config.out, err)) < 0)
+    if ((rc = conf_path(path, config.data.train, err)) < 0 ||
+        (rc = conf_path(path, config.data.eval, err)) < 0 ||
+        (rc = conf_path(path, config.out, err)) < 0)
         return rc;
     *ret_config = config;
     return 0;

@@ -366,40 +366,44 @@ const char *opiml_feed_bad(struct opiml_feed *self, uint32_t i) {
 
 /* ---- statistics ---- */
 
+/* A station of the compute threads, whose counters lie at that offset of each. */
+static void add_station(struct opiml_feed_stats *stats, const struct stage *stage, const char *name,
+                        size_t counters) {
+    struct opiml_station_stats *to = &stats->station[stats->stations++];
+
+    *to = (struct opiml_station_stats){.threads = stage->plan->threads};
+    text_copy(to->name, sizeof(to->name), name);
+    for (uint32_t w = 0; w < stage->plan->threads; w++) {
+        const struct counters *from =
+            (const void *)((const uint8_t *)&stage->workers[w] + counters);
+
+        to->rows += counter_get(&from->rows);
+        to->bytes += counter_get(&from->bytes);
+        to->busy_ns += counter_get(&from->busy_ns);
+        to->wait_ns += counter_get(&from->wait_ns);
+    }
+}
+
 /* The inlet's stations, "parse" and the operators of a stage. Workers that find no task wait for
  * rows: that is the wait of the first station they would work at. */
 static void add_stage(struct opiml_feed_stats *stats, struct stage *stage) {
     const struct plan *plan = stage->plan;
     const struct opiml_pipeline *pipeline = plan->pipeline;
     uint32_t last = plan->delivers ? pipeline->ops : plan->last;
-    struct opiml_station_stats *parse;
     uint64_t bytes_read;
 
     stats->stations += stage->inlet->ops->stats(
         stage->inlet, stats->station + stats->stations,
-        OPIML_MAX_STATIONS - PIPELINE_OPS_MAX - 2 - stats->stations, &bytes_read);
+        OPIML_MAX_STATIONS - PIPELINE_OPS_MAX - 3 - stats->stations, &bytes_read);
     stats->bytes_read += bytes_read;
     stats->pool_bytes += plan->total_bytes;
-    parse = &stats->station[stats->stations++];
-    *parse = (struct opiml_station_stats){.name = "parse", .threads = plan->threads};
-    for (uint32_t k = plan->first; k < last; k++) {
-        struct opiml_station_stats *station = &stats->station[stats->stations++];
-
-        *station = (struct opiml_station_stats){.threads = plan->threads};
-        text_copy(station->name, sizeof(station->name), pipeline->op[k]->op->name);
-    }
-    for (uint32_t w = 0; w < plan->threads; w++) {
-        const struct worker *worker = &stage->workers[w];
-
-        for (uint32_t k = plan->first; k <= last; k++) {
-            const struct counters *from = k < last ? &worker->op[k] : &worker->parse;
-            struct opiml_station_stats *to = k < last ? parse + 1 + k - plan->first : parse;
-
-            to->rows += counter_get(&from->rows);
-            to->bytes += counter_get(&from->bytes);
-            to->busy_ns += counter_get(&from->busy_ns);
-            to->wait_ns += counter_get(&from->wait_ns);
-        }
+    add_station(stats, stage, "parse", offsetof(struct worker, parse));
+    for (uint32_t k = plan->first; k <= last; k++) {
+        if (plan->caches && k == pipeline->cache.at)
+            add_station(stats, stage, "cache", offsetof(struct worker, cache));
+        if (k < last)
+            add_station(stats, stage, pipeline->op[k]->op->name,
+                        offsetof(struct worker, op) + k * sizeof(struct counters));
     }
     pthread_mutex_lock(&stage->lock);
     stats->pool_peak_bytes += plan->total_bytes + stage->charge_peak;

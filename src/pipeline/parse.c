@@ -73,8 +73,11 @@ static const struct opiml_param epoch_rows[] = {
     {0},
 };
 static const struct opiml_param cache_rows[] = {
-    {"in", "ram", "Where rows are kept", ROW(cache_conf, where), OPIML_PARAM_CHOICE, "ram", 0, 0},
+    {"in", "ram", "Where rows are kept", ROW(cache_conf, where), OPIML_PARAM_CHOICE, "ram|disk", 0,
+     0},
     {"bytes", "256MiB", "Most bytes to keep", ROW(cache_conf, bytes), OPIML_PARAM_U64, NULL, 0, 0},
+    {"folder", "", "disk: where; empty: below $XDG_CACHE_HOME", ROW(cache_conf, folder),
+     OPIML_PARAM_TEXT, NULL, 0, 0},
     {0},
 };
 
@@ -314,6 +317,32 @@ static int read_op(struct opiml_pipeline *self, const struct yaml *yaml,
     return 0;
 }
 
+/* One line of canonical text: what the operator does to a row, but for its random stream. */
+static void describe_op(const struct pipeline_op *op, struct text *text) {
+    text_printf(text, "%s v%u", op->op->name, op->op->version);
+    for (const struct opiml_param *row = op->op->params; row && row->name; row++) {
+        text_printf(text, " %s=", row->name);
+        conf_format(row, op->params, text);
+    }
+}
+
+/* Kept rows outlive the run: their key holds all that they depend on, codecs included. */
+static int make_cache_key(struct opiml_pipeline *self, struct opiml_error *err) {
+    AUTO_TEXT struct text text = {0};
+
+    for (uint32_t d = 0; d < self->datasets; d++)
+        text_printf(&text, "data %016" PRIx64 "\n", dataset_fingerprint(self->dataset[d]));
+    for (uint32_t i = 0; i < self->ops; i++) {
+        text_printf(&text, "%016" PRIx64 " ", op_implementation(self->op[i]->op));
+        describe_op(self->op[i], &text);
+        text_add(&text, "\n");
+    }
+    if (text.failed)
+        return base_fail_memory(err, text.room, "the cache's key");
+    self->cache.key = hash_128(text.at, text.count);
+    return 0;
+}
+
 /* What is cached must be the same in every epoch. */
 static int read_cache(struct opiml_pipeline *self, const struct yaml *yaml,
                       const struct yaml_node *node, const struct yaml_node *params,
@@ -330,9 +359,13 @@ static int read_cache(struct opiml_pipeline *self, const struct yaml *yaml,
                                  "cache stands behind %s, whose rows are not the same in every "
                                  "epoch: move it up",
                                  self->op[i]->op->name);
+    if (self->cache.folder[0] && self->cache.where != CACHE_ON_DISK)
+        return yaml_fail_key(yaml, node, err, "a folder is for \"in: disk\"");
     self->cache.on = true;
     self->cache.at = self->ops;
-    return 0;
+    if ((rc = conf_path(yaml->name, self->cache.folder, err)) < 0)
+        return rc;
+    return make_cache_key(self, err);
 }
 
 /* An entry is `name`, `{name: {…}}` or `{name: {…}, label: text}`. */
@@ -438,14 +471,8 @@ static int hash_pipeline(struct opiml_pipeline *self, struct opiml_error *err) {
     for (uint32_t d = 0; d < self->datasets; d++)
         text_printf(&text, "quota %" PRIu64 "\n", self->mix.quota[d]);
     for (uint32_t i = 0; i < self->ops; i++) {
-        const struct pipeline_op *op = self->op[i];
-
-        text_printf(&text, "%s v%u %s", op->op->name, op->op->version, op->label);
-        for (const struct opiml_param *row = op->op->params; row && row->name; row++) {
-            text_printf(&text, " %s=", row->name);
-            conf_format(row, op->params, &text);
-        }
-        text_add(&text, "\n");
+        describe_op(self->op[i], &text);
+        text_printf(&text, " label=%s\n", self->op[i]->label);
     }
     if (text.failed)
         return base_fail_memory(err, text.room, "the pipeline's canonical text");

@@ -22,11 +22,13 @@ struct plan {
     uint32_t first, last;
     bool delivers; /* the last stage: dense batches, group operators; else ragged frames */
     bool reads;    /* the first stage: its rows come from the dataset */
+    bool caches;   /* ... or from the cache station, which stands in this stage */
     const struct opiml_schema *in, *out;
     uint32_t rank, world;
     uint32_t threads, rows; /* rows: most of a slice */
     uint32_t slots;
     uint64_t heap_bytes; /* of a slot's frame */
+    uint32_t readers;    /* datasets, and a cache's file: each has its share of read_bytes */
     uint64_t slot_bytes, worker_bytes, read_bytes, cache_bytes, charge_bytes, total_bytes;
     uint64_t parse_offset, scratch_offset, group_offset; /* in the worker's memory */
     struct plan_target target[PIPELINE_OPS_MAX][OPIML_MAX_FIELDS];

@@ -125,22 +125,34 @@ static uint64_t output_bytes(const struct opiml_op_shape *shape, const struct op
     return bytes;
 }
 
+static void keep(struct worker *worker, const struct task *task, const struct opiml_value *values,
+                 uint64_t *mark) {
+    struct cache *cache = worker->stage->cache;
+    uint64_t now;
+
+    if (!cache || task_is_cached(task))
+        return;
+    cache_put(cache, task->dataset, task->record, values);
+    now = clock_now_ns();
+    counter_add(&worker->cache.busy_ns, now - *mark);
+    *mark = now;
+}
+
 /* Returns 0, OPIML_OP_DROP or a failure; *ret_values are the stage's outputs. */
 static int run_ops(struct worker *worker, const struct task *task, uint64_t *mark,
                    struct opiml_value **ret_values, struct opiml_error *err) {
     const struct plan *plan = worker->stage->plan;
-    struct cache *cache = worker->stage->cache;
     uint32_t cache_at = plan->pipeline->cache.at;
     uint32_t side = 0;
 
-    for (uint32_t k = task->cached ? cache_at : plan->first; k < plan->last; k++) {
+    for (uint32_t k = task_is_cached(task) ? cache_at : plan->first; k < plan->last; k++) {
         const struct pipeline_op *op = plan->pipeline->op[k];
         struct opiml_value *in = worker->values[side], *out = worker->values[side ^ 1];
         uint64_t now;
         int rc;
 
-        if (cache && k == cache_at && !task->cached)
-            cache_put(cache, task->dataset, task->record, in);
+        if (k == cache_at)
+            keep(worker, task, in, mark);
         begin_call(worker, k, task, task->sample);
         aim_outputs(worker, k, task, in, out);
         worker->call.in = in;
@@ -156,8 +168,8 @@ static int run_ops(struct worker *worker, const struct task *task, uint64_t *mar
             return rc;
         side ^= 1;
     }
-    if (cache && cache_at == plan->last && !task->cached)
-        cache_put(cache, task->dataset, task->record, worker->values[side]);
+    if (cache_at == plan->last)
+        keep(worker, task, worker->values[side], mark);
     *ret_values = worker->values[side];
     return 0;
 }
@@ -285,6 +297,17 @@ static void finish_group(struct worker *worker, struct slot *slot, uint32_t row,
 
 /* ---- the whole way ---- */
 
+/* The row as it left the operator before the cache. OPIML_ECORRUPT: it has to be made again. */
+static int recall(struct worker *worker, const struct task *task) {
+    const struct cache *cache = worker->stage->cache;
+    const uint8_t *row = cache_at(cache, task->cached);
+
+    if (!row && task->result < 0)
+        return OPIML_ECORRUPT; /* its file cannot be read there */
+    return cache_get(cache, task->dataset, task->record, row ? row : task->data, task->cached.bytes,
+                     worker->values[0]);
+}
+
 void run_task(struct worker *worker, struct task *task) {
     struct stage *stage = worker->stage;
     struct inlet *inlet = stage->inlet;
@@ -292,18 +315,25 @@ void run_task(struct worker *worker, struct task *task) {
     struct slot *slot = task->slot;
     struct opiml_error err = {0};
     struct opiml_value *values;
+    struct counters *counters = task_is_cached(task) ? &worker->cache : &worker->parse;
     uint64_t mark = clock_now_ns(), now;
     int rc;
 
-    if (task->cached)
-        rc = cache_get(stage->cache, task->cached, worker->values[0]);
-    else
+    if (task_is_cached(task)) {
+        rc = recall(worker, task);
+        if (rc == OPIML_ECORRUPT) {
+            cache_forget(stage->cache, task->dataset, task->record);
+            inlet->ops->again(inlet, task);
+            return;
+        }
+    } else {
         rc = inlet->ops->row(inlet, task, worker->values[0], worker->memory.at + plan->parse_offset,
                              &err);
+    }
     now = clock_now_ns();
-    counter_add(&worker->parse.rows, 1);
-    counter_add(&worker->parse.bytes, task->bytes);
-    counter_add(&worker->parse.busy_ns, now - mark);
+    counter_add(&counters->rows, 1);
+    counter_add(&counters->bytes, task_is_cached(task) ? task->cached.bytes : task->bytes);
+    counter_add(&counters->busy_ns, now - mark);
     mark = now;
     if (rc == 0 && (rc = run_ops(worker, task, &mark, &values, &err)) == 0)
         rc = fill_slot(worker, task, values, &err);
