@@ -39,8 +39,8 @@ static void bare_open(struct bare *bare, struct opiml_pipeline *pipeline) {
     uint64_t row_bytes = 0;
 
     bare->pipeline = pipeline;
-    CHECK(plan_create(pipeline, 0, pipeline->row_ops, 1, 0, 1, pipeline->pool_bytes, &bare->plan,
-                      &err));
+    CHECK(
+        plan_create(pipeline, 0, pipeline->ops, 1, 0, 1, pipeline->pool_bytes, &bare->plan, &err));
     for (uint32_t k = 0; k < pipeline->row_ops; k++)
         if (pipeline->op[k]->op->open)
             CHECK(pipeline->op[k]->op->open(pipeline->op[k]->params, &pipeline->op[k]->shape,

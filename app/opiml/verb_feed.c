@@ -254,8 +254,8 @@ const struct verb verb_feed = {
         "the pipeline's error budget the run ends with exit status 6.\n\n"
         "JSON has samples, samples_per_s, dropped, errors, bad[], batches, bytes_read, "
         "bytes_delivered, elapsed_s, first_batch_s, wait_s, digest, resume, pool (bytes, peak), "
-        "rss, "
-        "allocations, bottleneck and stations[] with name, rows, bytes, busy_s, wait_s, threads "
+        "rss, allocations, library_allocations and library_bytes (since the first batch), "
+        "bottleneck and stations[] with name, rows, bytes, busy_s, wait_s, threads "
         "and "
         "utilisation.",
     .examples = "opiml feed train.yaml\n"

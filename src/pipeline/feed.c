@@ -29,6 +29,7 @@ struct opiml_feed {
     uint64_t samples, dropped, errors, batches, bytes;
     uint64_t epoch, epoch_errors; /* the budget counts anew in each epoch */
     uint64_t opened_ns, first_ns, wait_ns, allocations;
+    struct base_taken taken; /* by libraries, up to the first batch */
     uint32_t row_bytes;
     struct opiml_error failed; /* sticky */
     char token[OPIML_TOKEN_BYTES];
@@ -174,7 +175,7 @@ static int open_stages(struct opiml_feed *self, struct opiml_error *err) {
         if ((rc = open_front(self, &options, pool, err)) < 0)
             return rc;
     }
-    rc = plan_create(self->pipeline, cut ? (uint32_t)self->options.cut : 0, self->pipeline->row_ops,
+    rc = plan_create(self->pipeline, cut ? (uint32_t)self->options.cut : 0, self->pipeline->ops,
                      self->options.threads, self->options.rank, self->options.world, pool,
                      &self->plan, err);
     if (rc < 0)
@@ -261,27 +262,31 @@ static void keep_bad(struct opiml_feed *self, const struct slot *slot) {
     }
 }
 
-static void enter_ledger(struct opiml_feed *self, struct slot *slot) {
+static void count_errors(struct opiml_feed *self, const struct slot *slot) {
     if (slot->slice.epoch != self->epoch) {
         self->epoch = slot->slice.epoch;
         self->epoch_errors = 0;
     }
-    self->samples += slot->live;
-    self->dropped += slot->dropped;
     self->errors += slot->failed;
     self->epoch_errors += slot->failed;
+    if (slot->failed)
+        keep_bad(self, slot);
+}
+
+static void enter_ledger(struct opiml_feed *self, struct slot *slot) {
+    self->samples += slot->live;
+    self->dropped += slot->dropped;
     self->batches++;
     self->bytes += (uint64_t)slot->live * self->row_bytes;
     for (uint32_t r = 0; slot->digests && r < slot->slice.rows; r++)
         if (slot->frame.rows[r].status == OPIML_ROW_OK)
             self->digest = hash128_add(self->digest, slot->digests[r]);
-    if (slot->failed)
-        keep_bad(self, slot);
     write_token(self, slot->slice.epoch, slot->slice.end, self->token);
     memcpy(slot->token, self->token, sizeof(slot->token));
     if (!self->first_ns) {
         self->first_ns = clock_now_ns() - self->opened_ns;
         self->allocations = base_alloc_count();
+        self->taken = base_library_taken();
     }
 }
 
@@ -339,13 +344,17 @@ int opiml_feed_next(struct opiml_feed *self, const struct opiml_batch **ret_batc
         return fail_for_good(self, err);
     pthread_mutex_lock(&self->lock);
     self->wait_ns += clock_now_ns() - start;
-    if (rc == 1)
-        enter_ledger(self, slot);
+    if (rc == 1) {
+        count_errors(self, slot);
+        /* A batch that is refused was not delivered: the token stays before it. */
+        if (over_budget(self, &self->failed) == 0)
+            enter_ledger(self, slot);
+    }
     pthread_mutex_unlock(&self->lock);
+    if (self->failed.code)
+        return fail_for_good(self, err);
     if (rc == 0)
         return 0;
-    if (over_budget(self, &self->failed) < 0)
-        return fail_for_good(self, err);
     show_batch(slot, self->plan);
     *ret_batch = &slot->batch;
     return 1;
@@ -451,7 +460,13 @@ void opiml_feed_stats(struct opiml_feed *self, struct opiml_feed_stats *stats) {
     stats->elapsed_ns = clock_now_ns() - self->opened_ns;
     stats->first_batch_ns = self->first_ns;
     stats->wait_ns = self->wait_ns;
-    stats->allocations = self->first_ns ? base_alloc_count() - self->allocations : 0;
+    if (self->first_ns) {
+        struct base_taken taken = base_library_taken();
+
+        stats->allocations = base_alloc_count() - self->allocations;
+        stats->library_allocations = taken.count - self->taken.count;
+        stats->library_bytes = taken.bytes - self->taken.bytes;
+    }
     stats->digest[0] = self->digest.low;
     stats->digest[1] = self->digest.high;
     memcpy(stats->token, self->token, sizeof(stats->token));

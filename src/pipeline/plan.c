@@ -216,12 +216,12 @@ int plan_create(const struct opiml_pipeline *pipeline, uint32_t first, uint32_t 
         return base_fail_memory(err, sizeof(*plan), "a plan");
     plan->pipeline = pipeline;
     plan->first = first;
-    plan->last = last;
+    plan->last = (uint32_t)base_min_u64(last, pipeline->row_ops);
     plan->reads = first == 0;
-    plan->delivers = last == pipeline->row_ops;
-    plan->caches = plan->reads && pipeline->cache.on && pipeline->cache.at <= last;
+    plan->delivers = last == pipeline->ops;
+    plan->caches = plan->reads && pipeline->cache.on && pipeline->cache.at <= plan->last;
     plan->in = pipeline_schema(pipeline, first);
-    plan->out = pipeline_schema(pipeline, plan->delivers ? pipeline->ops : last);
+    plan->out = pipeline_schema(pipeline, last);
     plan->rank = rank;
     plan->world = world;
     plan->threads = threads ? threads : plan_cores();

@@ -16,7 +16,7 @@ struct plan_target {
     uint64_t room;
 };
 
-/* One stage: the operators [first, last), from an inlet to slots. */
+/* One stage: the row operators [first, last), from an inlet to slots. */
 struct plan {
     const struct opiml_pipeline *pipeline;
     uint32_t first, last;
@@ -34,7 +34,8 @@ struct plan {
     struct plan_target target[PIPELINE_OPS_MAX][OPIML_MAX_FIELDS];
 };
 
-/* Plan the operators [first, last) within pool_bytes. OPIML_ELIMIT names the pool that would do. */
+/* Plan the operators [first, last) within pool_bytes. The stage whose `last` is pipeline->ops
+ * delivers: nothing but it runs group operators. OPIML_ELIMIT names the pool that would do. */
 int plan_create(const struct opiml_pipeline *pipeline, uint32_t first, uint32_t last,
                 uint32_t threads, uint32_t rank, uint32_t world, uint64_t pool_bytes,
                 struct plan **ret_plan, struct opiml_error *err);

@@ -12,11 +12,13 @@ static int charge(void *engine, uint64_t bytes, struct opiml_error *err) {
     int rc = 0;
 
     assert(worker->charged == 0); /* once per run, so that nobody waits while holding */
-    if (bytes > stage->plan->charge_bytes)
+    if (bytes > stage->plan->charge_bytes) {
+        worker->starved = true;
         return opiml_fail(err, OPIML_ELIMIT,
                           "needs %.1f MiB of working memory; the pool has %.1f MiB for it: raise "
                           "`pool`",
                           (double)bytes / MIB(1), (double)stage->plan->charge_bytes / MIB(1));
+    }
     pthread_mutex_lock(&stage->lock);
     while (stage->charge_left < bytes && !stage->stopped)
         pthread_cond_wait(&stage->charge_free, &stage->lock);
@@ -193,6 +195,7 @@ static int fill_slot(struct worker *worker, const struct task *task, struct opim
             if (values[f].data != to)
                 memcpy(to, values[f].data, values[f].bytes);
         } else if ((rc = frame_put(frame, f, task->row, &values[f], err)) < 0) {
+            worker->starved = true;
             return rc;
         }
     }
@@ -226,6 +229,29 @@ static void digest_rows(struct slot *slot, const struct plan *plan, uint32_t fir
             digest_row(slot, plan, r);
 }
 
+/* Why a row failed, and which. Returns `to`. */
+static char *explain(const struct worker *worker, const struct task *task,
+                     const struct opiml_error *why, char to[FRAME_ERROR_BYTES_MAX + 1]) {
+    struct inlet *inlet = worker->stage->inlet;
+    char where[320];
+
+    inlet->ops->describe(inlet, task, where, sizeof(where));
+    snprintf(to, FRAME_ERROR_BYTES_MAX + 1, "%s%s%.180s", where, where[0] ? ": " : "",
+             why->message);
+    return to;
+}
+
+/* No fault of the record's: the same run elsewhere, with more memory, would have delivered it, so
+ * that a hole in its place would be another stream. */
+static void fail_stage(struct worker *worker, const struct task *task, int rc,
+                       const struct opiml_error *why) {
+    char text[FRAME_ERROR_BYTES_MAX + 1];
+    struct opiml_error err;
+
+    opiml_fail(&err, rc, "%s", explain(worker, task, why, text));
+    stage_fail(worker->stage, &err);
+}
+
 static void settle(struct worker *worker, const struct task *task, int rc,
                    const struct opiml_error *why) {
     struct slot *slot = task->slot;
@@ -240,12 +266,9 @@ static void settle(struct worker *worker, const struct task *task, int rc,
     if (rc == OPIML_OP_DROP) {
         entry->status = OPIML_ROW_DROPPED;
     } else {
-        char text[FRAME_ERROR_BYTES_MAX + 1], where[320];
-        struct inlet *inlet = worker->stage->inlet;
+        char text[FRAME_ERROR_BYTES_MAX + 1];
 
-        inlet->ops->describe(inlet, task, where, sizeof(where));
-        snprintf(text, sizeof(text), "%s%s%.180s", where, where[0] ? ": " : "", why->message);
-        frame_put_error(&slot->frame, task->row, text);
+        frame_put_error(&slot->frame, task->row, explain(worker, task, why, text));
     }
 }
 
@@ -337,8 +360,8 @@ void run_task(struct worker *worker, struct task *task) {
     mark = now;
     if (rc == 0 && (rc = run_ops(worker, task, &mark, &values, &err)) == 0)
         rc = fill_slot(worker, task, values, &err);
-    if (rc == OPIML_ENOMEM || rc == OPIML_ECANCELED)
-        stage_fail(stage, &err); /* not the record's fault */
+    if (rc == OPIML_ENOMEM || rc == OPIML_ECANCELED || (rc < 0 && worker->starved))
+        fail_stage(worker, task, rc, &err);
     settle(worker, task, rc, &err);
     inlet->ops->row_done(inlet, task);
     if (plan->delivers && plan->pipeline->ops > plan->pipeline->row_ops)

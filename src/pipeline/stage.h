@@ -78,6 +78,7 @@ struct worker {
     struct arena memory;
     void *states[PIPELINE_OPS_MAX];
     uint64_t charged;
+    bool starved; /* the pool was too small for a row */
     struct opiml_op_call call;
     struct opiml_value values[2][OPIML_MAX_FIELDS];
     struct counters parse, cache, op[PIPELINE_OPS_MAX];
