@@ -144,17 +144,33 @@ static void *pump_main(void *argument) {
     return NULL;
 }
 
+/* A request for the whole pipeline, to be narrowed. */
+static struct plan_request make_request(const struct opiml_feed *self) {
+    uint64_t pool =
+        self->options.pool_bytes ? self->options.pool_bytes : self->pipeline->pool_bytes;
+
+    return (struct plan_request){.last = self->pipeline->row_ops,
+                                 .reads = true,
+                                 .delivers = true,
+                                 .threads = self->options.threads,
+                                 .rank = self->options.rank,
+                                 .world = self->options.world,
+                                 .pool_bytes = pool};
+}
+
 static int open_front(struct opiml_feed *self, const struct stage_options *options,
-                      uint64_t pool_bytes, struct opiml_error *err) {
+                      struct opiml_error *err) {
     struct front *front = &self->front;
+    struct plan_request request = make_request(self);
     struct stage_options plain = *options;
     struct inlet *inlet;
     int rc;
 
     plain.digest = false;
-    if ((rc = plan_create(self->pipeline, 0, (uint32_t)self->options.cut, self->options.threads,
-                          self->options.rank, self->options.world, pool_bytes, &front->plan, err)) <
-            0 ||
+    request.last = (uint32_t)self->options.cut;
+    request.delivers = false;
+    request.pool_bytes /= 2;
+    if ((rc = plan_create(self->pipeline, &request, &front->plan, err)) < 0 ||
         (rc = link_loopback_open(LINK_DEPTH, &front->link, err)) < 0 ||
         (rc = inlet_reader_create(front->plan, &inlet, err)) < 0)
         return rc;
@@ -164,21 +180,19 @@ static int open_front(struct opiml_feed *self, const struct stage_options *optio
 static int open_stages(struct opiml_feed *self, struct opiml_error *err) {
     struct stage_options options = {
         .first = self->first, .batches = batches_to_make(self), .digest = self->options.digest};
-    uint64_t pool =
-        self->options.pool_bytes ? self->options.pool_bytes : self->pipeline->pool_bytes;
+    struct plan_request request = make_request(self);
     bool cut = self->options.cut >= 0;
     struct inlet *inlet;
     int rc;
 
     if (cut) {
-        pool /= 2;
-        if ((rc = open_front(self, &options, pool, err)) < 0)
+        request.first = (uint32_t)self->options.cut;
+        request.reads = false;
+        request.pool_bytes /= 2;
+        if ((rc = open_front(self, &options, err)) < 0)
             return rc;
     }
-    rc = plan_create(self->pipeline, cut ? (uint32_t)self->options.cut : 0, self->pipeline->ops,
-                     self->options.threads, self->options.rank, self->options.world, pool,
-                     &self->plan, err);
-    if (rc < 0)
+    if ((rc = plan_create(self->pipeline, &request, &self->plan, err)) < 0)
         return rc;
     rc = cut ? inlet_link_create(self->plan, self->front.link, LINK_DEPTH,
                                  self->front.plan->slot_bytes, &inlet, err)

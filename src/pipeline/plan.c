@@ -206,8 +206,7 @@ static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error
     return 0;
 }
 
-int plan_create(const struct opiml_pipeline *pipeline, uint32_t first, uint32_t last,
-                uint32_t threads, uint32_t rank, uint32_t world, uint64_t pool_bytes,
+int plan_create(const struct opiml_pipeline *pipeline, const struct plan_request *request,
                 struct plan **ret_plan, struct opiml_error *err) {
     struct plan *plan = base_alloc(sizeof(*plan));
     int rc;
@@ -215,19 +214,19 @@ int plan_create(const struct opiml_pipeline *pipeline, uint32_t first, uint32_t 
     if (!plan)
         return base_fail_memory(err, sizeof(*plan), "a plan");
     plan->pipeline = pipeline;
-    plan->first = first;
-    plan->last = (uint32_t)base_min_u64(last, pipeline->row_ops);
-    plan->reads = first == 0;
-    plan->delivers = last == pipeline->ops;
+    plan->first = request->first;
+    plan->last = request->last;
+    plan->reads = request->reads;
+    plan->delivers = request->delivers;
     plan->caches = plan->reads && pipeline->cache.on && pipeline->cache.at <= plan->last;
-    plan->in = pipeline_schema(pipeline, first);
-    plan->out = pipeline_schema(pipeline, last);
-    plan->rank = rank;
-    plan->world = world;
-    plan->threads = threads ? threads : plan_cores();
-    plan->rows = pipeline_slice_rows(pipeline, world);
+    plan->in = pipeline_schema(pipeline, plan->first);
+    plan->out = pipeline_schema(pipeline, plan->delivers ? pipeline->ops : plan->last);
+    plan->rank = request->rank;
+    plan->world = request->world;
+    plan->threads = request->threads ? request->threads : plan_cores();
+    plan->rows = pipeline_slice_rows(pipeline, plan->world);
     lay_worker(plan);
-    rc = size_stage(plan, pool_bytes, err);
+    rc = size_stage(plan, request->pool_bytes, err);
     if (rc < 0) {
         base_free(plan);
         return rc;

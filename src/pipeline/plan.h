@@ -34,10 +34,16 @@ struct plan {
     struct plan_target target[PIPELINE_OPS_MAX][OPIML_MAX_FIELDS];
 };
 
-/* Plan the operators [first, last) within pool_bytes. The stage whose `last` is pipeline->ops
- * delivers: nothing but it runs group operators. OPIML_ELIMIT names the pool that would do. */
-int plan_create(const struct opiml_pipeline *pipeline, uint32_t first, uint32_t last,
-                uint32_t threads, uint32_t rank, uint32_t world, uint64_t pool_bytes,
+/* What a stage is to be. */
+struct plan_request {
+    uint32_t first, last; /* row operators [first, last) */
+    bool reads, delivers; /* is the first stage, the last one; both when nothing is cut */
+    uint32_t threads;     /* 0: one per usable core */
+    uint32_t rank, world;
+    uint64_t pool_bytes; /* all that it may take */
+};
+/* OPIML_ELIMIT names the pool that would do. */
+int plan_create(const struct opiml_pipeline *pipeline, const struct plan_request *request,
                 struct plan **ret_plan, struct opiml_error *err);
 /* Usable cores: what the scheduler allows this process. */
 uint32_t plan_cores(void);
