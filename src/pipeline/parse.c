@@ -227,7 +227,8 @@ static void default_label(const struct opiml_pipeline *self, struct pipeline_op 
 }
 
 static int set_label(struct opiml_pipeline *self, struct pipeline_op *op, const struct yaml *yaml,
-                     const struct yaml_node *label, struct opiml_error *err) {
+                     const struct yaml_node *entry, const struct yaml_node *label,
+                     struct opiml_error *err) {
     if (!label)
         default_label(self, op);
     else if (label->kind != YAML_SCALAR || !text_copy(op->label, sizeof(op->label), label->text) ||
@@ -236,7 +237,7 @@ static int set_label(struct opiml_pipeline *self, struct pipeline_op *op, const 
                          OPIML_NAME_BYTES - 1);
     for (uint32_t i = 0; i < self->ops; i++)
         if (strcmp(self->op[i]->label, op->label) == 0)
-            return yaml_fail(yaml, label, err, "label \"%s\" is taken", op->label);
+            return yaml_fail(yaml, label ? label : entry, err, "label \"%s\" is taken", op->label);
     op->label_hash = (uint32_t)hash_64(op->label, strlen(op->label), 0);
     return 0;
 }
@@ -308,7 +309,8 @@ static int read_op(struct opiml_pipeline *self, const struct yaml *yaml,
         return base_fail_memory(err, op->op->params_bytes, "an operator's parameters");
     if ((rc = conf_read(op->op->params ? op->op->params : none, op->params, yaml, params, name,
                         err)) < 0 ||
-        (rc = set_label(self, op, yaml, label, err)) < 0 || (rc = try_fuse(self, op, err)) < 0 ||
+        (rc = set_label(self, op, yaml, node, label, err)) < 0 ||
+        (rc = try_fuse(self, op, err)) < 0 ||
         (rc = check_op(self, op, yaml, params ? params : node, err)) < 0)
         return rc;
     if (!(op->op->flags & OPIML_OP_GROUP))

@@ -48,6 +48,9 @@ static void mistakes_name_place_and_remedy(void **state) {
     assert_refused("batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n    label: a\n"
                    "  - cast: {field: x, to: f64}\n    label: a\n",
                    "test.yaml:13:12", "taken");
+    assert_refused("batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n    label: \"cast#1\"\n"
+                   "  - cast: {field: x, to: f64}\n",
+                   "test.yaml:12", "taken");
 }
 
 static void whole_files_are_checked_too(void **state) {
