@@ -78,7 +78,7 @@ static void add_counts(struct js *root, const struct opiml_feed_stats *stats) {
 int feed_report_json(const struct feed_report *report, struct opiml_error *err) {
     const struct opiml_feed_stats *stats = report->stats;
     AUTO_JS struct js *root = js_object();
-    struct js *pool = js_object(), *bad = js_array();
+    struct js *pool = js_object();
     AUTO_FREE char *text = NULL;
     char digest[40];
 
@@ -99,9 +99,7 @@ int feed_report_json(const struct feed_report *report, struct opiml_error *err) 
     js_set(root, "bottleneck",
            stats->bottleneck >= 0 ? js_text(stats->station[stats->bottleneck].name) : js_null());
     js_set(root, "stations", feed_report_stations(stats));
-    for (uint32_t i = 0; opiml_feed_bad(report->feed, i); i++)
-        js_add(bad, js_text(opiml_feed_bad(report->feed, i)));
-    js_set(root, "bad", bad);
+    js_set(root, "bad", bad_records_json(report->bad));
     if (report->error) {
         struct js *error = js_object();
 

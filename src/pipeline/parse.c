@@ -113,13 +113,38 @@ static int open_mixed(struct opiml_pipeline *self, const struct yaml *yaml,
     return 0;
 }
 
+/* Labels of mixed datasets mean the same, where both name their classes. */
+static int match_classes(const struct dataset *a, const struct dataset *b, const struct yaml *yaml,
+                         const struct yaml_node *at, struct opiml_error *err) {
+    const char *x = dataset_class(a, 0), *y = dataset_class(b, 0);
+
+    if (!x || !y)
+        return 0;
+    for (uint32_t label = 0; x || y; label++) {
+        x = dataset_class(a, label);
+        y = dataset_class(b, label);
+        if (x && y ? strcmp(x, y) != 0 : x || y)
+            return yaml_fail(yaml, at, err,
+                             "class %u is \"%s\" in %s and \"%s\" in %s: mixed datasets need the "
+                             "same classes",
+                             label, x ? x : "(none)", dataset_uri(a), y ? y : "(none)",
+                             dataset_uri(b));
+    }
+    return 0;
+}
+
 /* Mixed datasets give one kind of row: the same fields; sizes may differ where shapes vary. */
 static int unite_schemas(struct opiml_pipeline *self, const struct yaml *yaml,
                          const struct yaml_node *at, struct opiml_error *err) {
+    int rc;
+
     self->records = *dataset_schema(self->dataset[0]);
     for (uint32_t d = 1; d < self->datasets; d++) {
         const struct opiml_schema *other = dataset_schema(self->dataset[d]);
 
+        rc = match_classes(self->dataset[0], self->dataset[d], yaml, at, err);
+        if (rc < 0)
+            return rc;
         if (other->count != self->records.count)
             return yaml_fail(yaml, at, err,
                              "%s has %u fields, %s has %u: mixed datasets need the "
