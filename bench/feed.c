@@ -36,11 +36,16 @@ static int no_charge(void *engine, uint64_t bytes, struct opiml_error *problem) 
 }
 
 static void bare_open(struct bare *bare, struct opiml_pipeline *pipeline) {
+    struct plan_request request = {.last = pipeline->row_ops,
+                                   .reads = true,
+                                   .delivers = true,
+                                   .threads = 1,
+                                   .world = 1,
+                                   .pool_bytes = pipeline->pool_bytes};
     uint64_t row_bytes = 0;
 
     bare->pipeline = pipeline;
-    CHECK(plan_create(pipeline, 0, pipeline->row_ops, 1, 0, 1, pipeline->pool_bytes, &bare->plan,
-                      &err));
+    CHECK(plan_create(pipeline, &request, &bare->plan, &err));
     for (uint32_t k = 0; k < pipeline->row_ops; k++)
         if (pipeline->op[k]->op->open)
             CHECK(pipeline->op[k]->op->open(pipeline->op[k]->params, &pipeline->op[k]->shape,

@@ -78,7 +78,7 @@ static void add_counts(struct js *root, const struct opiml_feed_stats *stats) {
 int feed_report_json(const struct feed_report *report, struct opiml_error *err) {
     const struct opiml_feed_stats *stats = report->stats;
     AUTO_JS struct js *root = js_object();
-    struct js *pool = js_object(), *bad = js_array();
+    struct js *pool = js_object();
     AUTO_FREE char *text = NULL;
     char digest[40];
 
@@ -94,12 +94,12 @@ int feed_report_json(const struct feed_report *report, struct opiml_error *err) 
     js_set(root, "rss", js_u64(feed_rss_bytes()));
     js_set(root, "rss_peak", js_u64(feed_rss_peak_bytes()));
     js_set(root, "allocations", js_u64(stats->allocations));
+    js_set(root, "library_allocations", js_u64(stats->library_allocations));
+    js_set(root, "library_bytes", js_u64(stats->library_bytes));
     js_set(root, "bottleneck",
            stats->bottleneck >= 0 ? js_text(stats->station[stats->bottleneck].name) : js_null());
     js_set(root, "stations", feed_report_stations(stats));
-    for (uint32_t i = 0; opiml_feed_bad(report->feed, i); i++)
-        js_add(bad, js_text(opiml_feed_bad(report->feed, i)));
-    js_set(root, "bad", bad);
+    js_set(root, "bad", bad_records_json(report->bad));
     if (report->error) {
         struct js *error = js_object();
 
@@ -185,12 +185,14 @@ void feed_report_text(const struct feed_report *report) {
            text_format_bytes(bytes, sizeof(bytes), stats->bytes_read),
            rate(stats->bytes_read, stats->elapsed_ns) / 1e6,
            text_format_bytes(delivered, sizeof(delivered), stats->bytes_delivered), stats->batches);
-    printf("  first batch after %.3f s; pool %s of %s; peak memory %s; %" PRIu64
-           " allocations since\n",
+    printf("  first batch after %.3f s; pool %s of %s; peak memory %s\n",
            seconds(stats->first_batch_ns),
            text_format_bytes(peak, sizeof(peak), stats->pool_peak_bytes),
            text_format_bytes(pool, sizeof(pool), stats->pool_bytes),
-           text_format_bytes(bytes, sizeof(bytes), feed_rss_peak_bytes()), stats->allocations);
+           text_format_bytes(bytes, sizeof(bytes), feed_rss_peak_bytes()));
+    printf("  allocations since: %" PRIu64 " by opiml, %s (%s) inside the libraries that decode\n",
+           stats->allocations, text_format_count(count, sizeof(count), stats->library_allocations),
+           text_format_bytes(bytes, sizeof(bytes), stats->library_bytes));
     if (stats->dropped || stats->errors)
         printf("  holes: %" PRIu64 " left out by filters, %" PRIu64 " bad records\n",
                stats->dropped, stats->errors);

@@ -4,13 +4,13 @@
 
 #include <opiml/feed.h>
 
-#include "base/json.h"
+#include "bad_records.h"
 
 struct feed_report {
     const char *path; /* of the pipeline file */
     const struct opiml_feed_stats *stats;
     const struct opiml_pipeline *pipeline;
-    struct opiml_feed *feed;         /* for the list of bad records */
+    const struct bad_records *bad;
     bool digest;                     /* it was asked for */
     const struct opiml_error *error; /* how the run failed; NULL: it did not */
 };

@@ -1,6 +1,7 @@
 /* opiml eval: how good is a model? */
 #include <opiml/train.h>
 
+#include "bad_records.h"
 #include "base/json.h"
 #include "run_folder.h"
 #include "verb.h"
@@ -27,10 +28,34 @@ static void close_model(struct opiml_model **model) {
     opiml_model_close(*model);
 }
 
+static const char *bad_line(const void *model, uint32_t i) {
+    return opiml_model_bad(model, i);
+}
+
+static int print_json(const struct opiml_eval_result *result, const struct bad_records *bad,
+                      struct opiml_error *err) {
+    AUTO_JS struct js *object = js_object();
+    AUTO_FREE char *text = NULL;
+
+    js_set(object, "samples", js_u64(result->samples));
+    js_set(object, "errors", js_u64(result->errors));
+    js_set(object, "dropped", js_u64(result->dropped));
+    js_set(object, "loss", js_num(result->loss));
+    js_set(object, "accuracy", js_num(result->accuracy));
+    js_set(object, "seconds", js_num(result->seconds));
+    js_set(object, "bad", bad_records_json(bad));
+    text = js_dump(object, 2);
+    if (!text)
+        return base_fail_memory(err, 1000, "JSON");
+    printf("%s\n", text);
+    return 0;
+}
+
 static int eval_run(struct call *call, struct opiml_error *err) {
     const struct eval_config *config = call->config;
     CLEANUP(close_model) struct opiml_model *model = NULL;
     AUTO_FREE char *path = NULL;
+    struct bad_records bad = {.verb = "eval", .line = bad_line};
     struct opiml_eval_result result;
     const char *data;
     int rc;
@@ -44,28 +69,19 @@ static int eval_run(struct call *call, struct opiml_error *err) {
                           "%s was trained without evaluation data: name a "
                           "pipeline file with --data",
                           path);
-    if ((rc = opiml_model_eval(model, data, &result, err)) < 0)
+    bad.from = model;
+    rc = opiml_model_eval(model, data, &result, err);
+    bad_records_list(&bad, rc == OPIML_EBUDGET);
+    if (rc < 0)
         return rc;
-    if (config->json) {
-        AUTO_JS struct js *object = js_object();
-        AUTO_FREE char *text = NULL;
-
-        js_set(object, "samples", js_u64(result.samples));
-        js_set(object, "missing", js_u64(result.errors));
-        js_set(object, "loss", js_num(result.loss));
-        js_set(object, "accuracy", js_num(result.accuracy));
-        js_set(object, "seconds", js_num(result.seconds));
-        text = js_dump(object, 2);
-        if (!text)
-            return base_fail_memory(err, 1000, "JSON");
-        printf("%s\n", text);
-        return 0;
-    }
+    if (config->json)
+        return print_json(&result, &bad, err);
     printf("%s\n  accuracy %.2f%%, loss %.4f over %" PRIu64 " samples of %s in %.1f s (%.0f/s)\n",
            path, 100 * result.accuracy, result.loss, result.samples, data, result.seconds,
            (double)result.samples / result.seconds);
-    if (result.errors)
-        printf("  %" PRIu64 " positions gave no sample\n", result.errors);
+    if (result.errors || result.dropped)
+        printf("  holes: %" PRIu64 " left out by filters, %" PRIu64 " bad records\n",
+               result.dropped, result.errors);
     return 0;
 }
 
@@ -74,7 +90,9 @@ const struct verb verb_eval = {
     .args = "RUN",
     .help = "Evaluate a trained model",
     .about = "RUN is a run's folder or a checkpoint file. Runs the evaluation pipeline once and "
-             "prints accuracy and mean loss.",
+             "prints accuracy and mean loss. A bad record is left out, counted and listed on "
+             "standard error; past the pipeline's error budget the exit status is 6.\n\n"
+             "JSON has samples, errors, dropped, loss, accuracy, seconds and bad[].",
     .examples = "opiml eval runs/cifar10\n"
                 "On the data that the training file named.\n"
                 "opiml eval runs/cifar10 --data other.yaml --json\n"

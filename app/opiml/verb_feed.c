@@ -11,7 +11,6 @@
 #include "verb.h"
 
 #define STATE_NS 50000000ull /* a token is made durable at most this often */
-#define BAD_SHOWN 20         /* bad records listed when the budget was not exceeded */
 
 struct feed_config {
     int64_t epochs, limit, threads, rank, world, cut;
@@ -167,21 +166,8 @@ static void fill_options(const struct feed_config *config, const char *resume,
     options->cut = (int32_t)config->cut;
 }
 
-static void list_bad(struct opiml_feed *feed, const char *pipeline, int rc) {
-    const char *changed = opiml_code_text(OPIML_ESTALE);
-    bool stale = false;
-
-    for (uint32_t i = 0; opiml_feed_bad(feed, i); i++) {
-        if (rc != OPIML_EBUDGET && i == BAD_SHOWN) {
-            fprintf(stderr, "opiml: feed: bad records: the first %d are listed\n", BAD_SHOWN);
-            break;
-        }
-        fprintf(stderr, "opiml: feed: bad record: %s\n", opiml_feed_bad(feed, i));
-        stale |= strstr(opiml_feed_bad(feed, i), changed) != NULL;
-    }
-    if (stale)
-        fprintf(stderr, "opiml: feed: to take files as they are now: opiml data index %s --check\n",
-                pipeline);
+static const char *bad_line(const void *feed, uint32_t i) {
+    return opiml_feed_bad((struct opiml_feed *)(uintptr_t)feed, i);
 }
 
 static void close_pipeline(struct opiml_pipeline **pipeline) {
@@ -201,6 +187,7 @@ static int feed_run(struct call *call, struct opiml_error *err) {
     struct opiml_feed_options options;
     struct run run = {.config = config};
     struct feed_report report = {.path = call->args[0]};
+    struct bad_records bad = {.verb = "feed", .line = bad_line};
     int rc;
 
     if (!stats)
@@ -220,12 +207,13 @@ static int feed_run(struct call *call, struct opiml_error *err) {
     signals_catch(cancel, feed);
     rc = deliver(&run, err);
     opiml_feed_stats(feed, stats);
-    list_bad(feed, call->args[0], rc);
+    bad.from = feed;
+    bad_records_list(&bad, rc == OPIML_EBUDGET);
     report.stats = stats;
     report.pipeline = pipeline;
     report.digest = config->digest;
     report.error = rc < 0 ? err : NULL;
-    report.feed = feed;
+    report.bad = &bad;
     if (config->json) {
         int printed = feed_report_json(&report, rc < 0 ? NULL : err);
 
@@ -261,8 +249,8 @@ const struct verb verb_feed = {
         "the pipeline's error budget the run ends with exit status 6.\n\n"
         "JSON has samples, samples_per_s, dropped, errors, bad[], batches, bytes_read, "
         "bytes_delivered, elapsed_s, first_batch_s, wait_s, digest, resume, pool (bytes, peak), "
-        "rss, "
-        "allocations, bottleneck and stations[] with name, rows, bytes, busy_s, wait_s, threads "
+        "rss, allocations, library_allocations and library_bytes (since the first batch), "
+        "bottleneck and stations[] with name, rows, bytes, busy_s, wait_s, threads "
         "and "
         "utilisation.",
     .examples = "opiml feed train.yaml\n"

@@ -1,6 +1,7 @@
 /* opiml train: train a model on the CPU. */
 #include <opiml/train.h>
 
+#include "bad_records.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "screen.h"
@@ -29,6 +30,7 @@ static const struct option train_options[] = {
 struct run {
     const struct train_config *config;
     struct progress progress;
+    struct bad_records bad;
     struct js *epochs; /* one object for each that is over */
 };
 
@@ -52,8 +54,11 @@ static void epoch_line(const struct opiml_train_progress *p) {
            100 * p->accuracy);
     if (p->eval_accuracy >= 0)
         printf("  eval loss %.4f  accuracy %6.2f%%", p->eval_loss, 100 * p->eval_accuracy);
-    printf("  %5.0f samples/s  trainer %3.0f%% busy  %s\n", p->samples_per_s, 100 * p->utilisation,
+    printf("  %5.0f samples/s  trainer %3.0f%% busy  %s", p->samples_per_s, 100 * p->utilisation,
            screen_duration(elapsed, sizeof(elapsed), p->elapsed_s));
+    if (p->errors)
+        printf("  %" PRIu64 " bad record%s", p->errors, p->errors == 1 ? "" : "s");
+    printf("\n");
     fflush(stdout);
 }
 
@@ -66,6 +71,8 @@ static struct js *progress_json(const struct opiml_train_progress *p) {
     js_set(object, "accuracy", js_num(p->accuracy));
     js_set(object, "eval_loss", p->eval_accuracy >= 0 ? js_num(p->eval_loss) : js_null());
     js_set(object, "eval_accuracy", p->eval_accuracy >= 0 ? js_num(p->eval_accuracy) : js_null());
+    js_set(object, "errors", js_u64(p->errors));
+    js_set(object, "dropped", js_u64(p->dropped));
     js_set(object, "samples_per_s", js_num(p->samples_per_s));
     js_set(object, "utilisation", js_num(p->utilisation));
     js_set(object, "elapsed_s", js_num(p->elapsed_s));
@@ -86,9 +93,14 @@ static void report(void *context, const struct opiml_train_progress *p) {
             js_add(run->epochs, progress_json(p));
         else
             epoch_line(p);
+        bad_records_list(&run->bad, false);
     } else if (progress_due(&run->progress)) {
         draw(run, p);
     }
+}
+
+static const char *bad_line(const void *train, uint32_t i) {
+    return train ? opiml_train_bad(train, i) : NULL;
 }
 
 /* ---- the run ---- */
@@ -111,6 +123,7 @@ static int print_json(struct opiml_train *train, struct run *run, int rc,
     js_set(object, "checkpoint", js_text(opiml_train_checkpoint(train)));
     js_set(object, "epochs", run->epochs);
     run->epochs = NULL;
+    js_set(object, "bad", bad_records_json(&run->bad));
     js_set(object, "error", rc < 0 ? js_text(why->message) : js_null());
     text = js_dump(object, 2);
     if (!text)
@@ -122,7 +135,7 @@ static int print_json(struct opiml_train *train, struct run *run, int rc,
 static int train_run(struct call *call, struct opiml_error *err) {
     const struct train_config *config = call->config;
     CLEANUP(close_train) struct opiml_train *train = NULL;
-    struct run run = {.config = config};
+    struct run run = {.config = config, .bad = {.verb = "train", .line = bad_line}};
     struct opiml_train_options options;
     int rc;
 
@@ -136,6 +149,7 @@ static int train_run(struct call *call, struct opiml_error *err) {
     progress_begin(&run.progress);
     if ((rc = opiml_train_open(call->args[0], &options, &train, err)) < 0)
         return rc;
+    run.bad.from = train;
     run.epochs = config->json ? js_array() : NULL;
     if (!config->json) {
         printf("%s\n", opiml_train_describe(train));
@@ -144,6 +158,7 @@ static int train_run(struct call *call, struct opiml_error *err) {
     signals_catch(stop, train);
     rc = opiml_train_run(train, err);
     progress_end(&run.progress);
+    bad_records_list(&run.bad, rc == OPIML_EBUDGET);
     if (config->json) {
         int printed = print_json(train, &run, rc, err, rc < 0 ? NULL : err);
 
@@ -172,8 +187,15 @@ const struct verb verb_train = {
              "A run that was stopped goes on with --resume, to the same weights bit for bit where "
              "threads, "
              "instruction set and oneDNN are the same; a difference is told.\n\n"
+             "A bad record is left out, counted and listed on standard error. Past the error "
+             "budget of its pipeline the run ends with exit status 6, and lists them all; the "
+             "checkpoint is that of the last whole epoch.\n\n"
              "The trainer's utilisation is the time it computed, divided by that and the time it "
-             "waited for data: near 100% the input pipeline keeps up.",
+             "waited for data: near 100% the input pipeline keeps up.\n\n"
+             "JSON has epoch, step, loss, accuracy, eval_loss, eval_accuracy, errors (bad records "
+             "of the epoch), dropped (what its filters left out), samples_per_s, utilisation, "
+             "elapsed_s and lr of the last epoch, and of each in epochs[]; model, checkpoint, "
+             "bad[] and error.",
     .examples = "opiml train train.yaml\n"
                 "Train as the file says.\n"
                 "opiml train train.yaml --resume --epochs 20\n"

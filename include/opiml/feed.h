@@ -108,6 +108,8 @@ struct opiml_feed_stats {
     uint64_t wait_ns;        /* the consumer's, in opiml_feed_next */
     uint64_t pool_bytes, pool_peak_bytes;
     uint64_t allocations;          /* by opiml on the data path since the first batch */
+    uint64_t library_allocations;  /* by the libraries that decode, since the first batch */
+    uint64_t library_bytes;        /* ... their sum; each picture's are free when it is done */
     uint64_t digest[2];            /* low, high; includes what a resume token brought */
     char token[OPIML_TOKEN_BYTES]; /* after the last delivered batch */
     uint32_t stations;

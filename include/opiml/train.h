@@ -15,10 +15,11 @@ struct opiml_train;
 /* Where training stands; times in seconds. */
 struct opiml_train_progress {
     uint32_t size;
-    uint32_t phase;         /* 0: training, 1: evaluating, 2: epoch over, 3: checkpoint written */
-    uint32_t epoch, epochs; /* epoch counts from 1 */
-    uint64_t step, steps;   /* of the whole run */
-    double loss, accuracy;  /* over the epoch so far */
+    uint32_t phase;           /* 0: training, 1: evaluating, 2: epoch over, 3: checkpoint written */
+    uint32_t epoch, epochs;   /* epoch counts from 1 */
+    uint64_t step, steps;     /* of the whole run */
+    double loss, accuracy;    /* over the epoch so far */
+    uint64_t errors, dropped; /* of the epoch so far: bad records, rows that filters left out */
     double eval_loss, eval_accuracy; /* of the last evaluation; accuracy -1: none yet */
     double samples_per_s, eta_s, elapsed_s;
     double utilisation; /* compute ÷ (compute + wait for data), over the run so far */
@@ -50,6 +51,9 @@ OPIML_API void opiml_train_close(struct opiml_train *train); /* NULL is fine */
 OPIML_API const struct opiml_train_progress *opiml_train_result(const struct opiml_train *train);
 OPIML_API const char *opiml_train_checkpoint(const struct opiml_train *train);
 OPIML_API const char *opiml_train_describe(const struct opiml_train *train);
+/* The i-th bad record's line, of training and evaluation up to the last epoch's end; NULL past the
+ * last (the first 1000 are kept, each once). Valid until close. */
+OPIML_API const char *opiml_train_bad(const struct opiml_train *train, uint32_t i);
 
 /* ---- a trained model ---- */
 
@@ -71,12 +75,16 @@ OPIML_API int opiml_model_predict(struct opiml_model *model, const float *images
                                   float *probabilities, struct opiml_error *err);
 
 struct opiml_eval_result {
-    uint64_t samples, errors;
+    uint64_t samples, errors, dropped; /* errors: bad records; dropped: left out by filters */
     double loss, accuracy, seconds;
 };
 /* Run a pipeline file once through the model. */
 OPIML_API int opiml_model_eval(struct opiml_model *model, const char *pipeline,
                                struct opiml_eval_result *ret_result, struct opiml_error *err);
+
+/* The i-th bad record's line of the evaluations so far; NULL past the last (the first 1000 are
+ * kept, each once). Valid until close. */
+OPIML_API const char *opiml_model_bad(const struct opiml_model *model, uint32_t i);
 
 #ifdef __cplusplus
 }

@@ -73,14 +73,19 @@ class Caller:
             self.thread.join()
 
 
+_KEPT = []
+
+
 def _close(pointer, process, held, caller, handle):
     """The end of a feed, at the latest when Python ends. `handle` (the pipeline) outlives it."""
     if os.getpid() != process:
         return  # a forked child has none of the feed's threads
     lib.opiml_feed_cancel(pointer)
     caller.stop()
-    if not held:  # else Python is ending, and arrays are still about
+    if not held:
         lib.opiml_feed_close(pointer)
+    else:  # Python is ending, and arrays are still about: their feed and its pipeline stay
+        _KEPT.append(handle)
 
 
 def _take(pointer, feed_reference):

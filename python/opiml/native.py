@@ -50,7 +50,8 @@ class FeedStats(ctypes.Structure):  # struct opiml_feed_stats
                 ("batches", c_uint64), ("bytes_read", c_uint64), ("bytes_delivered", c_uint64),
                 ("elapsed_ns", c_uint64), ("first_batch_ns", c_uint64), ("wait_ns", c_uint64),
                 ("pool_bytes", c_uint64), ("pool_peak_bytes", c_uint64),
-                ("allocations", c_uint64), ("digest", c_uint64 * 2),
+                ("allocations", c_uint64), ("library_allocations", c_uint64),
+                ("library_bytes", c_uint64), ("digest", c_uint64 * 2),
                 ("token", c_char * TOKEN_BYTES), ("stations", c_uint32), ("bottleneck", c_int32),
                 ("station", StationStats * MAX_STATIONS)]
 

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-static _Atomic uint64_t allocations;
+static _Atomic uint64_t allocations, library_allocations, library_bytes;
 static _Atomic uint64_t fail_at; /* countdown; 0: off */
 
 /* Whether this allocation is the one that a test wants to see fail. */
@@ -77,6 +77,18 @@ void base_free(void *memory) {
 
 uint64_t base_alloc_count(void) {
     return atomic_load_explicit(&allocations, memory_order_relaxed);
+}
+
+void base_library_took(struct base_taken taken) {
+    if (taken.count == 0)
+        return;
+    atomic_fetch_add_explicit(&library_allocations, taken.count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&library_bytes, taken.bytes, memory_order_relaxed);
+}
+
+struct base_taken base_library_taken(void) {
+    return (struct base_taken){atomic_load_explicit(&library_allocations, memory_order_relaxed),
+                               atomic_load_explicit(&library_bytes, memory_order_relaxed)};
 }
 
 void base_alloc_fail_at(uint64_t n) {

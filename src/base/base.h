@@ -49,6 +49,13 @@ char *base_strdup(const char *text);
 char *base_printf(const char *format, ...) OPIML_PRINTF(1, 2);
 void base_free(void *memory);
 uint64_t base_alloc_count(void); /* allocations so far, by all threads */
+/* What the libraries that decode took themselves, as far as their wrappers see it; by all threads
+ * so far. Counted beside opiml's own, which it does not add to. */
+struct base_taken {
+    uint64_t count, bytes;
+};
+void base_library_took(struct base_taken taken);
+struct base_taken base_library_taken(void);
 /* Tests: let allocation number n from now fail (once); 0 switches off. */
 void base_alloc_fail_at(uint64_t n);
 

@@ -538,3 +538,20 @@ void conf_type_text(const struct opiml_param *row, struct text *to) {
     else
         text_add(to, is_known(row->type) ? types[row->type].name : "?");
 }
+
+int conf_path(const char *path, char name[OPIML_TEXT_MAX], struct opiml_error *err) {
+    AUTO_FREE char *folder = base_strdup(path);
+    AUTO_FREE char *joined = NULL;
+    char *slash = folder ? strrchr(folder, '/') : NULL;
+
+    if (!name[0] || !slash)
+        return folder ? 0 : base_fail_memory(err, strlen(path), "a file's name");
+    slash[1] = 0;
+    joined = text_path(folder, name);
+    if (!joined)
+        return base_fail_memory(err, strlen(path), "a file's name");
+    if (!text_copy(name, OPIML_TEXT_MAX, joined))
+        return opiml_fail(err, OPIML_ELIMIT, "%s: a name longer than %d bytes", joined,
+                          OPIML_TEXT_MAX - 1);
+    return 0;
+}

@@ -27,6 +27,9 @@ void conf_defaults(const struct opiml_param *rows, void *config);
  * OPIML_ENOENT: no such row. OPIML_EINVAL: not its value; nothing is changed. */
 int conf_set(const struct opiml_param *rows, void *config, const char *key, const char *text,
              struct opiml_error *err);
+/* Names of files stand relative to the file that they are written in: make one that was read from
+ * the file `path` relative to the current folder, in place. An empty name stays empty. */
+int conf_path(const char *path, char name[OPIML_TEXT_MAX], struct opiml_error *err);
 /* Append the value as canonical text: the same for equal values however they were written,
  * different for different ones, without spaces except inside quotes. */
 void conf_format(const struct opiml_param *row, const void *config, struct text *to);

@@ -2,6 +2,7 @@
 #include "batch/frame.h"
 
 #include "base/hash.h"
+#include "batch/schema.h"
 
 _Static_assert(sizeof(struct frame_header) == 64, "header");
 _Static_assert(sizeof(struct frame_section) == 128, "section");
@@ -223,19 +224,12 @@ static int read_schema(const struct frame *frame, struct opiml_schema *schema,
 /* A varying row must lie in the heap and its shape must explain its size. */
 static int check_extent(const struct frame *frame, const struct opiml_field *field,
                         const struct frame_extent *extent, struct opiml_error *err) {
-    uint64_t elements = 1, total = frame->header->frame_bytes;
+    uint64_t total = frame->header->frame_bytes;
 
     if (extent->offset < frame->heap || extent->offset > total ||
-        extent->bytes > total - extent->offset || extent->bytes > field->max_bytes ||
-        extent->offset % 64 != 0)
+        extent->bytes > total - extent->offset || extent->offset % 64 != 0)
         return bad(err, "row outside the frame");
-    for (uint32_t d = 0; d < field->ndim; d++) {
-        if (extent->shape[d] < 0 || (field->shape[d] >= 0 && field->shape[d] != extent->shape[d]) ||
-            __builtin_mul_overflow(elements, (uint64_t)extent->shape[d], &elements))
-            return bad(err, "row of impossible shape");
-    }
-    if (__builtin_mul_overflow(elements, (uint64_t)opiml_dtype_bytes(field->dtype), &elements) ||
-        elements != extent->bytes)
+    if (!schema_field_holds(field, extent->shape, extent->bytes))
         return bad(err, "row whose shape and size disagree");
     return 0;
 }

@@ -1,7 +1,5 @@
 /* Data types, fields and schemas. */
-#include <opiml/batch.h>
-
-#include "base/base.h"
+#include "batch/schema.h"
 
 static const struct {
     size_t bytes;
@@ -90,4 +88,14 @@ int opiml_schema_add(struct opiml_schema *schema, const char *name, uint32_t dty
     field.max_bytes = opiml_field_fixed(&field) ? bytes : max_bytes;
     schema->fields[schema->count++] = field;
     return 0;
+}
+
+bool schema_field_holds(const struct opiml_field *field, const int64_t *shape, uint64_t bytes) {
+    uint64_t expected = opiml_dtype_bytes(field->dtype);
+
+    for (uint32_t d = 0; d < field->ndim; d++)
+        if (shape[d] < 0 || (field->shape[d] >= 0 && field->shape[d] != shape[d]) ||
+            __builtin_mul_overflow(expected, (uint64_t)shape[d], &expected))
+            return false;
+    return expected == bytes && bytes <= field->max_bytes;
 }

@@ -1,7 +1,13 @@
 /* Checkpoints. */
 #include "learn/checkpoint.h"
 
+#include <errno.h>
+
 #include "base/text.h"
+#include "learn/config.h"
+
+#define SIDE_MAX 4096
+#define COUNT_MAX (UINT64_C(1) << 53)
 
 void checkpoint_release(struct checkpoint *checkpoint) {
     js_free(checkpoint->classes);
@@ -61,6 +67,7 @@ static void set_number(struct js *to, const char *key, uint64_t number) {
 static struct js *metadata_of(const struct checkpoint *from) {
     struct js *to = js_object();
     AUTO_FREE char *classes = from->classes ? js_dump(from->classes, 0) : NULL;
+    char loss[40];
 
     js_set(to, "format", js_text("opiml-checkpoint-1"));
     js_set(to, "model", js_text("resnet"));
@@ -72,6 +79,10 @@ static struct js *metadata_of(const struct checkpoint *from) {
     set_number(to, "image_width", from->width);
     set_number(to, "step", from->step);
     set_number(to, "epoch", from->epoch);
+    set_number(to, "epoch_samples", from->epoch_samples);
+    set_number(to, "epoch_correct", from->epoch_correct);
+    snprintf(loss, sizeof(loss), "%.17g", from->epoch_loss);
+    js_set(to, "epoch_loss", js_text(loss));
     set_number(to, "threads", from->threads);
     js_set(to, "kernels", js_text(from->kernels));
     js_set(to, "isa", js_text(from->isa));
@@ -97,50 +108,6 @@ int checkpoint_write(const char *path, struct nn_net *net, const struct checkpoi
 
 /* ---- reading ---- */
 
-static uint64_t number_of(const struct safetensors *file, const char *key) {
-    const char *text = safetensors_metadata(file, key);
-
-    return text ? strtoull(text, NULL, 10) : 0;
-}
-
-int checkpoint_describe(const struct safetensors *file, struct checkpoint *ret_checkpoint,
-                        struct opiml_error *err) {
-    const char *format = safetensors_metadata(file, "format");
-    const char *classes = safetensors_metadata(file, "class_names");
-    struct checkpoint self = {0};
-
-    if (!format || strcmp(format, "opiml-checkpoint-1") != 0)
-        return opiml_fail(err, OPIML_EINVAL,
-                          "%s: no checkpoint of opiml (its metadata lack "
-                          "\"format\")",
-                          file->name);
-    self.model = (struct nn_model_conf){.depth = (uint32_t)number_of(file, "depth"),
-                                        .width = (uint32_t)number_of(file, "width"),
-                                        .classes = (uint32_t)number_of(file, "classes")};
-    self.channels = (uint32_t)number_of(file, "channels");
-    self.height = (uint32_t)number_of(file, "height");
-    self.width = (uint32_t)number_of(file, "image_width");
-    self.step = number_of(file, "step");
-    self.epoch = number_of(file, "epoch");
-    self.threads = (uint32_t)number_of(file, "threads");
-    if (self.model.classes == 0 || self.model.classes > 100000 || self.channels == 0 ||
-        self.channels > 4096 || self.height == 0 || self.height > 4096 || self.width == 0 ||
-        self.width > 4096 || self.model.width == 0 || self.model.width > 4096)
-        return opiml_fail(err, OPIML_ECORRUPT, "%s: its metadata describe no model", file->name);
-    text_copy(self.kernels, sizeof(self.kernels),
-              js_as_text(js_get(js_get(file->header, "__metadata__"), "kernels"), ""));
-    text_copy(self.isa, sizeof(self.isa),
-              js_as_text(js_get(js_get(file->header, "__metadata__"), "isa"), ""));
-    text_copy(self.token, sizeof(self.token),
-              js_as_text(js_get(js_get(file->header, "__metadata__"), "token"), ""));
-    text_copy(self.data, sizeof(self.data),
-              js_as_text(js_get(js_get(file->header, "__metadata__"), "data"), ""));
-    if (classes)
-        js_parse(classes, strlen(classes), &self.classes, NULL); /* names are a convenience */
-    *ret_checkpoint = self;
-    return 0;
-}
-
 static void shape_text(struct text *to, uint32_t ndim, const int64_t *shape) {
     text_add(to, "[");
     for (uint32_t d = 0; d < ndim; d++)
@@ -148,23 +115,169 @@ static void shape_text(struct text *to, uint32_t ndim, const int64_t *shape) {
     text_add(to, "]");
 }
 
-static int load_tensor(const struct safetensors *file, const char *name,
-                       const struct nn_param *param, float *to, struct opiml_error *err) {
+/* The tensor of a parameter, which has to be there with that shape. */
+static int find_tensor(const struct safetensors *file, const char *name,
+                       const struct nn_param *param, const struct safetensors_entry **ret_entry,
+                       struct opiml_error *err) {
     const struct safetensors_entry *entry = safetensors_find(file, name);
     AUTO_TEXT struct text has = {0}, wants = {0};
 
+    if (entry && entry->ndim == param->ndim &&
+        memcmp(entry->shape, param->shape, param->ndim * sizeof(param->shape[0])) == 0) {
+        *ret_entry = entry;
+        return 0;
+    }
     shape_text(&wants, param->ndim, param->shape);
     if (!entry)
         return opiml_fail(err, OPIML_EINVAL, "%s: tensor \"%s\" %s is missing", file->name, name,
                           wants.at ? wants.at : "");
-    if (entry->ndim != param->ndim ||
-        memcmp(entry->shape, param->shape, param->ndim * sizeof(param->shape[0])) != 0) {
-        shape_text(&has, entry->ndim, entry->shape);
-        return opiml_fail(err, OPIML_EINVAL, "%s: tensor \"%s\" is %s, the model's is %s",
-                          file->name, name, has.at ? has.at : "", wants.at ? wants.at : "");
+    shape_text(&has, entry->ndim, entry->shape);
+    return opiml_fail(err, OPIML_EINVAL, "%s: tensor \"%s\" is %s, the model's is %s", file->name,
+                      name, has.at ? has.at : "", wants.at ? wants.at : "");
+}
+
+static int no_model(const struct safetensors *file, const char *what, struct opiml_error *err) {
+    return opiml_fail(err, OPIML_ECORRUPT, "%s: its metadata describe no model: %s", file->name,
+                      what);
+}
+
+/* A number that may be left out is 0 then. */
+static int read_number(const struct safetensors *file, const char *key, uint64_t least,
+                       uint64_t most, uint64_t *ret_number, struct opiml_error *err) {
+    const char *text = safetensors_metadata(file, key);
+    uint64_t number = 0;
+    char what[128];
+    char *end;
+
+    if (text) {
+        errno = 0;
+        number = strtoull(text, &end, 10);
+        if (text[0] < '0' || text[0] > '9' || *end || errno)
+            number = UINT64_MAX;
     }
-    memcpy(to, entry->data, entry->count * sizeof(*to));
+    if (number >= least && number <= most) {
+        *ret_number = number;
+        return 0;
+    }
+    snprintf(what, sizeof(what), "%s is \"%.30s\": %" PRIu64 " to %" PRIu64, key, text ? text : "",
+             least, most);
+    return no_model(file, what, err);
+}
+
+static int read_sizes(const struct safetensors *file, struct checkpoint *self,
+                      struct opiml_error *err) {
+    static const char *const keys[] = {"depth", "width", "classes"};
+    uint64_t channels, height, width, threads;
+    struct opiml_error why = {0};
+    int rc;
+
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        const char *text = safetensors_metadata(file, keys[i]);
+
+        if (learn_model_set(&self->model, keys[i], text ? text : "", &why) < 0)
+            return no_model(file, why.message, err);
+    }
+    if (self->model.classes < 2)
+        return no_model(file, "less than two classes", err);
+    if ((rc = read_number(file, "channels", 1, SIDE_MAX, &channels, err)) < 0 ||
+        (rc = read_number(file, "height", 1, SIDE_MAX, &height, err)) < 0 ||
+        (rc = read_number(file, "image_width", 1, SIDE_MAX, &width, err)) < 0 ||
+        (rc = read_number(file, "threads", 0, UINT32_MAX, &threads, err)) < 0 ||
+        (rc = read_number(file, "step", 0, COUNT_MAX, &self->step, err)) < 0 ||
+        (rc = read_number(file, "epoch", 0, COUNT_MAX, &self->epoch, err)) < 0 ||
+        (rc = read_number(file, "epoch_samples", 0, COUNT_MAX, &self->epoch_samples, err)) < 0)
+        return rc;
+    self->channels = (uint32_t)channels;
+    self->height = (uint32_t)height;
+    self->width = (uint32_t)width;
+    self->threads = (uint32_t)threads;
+    return read_number(file, "epoch_correct", 0, self->epoch_samples, &self->epoch_correct, err);
+}
+
+static void read_texts(const struct safetensors *file, struct checkpoint *self) {
+    const struct {
+        const char *key;
+        char *to;
+        size_t room;
+    } texts[] = {{"kernels", self->kernels, sizeof(self->kernels)},
+                 {"isa", self->isa, sizeof(self->isa)},
+                 {"token", self->token, sizeof(self->token)},
+                 {"data", self->data, sizeof(self->data)}};
+    const char *loss = safetensors_metadata(file, "epoch_loss");
+
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        const char *text = safetensors_metadata(file, texts[i].key);
+
+        text_copy(texts[i].to, texts[i].room, text ? text : "");
+    }
+    if (!loss || !text_parse_double(loss, &self->epoch_loss))
+        self->epoch_loss = 0;
+}
+
+static int read_classes(const struct safetensors *file, struct checkpoint *self,
+                        struct opiml_error *err) {
+    const char *text = safetensors_metadata(file, "class_names");
+
+    if (!text)
+        return 0;
+    if (js_parse(text, strlen(text), &self->classes, NULL) < 0)
+        return no_model(file, "class_names is no JSON", err);
+    for (size_t i = 0; i < js_count(self->classes); i++)
+        if (!js_as_text(js_at(self->classes, i), NULL))
+            return no_model(file, "class_names is no list of names", err);
     return 0;
+}
+
+/* The file holds such a model's weights. Asked of a plan of the network, which takes no memory to
+ * speak of: what is built later is as large as the file warrants, whatever the metadata say. */
+static int check_tensors(const struct safetensors *file, const struct checkpoint *self,
+                         struct opiml_error *err) {
+    const struct safetensors_entry *entry;
+    struct opiml_error why = {0};
+    struct nn_net *net;
+    int rc;
+
+    if (file->count > NN_PARAMS_MAX * (1 + STATES))
+        return no_model(file, "more tensors than any model has", err);
+    if ((rc = nn_net_create(&nn_kernels_plain, 1, &net, err)) < 0)
+        return rc;
+    rc = nn_model_build(net, &self->model, self->channels, self->height, self->width, &why);
+    if (rc < 0)
+        rc = no_model(file, why.message, err);
+    for (uint32_t i = 0; rc >= 0 && i < nn_net_params(net); i++)
+        rc = find_tensor(file, nn_net_param(net, i)->name, nn_net_param(net, i), &entry, err);
+    nn_net_destroy(net);
+    return rc < 0 ? rc : 0;
+}
+
+int checkpoint_describe(const struct safetensors *file, struct checkpoint *ret_checkpoint,
+                        struct opiml_error *err) {
+    const char *format = safetensors_metadata(file, "format");
+    CLEANUP(checkpoint_release) struct checkpoint self = {0};
+    int rc;
+
+    if (!format || strcmp(format, "opiml-checkpoint-1") != 0)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: no checkpoint of opiml (its metadata lack "
+                          "\"format\")",
+                          file->name);
+    if ((rc = read_sizes(file, &self, err)) < 0 || (rc = read_classes(file, &self, err)) < 0 ||
+        (rc = check_tensors(file, &self, err)) < 0)
+        return rc;
+    read_texts(file, &self);
+    *ret_checkpoint = self;
+    self.classes = NULL;
+    return 0;
+}
+
+static int load_tensor(const struct safetensors *file, const char *name,
+                       const struct nn_param *param, float *to, struct opiml_error *err) {
+    const struct safetensors_entry *entry;
+    int rc = find_tensor(file, name, param, &entry, err);
+
+    if (rc == 0)
+        memcpy(to, entry->data, entry->count * sizeof(*to));
+    return rc;
 }
 
 int checkpoint_load(const struct safetensors *file, struct nn_net *net, bool optimizer,

@@ -12,19 +12,24 @@ struct checkpoint {
     struct nn_model_conf model;
     uint32_t channels, height, width;
     uint64_t step, epoch; /* done */
+    /* Of the epoch that is under way: samples so far, those told right, their losses' sum. */
+    uint64_t epoch_samples, epoch_correct;
+    double epoch_loss;
     uint32_t threads;
     char kernels[64]; /* version text */
     char isa[32];
     char token[OPIML_TOKEN_BYTES];
     char data[4096];    /* the evaluation pipeline's file; may be empty */
-    struct js *classes; /* array of names, may be NULL */
+    struct js *classes; /* array of names by label; NULL or empty: they have none */
 };
 void checkpoint_release(struct checkpoint *checkpoint);
 
 /* Write atomically; optimizer state goes along when asked. */
 int checkpoint_write(const char *path, struct nn_net *net, const struct checkpoint *checkpoint,
                      bool optimizer, struct opiml_error *err);
-/* What a file says of itself. The caller releases. */
+/* What a file says of itself, checked as hostile input: sizes within the training file's ranges,
+ * and the weights of just such a model in it. The caller releases. OPIML_EINVAL: no checkpoint of
+ * ours. OPIML_ECORRUPT. */
 int checkpoint_describe(const struct safetensors *file, struct checkpoint *ret_checkpoint,
                         struct opiml_error *err);
 /* Its tensors into a network: names and shapes must match. OPIML_EINVAL names tensor and both

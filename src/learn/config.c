@@ -3,13 +3,16 @@
 
 #define AT(member) offsetof(struct learn_config, member)
 
+enum { PRECISION_AUTO, PRECISION_F32, PRECISION_BF16 };
+
 static const struct opiml_param head_rows[] = {
     {"opiml", NULL, "Version of the file's form", AT(version), OPIML_PARAM_U32, NULL, 1, 1},
     {"kind", NULL, "What the file is", AT(kind), OPIML_PARAM_CHOICE, "train", 0, 0},
     {"seed", "0", "Key of the first weights", AT(seed), OPIML_PARAM_U64, NULL, 0, 0},
     {"threads", "0", "Compute threads; 0: one per core", AT(threads), OPIML_PARAM_U32, NULL, 0,
      1024},
-    {"precision", "auto", "Of the arithmetic", AT(precision), OPIML_PARAM_CHOICE, "auto|f32", 0, 0},
+    {"precision", "auto", "Of the arithmetic", AT(precision), OPIML_PARAM_CHOICE, "auto|f32|bf16",
+     0, 0},
     {"kernels", "auto", "Who computes convolutions", AT(kernels), OPIML_PARAM_CHOICE,
      "auto|onednn|plain", 0, 0},
     {"out", NULL, "Folder for checkpoints", AT(out), OPIML_PARAM_TEXT, NULL, 0, 0},
@@ -26,7 +29,8 @@ static const struct opiml_param model_rows[] = {
     {"name", NULL, "Family", AT(model.name), OPIML_PARAM_CHOICE, "resnet", 0, 0},
     {"depth", "8", "Layers: 6 n + 2", AT(model.depth), OPIML_PARAM_U32, NULL, 8, 200},
     {"width", "16", "Channels of the first stage", AT(model.width), OPIML_PARAM_U32, NULL, 1, 1024},
-    {"classes", NULL, "Classes to tell apart", AT(model.classes), OPIML_PARAM_U32, NULL, 2, 100000},
+    {"classes", "0", "Classes to tell apart; 0: as many as the training data have",
+     AT(model.classes), OPIML_PARAM_U32, NULL, 0, 100000},
     {0},
 };
 static const struct opiml_param loss_rows[] = {
@@ -73,32 +77,26 @@ static const struct {
     {"optimizer", optimizer_rows}, {"schedule", schedule_rows},
 };
 
-/* File names stand relative to the training file. */
-static int beside(const char *path, char name[OPIML_TEXT_MAX], struct opiml_error *err) {
-    AUTO_FREE char *folder = base_strdup(path);
-    AUTO_FREE char *joined = NULL;
-    char *slash = folder ? strrchr(folder, '/') : NULL;
-
-    if (!name[0] || !slash)
-        return folder ? 0 : base_fail_memory(err, strlen(path), "a file's name");
-    slash[1] = 0;
-    joined = text_path(folder, name);
-    if (!joined)
-        return base_fail_memory(err, strlen(path), "a file's name");
-    if (!text_copy(name, OPIML_TEXT_MAX, joined))
-        return opiml_fail(err, OPIML_ELIMIT, "%s: a name longer than %d bytes", joined,
-                          OPIML_TEXT_MAX - 1);
+/* What rows cannot say. */
+static int check_values(const struct learn_config *config, const struct yaml *yaml,
+                        struct opiml_error *err) {
+    if (config->precision == PRECISION_BF16)
+        return yaml_fail(yaml, yaml_get(yaml->root, "precision"), err,
+                         "train: precision: bf16 is not there yet; this version computes in f32, "
+                         "as \"f32\" and \"auto\" say");
+    if (config->model.classes == 1)
+        return yaml_fail(yaml, yaml_get(yaml_get(yaml->root, "model"), "classes"), err,
+                         "model: classes: 1 is out of range: 2 to 100000, or 0: as many as the "
+                         "training data have");
     return 0;
 }
 
-int learn_config_read(const char *path, struct learn_config *ret_config, struct opiml_error *err) {
+static int read_config(const struct yaml *yaml, const char *path, struct learn_config *ret_config,
+                       struct opiml_error *err) {
     static const char *const names[] = {"data", "model", "loss", "optimizer", "schedule", NULL};
-    AUTO_YAML struct yaml *yaml = NULL;
     struct learn_config config = {0};
-    int rc = yaml_load(path, &yaml, err);
+    int rc;
 
-    if (rc < 0)
-        return rc;
     if (yaml->root->kind != YAML_MAPPING)
         return yaml_fail(yaml, yaml->root, err,
                          "a training file is a mapping that starts with \"opiml: 1\"");
@@ -108,10 +106,38 @@ int learn_config_read(const char *path, struct learn_config *ret_config, struct 
         if ((rc = conf_read(sections[i].rows, &config, yaml, yaml_get(yaml->root, sections[i].name),
                             sections[i].name, err)) < 0)
             return rc;
-    if ((rc = beside(path, config.data.train, err)) < 0 ||
-        (rc = beside(path, config.data.eval, err)) < 0 || (rc = beside(path, config.out, err)) < 0)
+    if ((rc = check_values(&config, yaml, err)) < 0 ||
+        (rc = conf_path(path, config.data.train, err)) < 0 ||
+        (rc = conf_path(path, config.data.eval, err)) < 0 ||
+        (rc = conf_path(path, config.out, err)) < 0)
         return rc;
     *ret_config = config;
+    return 0;
+}
+
+int learn_config_read(const char *path, struct learn_config *ret_config, struct opiml_error *err) {
+    AUTO_YAML struct yaml *yaml = NULL;
+    int rc = yaml_load(path, &yaml, err);
+
+    return rc < 0 ? rc : read_config(yaml, path, ret_config, err);
+}
+
+int learn_config_parse(const char *text, size_t bytes, const char *name,
+                       struct learn_config *ret_config, struct opiml_error *err) {
+    AUTO_YAML struct yaml *yaml = NULL;
+    int rc = yaml_parse(text, bytes, name, &yaml, err);
+
+    return rc < 0 ? rc : read_config(yaml, name, ret_config, err);
+}
+
+int learn_model_set(struct nn_model_conf *model, const char *key, const char *text,
+                    struct opiml_error *err) {
+    struct learn_config config = {.model = *model};
+    int rc = conf_set(model_rows, &config, key, text, err);
+
+    if (rc < 0)
+        return OPIML_EINVAL;
+    *model = config.model;
     return 0;
 }
 

@@ -25,6 +25,13 @@ struct learn_config {
 
 /* Read and check a file. Errors name file, line, column and the nearest key. */
 int learn_config_read(const char *path, struct learn_config *ret_config, struct opiml_error *err);
+/* The same of text in memory; `name` stands for the file. */
+int learn_config_parse(const char *text, size_t bytes, const char *name,
+                       struct learn_config *ret_config, struct opiml_error *err);
+/* Set a number of the model ("depth") from text, within the same range as in a file.
+ * OPIML_EINVAL. */
+int learn_model_set(struct nn_model_conf *model, const char *key, const char *text,
+                    struct opiml_error *err);
 const char *learn_kernels_text(const struct learn_config *config); /* "auto", "onednn", "plain" */
 
 #endif

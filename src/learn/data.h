@@ -5,28 +5,42 @@
 #include <opiml/feed.h>
 
 #include "base/base.h"
+#include "base/json.h"
 
 /* Which fields of a pipeline are the image and the target, checked once. */
 struct learn_fields {
     int image, label;
-    uint32_t channels, height, width;
+    uint32_t channels, height, width, classes;
     bool shares; /* the label is f32 [classes], else one i32 */
 };
-/* OPIML_EINVAL names what is missing and the operator that makes it. */
+/* `classes` 0: as many as the dataset names, or else as the label has shares. OPIML_EINVAL names
+ * what is missing and the operator that makes it. */
 int learn_fields_find(struct opiml_pipeline *pipeline, const char *name, uint32_t classes,
                       struct learn_fields *ret_fields, struct opiml_error *err);
 
-/* Up to `room` rows of a batch from row `first` on. */
+/* The names of a dataset's classes by label, an array; empty when its format has none. */
+struct js *learn_class_names(const struct opiml_pipeline *pipeline);
+/* Do labels mean the same? Known names may go on where the others end; without names on either side
+ * there is nothing to tell. OPIML_EINVAL shows the first difference. `where` and `known_where` say
+ * whose they are. */
+int learn_class_names_match(const struct js *names, const char *where, const struct js *known,
+                            const char *known_where, struct opiml_error *err);
+
+/* Rows of a batch without its holes, packed: what a network computes on. */
 struct learn_rows {
-    const float *images;
-    const int32_t *labels; /* or */
-    const float *shares;
-    const uint8_t *live; /* 1 for rows that count */
-    uint32_t rows;
+    const struct learn_fields *fields;
+    uint32_t room, rows;
+    float *images;
+    int32_t *labels; /* or */
+    float *shares;
 };
-/* `live` is the caller's, `room` bytes. OPIML_ECORRUPT for a label outside the classes. */
-int learn_rows_take(const struct learn_fields *fields, const struct opiml_batch *batch,
-                    uint32_t first, uint32_t room, uint32_t classes, uint8_t *live,
-                    struct learn_rows *ret_rows, struct opiml_error *err);
+/* `images` has room for so many, and is the caller's: a network's input. `fields` is borrowed. */
+int learn_rows_init(struct learn_rows *rows, const struct learn_fields *fields, float *images,
+                    uint32_t room, struct opiml_error *err);
+void learn_rows_release(struct learn_rows *rows);
+/* Take rows from row *first on until the room or the batch ends; *first moves to where to go on.
+ * OPIML_ECORRUPT for a label outside the classes. */
+int learn_rows_take(struct learn_rows *rows, const struct opiml_batch *batch, uint32_t *first,
+                    struct opiml_error *err);
 
 #endif

@@ -3,58 +3,46 @@
 
 #include "base/clock.h"
 
-int learn_forward(struct nn_net *net, const struct learn_rows *rows, bool train,
-                  struct opiml_error *err) {
-    struct nn_tensor *input = nn_net_input(net);
-    uint64_t row = (uint64_t)input->c * input->h * input->w;
-
-    memcpy(input->data, rows->images, rows->rows * row * sizeof(float));
-    return nn_net_forward(net, train, err);
-}
-
 struct totals {
     double loss;
     uint64_t correct, samples;
 };
 
-static int evaluate_batch(struct nn_net *net, const struct learn_fields *fields,
-                          const struct opiml_batch *batch, uint32_t classes, uint8_t *live,
-                          struct totals *totals, struct opiml_error *err) {
+static int evaluate_batch(struct nn_net *net, struct learn_rows *rows,
+                          const struct opiml_batch *batch, struct totals *totals,
+                          struct opiml_error *err) {
     struct nn_tensor *output = nn_net_output(net);
+    uint32_t first = 0, correct;
+    int rc;
 
-    for (uint32_t first = 0; first < batch->rows; first += output->n) {
-        struct learn_rows rows;
-        uint32_t correct, count = 0;
-        double loss;
-        int rc;
-
-        if ((rc = learn_rows_take(fields, batch, first, output->n, classes, live, &rows, err)) <
-                0 ||
-            (rc = learn_forward(net, &rows, false, err)) < 0)
+    while (first < batch->rows) {
+        if ((rc = learn_rows_take(rows, batch, &first, err)) < 0)
             return rc;
-        loss = nn_cross_entropy(output->data, rows.rows, classes, rows.labels, rows.shares, live, 0,
-                                output->grad, &correct);
-        for (uint32_t r = 0; r < rows.rows; r++)
-            count += live[r];
-        totals->loss += loss * count;
+        if (rows->rows == 0)
+            break;
+        nn_net_rows(net, rows->rows);
+        if ((rc = nn_net_forward(net, false, err)) < 0)
+            return rc;
+        totals->loss += nn_cross_entropy(output->data, rows->rows, output->c, rows->labels,
+                                         rows->shares, 0, output->grad, &correct) *
+                        rows->rows;
         totals->correct += correct;
-        totals->samples += count;
+        totals->samples += rows->rows;
     }
     return 0;
 }
 
 static int evaluate_feed(struct nn_net *net, struct opiml_feed *feed,
-                         const struct learn_fields *fields, uint32_t classes,
-                         const volatile bool *stop, struct totals *totals,
-                         struct opiml_error *err) {
-    AUTO_FREE uint8_t *live = base_alloc(nn_net_output(net)->n);
+                         const struct learn_fields *fields, const volatile bool *stop,
+                         struct totals *totals, struct opiml_error *err) {
+    CLEANUP(learn_rows_release) struct learn_rows rows = {0};
     const struct opiml_batch *batch;
-    int rc;
+    int rc = learn_rows_init(&rows, fields, nn_net_input(net)->data, nn_net_batch(net), err);
 
-    if (!live)
-        return base_fail_memory(err, nn_net_output(net)->n, "row marks");
+    if (rc < 0)
+        return rc;
     while ((rc = opiml_feed_next(feed, &batch, err)) == 1) {
-        rc = evaluate_batch(net, fields, batch, classes, live, totals, err);
+        rc = evaluate_batch(net, &rows, batch, totals, err);
         opiml_batch_release(batch);
         if (rc < 0)
             return rc;
@@ -64,29 +52,43 @@ static int evaluate_feed(struct nn_net *net, struct opiml_feed *feed,
     return rc;
 }
 
+static int conclude(const struct totals *totals, const struct opiml_feed_stats *stats,
+                    uint64_t start_ns, struct opiml_eval_result *ret_result,
+                    struct opiml_error *err) {
+    if (totals->samples == 0)
+        return opiml_fail(err, OPIML_ENOENT,
+                          "the evaluation pipeline delivered no sample: filters left out %" PRIu64
+                          ", %" PRIu64 " were bad",
+                          stats->dropped, stats->errors);
+    *ret_result =
+        (struct opiml_eval_result){.samples = totals->samples,
+                                   .errors = stats->errors,
+                                   .dropped = stats->dropped,
+                                   .loss = totals->loss / (double)totals->samples,
+                                   .accuracy = (double)totals->correct / (double)totals->samples,
+                                   .seconds = (double)(clock_now_ns() - start_ns) * 1e-9};
+    return 0;
+}
+
 int learn_evaluate(struct nn_net *net, struct opiml_pipeline *pipeline,
-                   const struct learn_fields *fields, uint32_t classes, const volatile bool *stop,
-                   struct opiml_eval_result *ret_result, struct opiml_error *err) {
+                   const struct learn_fields *fields, const volatile bool *stop,
+                   struct learn_bad *bad, struct opiml_eval_result *ret_result,
+                   struct opiml_error *err) {
+    AUTO_FREE struct opiml_feed_stats *stats = base_alloc(sizeof(*stats));
     struct opiml_feed_options options;
     struct totals totals = {0};
     uint64_t start = clock_now_ns();
     struct opiml_feed *feed;
     int rc;
 
+    if (!stats)
+        return base_fail_memory(err, sizeof(*stats), "counters");
     opiml_feed_options_init(&options);
     if ((rc = opiml_feed_open(pipeline, &options, &feed, err)) < 0)
         return rc;
-    rc = evaluate_feed(net, feed, fields, classes, stop, &totals, err);
+    rc = evaluate_feed(net, feed, fields, stop, &totals, err);
+    opiml_feed_stats(feed, stats);
+    learn_bad_take(bad, feed);
     opiml_feed_close(feed);
-    if (rc < 0)
-        return rc;
-    if (totals.samples == 0)
-        return opiml_fail(err, OPIML_ENOENT, "the evaluation pipeline delivered no sample");
-    *ret_result =
-        (struct opiml_eval_result){.samples = totals.samples,
-                                   .errors = opiml_pipeline_positions(pipeline) - totals.samples,
-                                   .loss = totals.loss / (double)totals.samples,
-                                   .accuracy = (double)totals.correct / (double)totals.samples,
-                                   .seconds = (double)(clock_now_ns() - start) * 1e-9};
-    return 0;
+    return rc < 0 ? rc : conclude(&totals, stats, start, ret_result, err);
 }

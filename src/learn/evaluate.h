@@ -4,16 +4,15 @@
 
 #include <opiml/train.h>
 
+#include "learn/bad.h"
 #include "learn/data.h"
 #include "nn/nn.h"
 
-/* Copy rows into the network's input and run it forward. The rest of the batch stays as it is. */
-int learn_forward(struct nn_net *net, const struct learn_rows *rows, bool train,
-                  struct opiml_error *err);
-/* One pass over the pipeline. `stop` (may be NULL) is looked at between batches: OPIML_ECANCELED.
- */
+/* One pass over the pipeline; its bad records join `bad`, however it ends. `stop` (may be NULL) is
+ * looked at between batches: OPIML_ECANCELED. */
 int learn_evaluate(struct nn_net *net, struct opiml_pipeline *pipeline,
-                   const struct learn_fields *fields, uint32_t classes, const volatile bool *stop,
-                   struct opiml_eval_result *ret_result, struct opiml_error *err);
+                   const struct learn_fields *fields, const volatile bool *stop,
+                   struct learn_bad *bad, struct opiml_eval_result *ret_result,
+                   struct opiml_error *err);
 
 #endif

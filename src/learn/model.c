@@ -8,6 +8,7 @@ struct opiml_model {
     struct checkpoint info;
     struct nn_net *net;
     const struct nn_kernels *kernels;
+    struct learn_bad bad;
     char number[16]; /* a class without a name */
 };
 
@@ -48,6 +49,7 @@ void opiml_model_close(struct opiml_model *self) {
     if (!self)
         return;
     nn_net_destroy(self->net);
+    learn_bad_release(&self->bad);
     checkpoint_release(&self->info);
     base_free(self);
 }
@@ -78,20 +80,40 @@ const char *opiml_model_data(const struct opiml_model *self) {
 int opiml_model_predict(struct opiml_model *self, const float *images, uint32_t rows,
                         float *probabilities, struct opiml_error *err) {
     struct nn_tensor *output = nn_net_output(self->net);
-    uint64_t pixels = (uint64_t)self->info.channels * self->info.height * self->info.width;
+    size_t pixels = (size_t)self->info.channels * self->info.height * self->info.width;
 
     for (uint32_t first = 0; first < rows; first += output->n) {
-        struct learn_rows part = {.images = images + first * pixels,
-                                  .rows = (uint32_t)base_min_u64(output->n, rows - first)};
-        int rc = learn_forward(self->net, &part, false, err);
+        uint32_t count = (uint32_t)base_min_u64(nn_net_batch(self->net), rows - first);
+        int rc;
 
-        if (rc < 0)
+        memcpy(nn_net_input(self->net)->data, images + first * pixels,
+               count * pixels * sizeof(*images));
+        nn_net_rows(self->net, count);
+        if ((rc = nn_net_forward(self->net, false, err)) < 0)
             return rc;
-        for (uint32_t r = 0; r < part.rows; r++)
+        for (uint32_t r = 0; r < count; r++)
             nn_softmax(output->data + (size_t)r * output->c, output->c,
                        probabilities + ((size_t)first + r) * output->c);
     }
     return 0;
+}
+
+/* The model and the pipeline speak of the same images and classes. */
+static int check_data(const struct opiml_model *self, struct opiml_pipeline *pipeline,
+                      const char *path, struct learn_fields *fields, struct opiml_error *err) {
+    AUTO_JS struct js *names = learn_class_names(pipeline);
+    int rc = learn_fields_find(pipeline, path, self->info.model.classes, fields, err);
+
+    if (rc < 0)
+        return rc;
+    if (fields->channels != self->info.channels || fields->height != self->info.height ||
+        fields->width != self->info.width)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s gives images of %u × %u × %u; the model takes %u × %u "
+                          "× %u",
+                          path, fields->channels, fields->height, fields->width,
+                          self->info.channels, self->info.height, self->info.width);
+    return learn_class_names_match(names, path, self->info.classes, "the model", err);
 }
 
 int opiml_model_eval(struct opiml_model *self, const char *path,
@@ -102,17 +124,13 @@ int opiml_model_eval(struct opiml_model *self, const char *path,
 
     if (rc < 0)
         return rc;
-    rc = learn_fields_find(pipeline, path, self->info.model.classes, &fields, err);
-    if (rc == 0 && (fields.channels != self->info.channels || fields.height != self->info.height ||
-                    fields.width != self->info.width))
-        rc = opiml_fail(err, OPIML_EINVAL,
-                        "%s gives images of %u × %u × %u; the model takes %u × %u "
-                        "× %u",
-                        path, fields.channels, fields.height, fields.width, self->info.channels,
-                        self->info.height, self->info.width);
+    rc = check_data(self, pipeline, path, &fields, err);
     if (rc == 0)
-        rc = learn_evaluate(self->net, pipeline, &fields, self->info.model.classes, NULL,
-                            ret_result, err);
+        rc = learn_evaluate(self->net, pipeline, &fields, NULL, &self->bad, ret_result, err);
     opiml_pipeline_close(pipeline);
     return rc;
+}
+
+const char *opiml_model_bad(const struct opiml_model *self, uint32_t i) {
+    return learn_bad_line(&self->bad, i);
 }

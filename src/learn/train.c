@@ -21,13 +21,14 @@ struct opiml_train {
     struct checkpoint state; /* what the next checkpoint says */
     char *path;              /* of the checkpoint */
     char *description;
-    uint8_t *live;
+    struct learn_rows rows;
+    struct learn_bad bad;
     volatile bool stop;
     struct opiml_train_progress progress;
-    uint64_t started_ns, reported_ns, compute_ns, wait_ns, steps_here;
-    /* the epoch so far */
-    double epoch_loss;
-    uint64_t epoch_samples, epoch_correct;
+    uint64_t started_ns, reported_ns, compute_ns, wait_ns, steps_here, samples_here;
+    struct opiml_feed *feed;                /* while the run lasts */
+    struct opiml_feed_stats stats;          /* its, when last asked */
+    uint64_t errors_before, dropped_before; /* its, when the epoch began */
 };
 
 void opiml_train_options_init(struct opiml_train_options *options) {
@@ -36,28 +37,36 @@ void opiml_train_options_init(struct opiml_train_options *options) {
 
 /* ---- telling ---- */
 
-static void report(struct opiml_train *self, uint32_t phase, const char *note) {
+static void measure(struct opiml_train *self) {
     struct opiml_train_progress *progress = &self->progress;
-    uint64_t now = clock_now_ns(), busy = self->compute_ns + self->wait_ns;
-    uint64_t rows = nn_net_output(self->net)->n;
+    uint64_t busy = self->compute_ns + self->wait_ns;
 
-    progress->phase = phase;
-    progress->note = note;
     progress->step = self->state.step;
-    progress->elapsed_s = (double)(now - self->started_ns) * 1e-9;
-    if (self->epoch_samples > 0) {
-        progress->loss = self->epoch_loss / (double)self->epoch_samples;
-        progress->accuracy = (double)self->epoch_correct / (double)self->epoch_samples;
+    progress->elapsed_s = (double)(clock_now_ns() - self->started_ns) * 1e-9;
+    if (self->feed) {
+        opiml_feed_stats(self->feed, &self->stats);
+        progress->errors = self->stats.errors - self->errors_before;
+        progress->dropped = self->stats.dropped - self->dropped_before;
+    }
+    if (self->state.epoch_samples > 0) {
+        progress->loss = self->state.epoch_loss / (double)self->state.epoch_samples;
+        progress->accuracy = (double)self->state.epoch_correct / (double)self->state.epoch_samples;
     }
     if (busy > 0) {
         progress->utilisation = (double)self->compute_ns / (double)busy;
-        progress->samples_per_s = (double)(self->steps_here * rows) * 1e9 / (double)busy;
+        progress->samples_per_s = (double)self->samples_here * 1e9 / (double)busy;
         progress->eta_s = (double)(progress->steps - progress->step) * (double)busy * 1e-9 /
                           (double)base_max_u64(1, self->steps_here);
     }
-    self->reported_ns = now;
+}
+
+static void report(struct opiml_train *self, uint32_t phase, const char *note) {
+    measure(self);
+    self->progress.phase = phase;
+    self->progress.note = note;
+    self->reported_ns = clock_now_ns();
     if (self->options.report)
-        self->options.report(self->options.context, progress);
+        self->options.report(self->options.context, &self->progress);
 }
 
 /* ---- opening ---- */
@@ -69,27 +78,14 @@ static uint32_t usable_cores(void) {
     return count < 1 ? 1 : (uint32_t)count;
 }
 
-static struct js *class_names(const struct opiml_pipeline *pipeline, uint32_t classes) {
-    struct js *names = js_array();
-
-    for (uint32_t i = 0; i < classes && opiml_pipeline_class(pipeline, i); i++)
-        js_add(names, js_text(opiml_pipeline_class(pipeline, i)));
-    return names;
-}
-
-static int open_data(struct opiml_train *self, struct opiml_error *err) {
-    struct learn_config *config = &self->config;
-    uint32_t classes = config->model.classes;
+static int open_eval(struct opiml_train *self, struct opiml_error *err) {
+    const struct learn_config *config = &self->config;
+    AUTO_JS struct js *names = NULL;
     int rc;
 
-    if ((rc = opiml_pipeline_open(config->data.train, &self->data, err)) < 0 ||
-        (rc = learn_fields_find(self->data, config->data.train, classes, &self->fields, err)) < 0)
-        return rc;
-    if (!config->data.eval[0])
-        return 0;
     if ((rc = opiml_pipeline_open(config->data.eval, &self->eval, err)) < 0 ||
-        (rc = learn_fields_find(self->eval, config->data.eval, classes, &self->eval_fields, err)) <
-            0)
+        (rc = learn_fields_find(self->eval, config->data.eval, self->fields.classes,
+                                &self->eval_fields, err)) < 0)
         return rc;
     if (self->eval_fields.channels != self->fields.channels ||
         self->eval_fields.height != self->fields.height ||
@@ -100,7 +96,22 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
                           config->data.train, self->fields.channels, self->fields.height,
                           self->fields.width, config->data.eval, self->eval_fields.channels,
                           self->eval_fields.height, self->eval_fields.width);
-    return 0;
+    names = learn_class_names(self->eval);
+    return learn_class_names_match(names, config->data.eval, self->state.classes,
+                                   config->data.train, err);
+}
+
+static int open_data(struct opiml_train *self, struct opiml_error *err) {
+    struct learn_config *config = &self->config;
+    int rc;
+
+    if ((rc = opiml_pipeline_open(config->data.train, &self->data, err)) < 0 ||
+        (rc = learn_fields_find(self->data, config->data.train, config->model.classes,
+                                &self->fields, err)) < 0)
+        return rc;
+    config->model.classes = self->fields.classes;
+    self->state.classes = learn_class_names(self->data);
+    return config->data.eval[0] ? open_eval(self, err) : 0;
 }
 
 static int build_model(struct opiml_train *self, struct opiml_error *err) {
@@ -127,7 +138,6 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     text_copy(self->state.isa, sizeof(self->state.isa), checkpoint_isa());
     if (self->config.data.eval[0] && !realpath(self->config.data.eval, self->state.data))
         return base_fail_errno(err, errno, "%s", self->config.data.eval);
-    self->state.classes = class_names(self->data, self->config.model.classes);
     self->description = base_printf(
         "resnet depth %u, width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "
         "threads, f32",
@@ -159,10 +169,19 @@ static int resume(struct opiml_train *self, struct opiml_error *err) {
 
     if ((rc = safetensors_read(path, &file, err)) < 0 ||
         (rc = checkpoint_describe(&file, &before, err)) < 0 ||
+        (rc = learn_class_names_match(self->state.classes, self->config.data.train, before.classes,
+                                      path, err)) < 0 ||
         (rc = checkpoint_load(&file, self->net, true, err)) < 0)
         return rc;
+    /* The weights of a deeper network hold those of a shallow one. */
+    if (before.model.depth != self->state.model.depth)
+        return opiml_fail(err, OPIML_EINVAL, "%s: a model of depth %u; the training file says %u",
+                          path, before.model.depth, self->state.model.depth);
     self->state.step = before.step;
     self->state.epoch = before.epoch;
+    self->state.epoch_samples = before.epoch_samples;
+    self->state.epoch_correct = before.epoch_correct;
+    self->state.epoch_loss = before.epoch_loss;
     memcpy(self->state.token, before.token, sizeof(before.token));
     warn_of_difference(self, &before);
     return 0;
@@ -183,9 +202,11 @@ static int open_run(struct opiml_train *self, const char *path, struct opiml_err
         (rc = build_model(self, err)) < 0)
         return rc;
     self->path = text_path(self->config.out, "checkpoint.safetensors");
-    self->live = base_alloc(opiml_pipeline_batch_rows(self->data));
-    if (!self->path || !self->live)
-        return base_fail_memory(err, opiml_pipeline_batch_rows(self->data), "row marks");
+    if (!self->path)
+        return base_fail_memory(err, strlen(self->config.out), "a file's name");
+    if ((rc = learn_rows_init(&self->rows, &self->fields, nn_net_input(self->net)->data,
+                              nn_net_batch(self->net), err)) < 0)
+        return rc;
     self->started_ns = clock_now_ns();
     self->progress = (struct opiml_train_progress){.size = sizeof(self->progress),
                                                    .epochs = self->config.schedule.epochs,
@@ -220,7 +241,8 @@ void opiml_train_close(struct opiml_train *self) {
     checkpoint_release(&self->state);
     base_free(self->path);
     base_free(self->description);
-    base_free(self->live);
+    learn_rows_release(&self->rows);
+    learn_bad_release(&self->bad);
     base_free(self);
 }
 
@@ -229,24 +251,17 @@ void opiml_train_close(struct opiml_train *self) {
 static int train_step(struct opiml_train *self, const struct opiml_batch *batch,
                       struct opiml_error *err) {
     struct nn_tensor *output = nn_net_output(self->net);
-    uint32_t classes = self->config.model.classes, correct, count = 0;
-    struct learn_rows rows;
+    struct learn_rows *rows = &self->rows;
+    uint32_t correct, first = 0;
     double loss;
     int rc;
 
-    if ((rc = learn_rows_take(&self->fields, batch, 0, output->n, classes, self->live, &rows,
-                              err)) < 0)
+    if ((rc = learn_rows_take(rows, batch, &first, err)) < 0 || rows->rows == 0)
         return rc;
-    memset(self->live + rows.rows, 0,
-           output->n - rows.rows); /* a short batch leaves old rows behind */
-    for (uint32_t r = 0; r < rows.rows; r++)
-        count += self->live[r];
-    if (count == 0)
-        return 0;
-    if ((rc = learn_forward(self->net, &rows, true, err)) < 0)
+    nn_net_rows(self->net, rows->rows);
+    if ((rc = nn_net_forward(self->net, true, err)) < 0)
         return rc;
-    memset(output->grad, 0, output->count * sizeof(float));
-    loss = nn_cross_entropy(output->data, rows.rows, classes, rows.labels, rows.shares, self->live,
+    loss = nn_cross_entropy(output->data, rows->rows, output->c, rows->labels, rows->shares,
                             (float)self->config.loss.label_smoothing, output->grad, &correct);
     if ((rc = nn_net_backward(self->net, err)) < 0)
         return rc;
@@ -257,9 +272,10 @@ static int train_step(struct opiml_train *self, const struct opiml_batch *batch,
     self->progress.lr = nn_schedule_lr(&self->config.schedule, self->config.optimizer.lr,
                                        self->state.step, self->progress.steps);
     nn_optimizer_step(&self->config.optimizer, self->net, self->progress.lr, self->state.step + 1);
-    self->epoch_loss += loss * count;
-    self->epoch_samples += count;
-    self->epoch_correct += correct;
+    self->state.epoch_loss += loss * rows->rows;
+    self->state.epoch_samples += rows->rows;
+    self->state.epoch_correct += correct;
+    self->samples_here += rows->rows;
     return 0;
 }
 
@@ -276,38 +292,61 @@ static int stopped(const struct opiml_train *self, struct opiml_error *err) {
                       self->state.step);
 }
 
-static int end_epoch(struct opiml_train *self, struct opiml_error *err) {
-    uint32_t epoch = (uint32_t)self->state.epoch + 1;
-    bool last = epoch == self->config.schedule.epochs;
+static int evaluate(struct opiml_train *self, struct opiml_error *err) {
     struct opiml_eval_result result;
     int rc;
 
-    self->state.epoch = epoch;
-    if ((rc = save(self, err)) < 0)
+    report(self, 1, NULL);
+    rc = learn_evaluate(self->net, self->eval, &self->eval_fields, &self->stop, &self->bad, &result,
+                        err);
+    if (rc == OPIML_ECANCELED)
+        return stopped(self, err);
+    if (rc < 0)
         return rc;
-    if (self->eval && (last || epoch % self->config.eval_every == 0)) {
-        report(self, 1, NULL);
-        rc = learn_evaluate(self->net, self->eval, &self->eval_fields, self->config.model.classes,
-                            &self->stop, &result, err);
-        if (rc == OPIML_ECANCELED)
-            return stopped(self, err);
-        if (rc < 0)
-            return rc;
-        self->progress.eval_loss = result.loss;
-        self->progress.eval_accuracy = result.accuracy;
-    }
-    report(self, 2, NULL);
-    self->epoch_loss = 0;
-    self->epoch_samples = self->epoch_correct = 0;
+    self->progress.eval_loss = result.loss;
+    self->progress.eval_accuracy = result.accuracy;
     return 0;
 }
 
-static int run_feed(struct opiml_train *self, struct opiml_feed *feed, struct opiml_error *err) {
+/* What the epoch came to stays in the progress; the checkpoint counts anew. */
+static int close_epoch(struct opiml_train *self, struct opiml_error *err) {
+    measure(self);
+    if (self->state.epoch_samples == 0)
+        return opiml_fail(err, OPIML_ENOENT,
+                          "%s: epoch %" PRIu64
+                          " had no sample to train on: filters left out %" PRIu64 ", %" PRIu64
+                          " were bad",
+                          self->config.data.train, self->state.epoch + 1, self->progress.dropped,
+                          self->progress.errors);
+    self->state.epoch++;
+    self->state.epoch_samples = self->state.epoch_correct = 0;
+    self->state.epoch_loss = 0;
+    return save(self, err);
+}
+
+static int end_epoch(struct opiml_train *self, struct opiml_error *err) {
+    int rc = close_epoch(self, err);
+
+    if (rc < 0)
+        return rc;
+    if (self->eval &&
+        (self->state.epoch == self->config.schedule.epochs ||
+         self->state.epoch % self->config.eval_every == 0) &&
+        (rc = evaluate(self, err)) < 0)
+        return rc;
+    learn_bad_take(&self->bad, self->feed);
+    report(self, 2, NULL);
+    self->errors_before = self->stats.errors;
+    self->dropped_before = self->stats.dropped;
+    return 0;
+}
+
+static int run_feed(struct opiml_train *self, struct opiml_error *err) {
     uint64_t batches = opiml_pipeline_batches(self->data), mark = clock_now_ns(), now;
     const struct opiml_batch *batch;
     int rc;
 
-    while ((rc = opiml_feed_next(feed, &batch, err)) == 1) {
+    while ((rc = opiml_feed_next(self->feed, &batch, err)) == 1) {
         now = clock_now_ns();
         self->wait_ns += now - mark;
         mark = now;
@@ -340,7 +379,6 @@ static int run_feed(struct opiml_train *self, struct opiml_feed *feed, struct op
 
 int opiml_train_run(struct opiml_train *self, struct opiml_error *err) {
     struct opiml_feed_options options;
-    struct opiml_feed *feed;
     int rc;
 
     if (self->state.step >= self->progress.steps)
@@ -348,10 +386,14 @@ int opiml_train_run(struct opiml_train *self, struct opiml_error *err) {
     opiml_feed_options_init(&options);
     options.epochs = self->config.schedule.epochs;
     options.resume = self->state.token[0] ? self->state.token : NULL;
-    if ((rc = opiml_feed_open(self->data, &options, &feed, err)) < 0)
+    if ((rc = opiml_feed_open(self->data, &options, &self->feed, err)) < 0)
         return rc;
-    rc = run_feed(self, feed, err);
-    opiml_feed_close(feed);
+    rc = run_feed(self, err);
+    if (rc < 0 && rc != OPIML_ECANCELED)
+        measure(self); /* up to what it failed at */
+    learn_bad_take(&self->bad, self->feed);
+    opiml_feed_close(self->feed);
+    self->feed = NULL;
     return rc;
 }
 
@@ -365,6 +407,10 @@ const struct opiml_train_progress *opiml_train_result(const struct opiml_train *
 
 const char *opiml_train_checkpoint(const struct opiml_train *self) {
     return self->path;
+}
+
+const char *opiml_train_bad(const struct opiml_train *self, uint32_t i) {
+    return learn_bad_line(&self->bad, i);
 }
 
 const char *opiml_train_describe(const struct opiml_train *self) {

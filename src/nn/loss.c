@@ -27,22 +27,15 @@ static uint32_t largest(const float *values, uint32_t count) {
 }
 
 double nn_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, const int32_t *labels,
-                        const float *shares, const uint8_t *live, float smoothing, float *grad,
-                        uint32_t *ret_correct) {
+                        const float *shares, float smoothing, float *grad, uint32_t *ret_correct) {
     double loss = 0;
-    uint32_t count = 0, correct = 0;
+    uint32_t correct = 0;
 
-    for (uint32_t r = 0; r < rows; r++)
-        count += live[r] != 0;
     for (uint32_t r = 0; r < rows; r++) {
         const float *z = logits + (size_t)r * classes;
         float *g = grad + (size_t)r * classes;
         uint32_t target;
 
-        if (!live[r]) {
-            memset(g, 0, classes * sizeof(*g));
-            continue;
-        }
         nn_softmax(z, classes, g);
         target = labels ? (uint32_t)labels[r] : largest(shares + (size_t)r * classes, classes);
         correct += largest(z, classes) == target;
@@ -52,9 +45,9 @@ double nn_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, co
             want = want * (1 - smoothing) + smoothing / (float)classes;
             if (want > 0)
                 loss -= want * log(g[k] > 1e-30f ? g[k] : 1e-30f);
-            g[k] = (g[k] - want) / (float)count;
+            g[k] = (g[k] - want) / (float)rows;
         }
     }
     *ret_correct = correct;
-    return count ? loss / count : 0;
+    return rows ? loss / rows : 0;
 }

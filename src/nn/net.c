@@ -2,6 +2,7 @@
 #include "nn/net.h"
 
 #include <math.h>
+#include <unistd.h>
 
 #include "base/rng.h"
 #include "base/text.h"
@@ -272,9 +273,31 @@ static float *floats(uint64_t count) {
     return base_alloc_aligned(count * sizeof(float), 64);
 }
 
+/* Pages are touched at once, so what this machine cannot hold is refused before it tries. */
+static int check_memory(const struct nn_net *net, struct opiml_error *err) {
+    double has = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    double floats = 0, largest = 0;
+
+    for (uint32_t i = 0; i < net->tensors; i++) {
+        floats += 2 * (double)net->tensor[i].count; /* and its gradient */
+        largest = fmax(largest, (double)net->tensor[i].count);
+    }
+    for (uint32_t i = 0; i < net->params; i++)
+        floats += 4 * (double)net->param[i].count; /* gradient, two of the optimiser's */
+    if ((floats + largest) * sizeof(float) <= has)
+        return 0;
+    return opiml_fail(err, OPIML_ENOMEM,
+                      "the network needs %.1f GB of memory for batches of %u images; this machine "
+                      "has %.1f GB",
+                      (floats + largest) * sizeof(float) * 1e-9, net->batch, has * 1e-9);
+}
+
 int nn_net_finish(struct nn_net *net, uint64_t seed, struct opiml_error *err) {
     uint64_t largest = 0;
+    int rc = check_memory(net, err);
 
+    if (rc < 0)
+        return rc;
     for (uint32_t i = 0; i < net->tensors; i++) {
         struct nn_tensor *tensor = &net->tensor[i];
 
@@ -313,6 +336,29 @@ struct nn_tensor *nn_net_input(struct nn_net *net) {
 
 struct nn_tensor *nn_net_output(struct nn_net *net) {
     return &net->tensor[net->tensors - 1];
+}
+
+uint32_t nn_net_batch(const struct nn_net *net) {
+    return net->batch;
+}
+
+/* Convolutions run over the whole batch, since their kernels are made for one size. Rows behind the
+ * live ones are therefore zero in every tensor and gradient, and stay so: no other layer writes
+ * there, and convolution makes zeroes of zeroes and adds zeroes to the weights' gradients. */
+void nn_net_rows(struct nn_net *net, uint32_t rows) {
+    assert(rows > 0 && rows <= net->batch);
+    for (uint32_t i = 0; i < net->tensors; i++) {
+        struct nn_tensor *tensor = &net->tensor[i];
+        uint64_t row = (uint64_t)tensor->c * tensor->h * tensor->w, live = rows * row;
+
+        if (live < tensor->count) {
+            memset(tensor->data + live, 0, (tensor->count - live) * sizeof(float));
+            if (tensor->grad)
+                memset(tensor->grad + live, 0, (tensor->count - live) * sizeof(float));
+        }
+        tensor->n = rows;
+        tensor->count = live;
+    }
 }
 
 uint32_t nn_net_params(const struct nn_net *net) {

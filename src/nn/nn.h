@@ -60,9 +60,10 @@ int nn_kernels_open(const char *wish, uint32_t threads, const struct nn_kernels 
 
 /* ---- networks ---- */
 
-#define NN_LAYERS_MAX 256
-#define NN_TENSORS_MAX 256
-#define NN_PARAMS_MAX 512
+/* A ResNet of 200 layers has 504 of ours, and 1017 parameters. */
+#define NN_LAYERS_MAX 512
+#define NN_TENSORS_MAX 512
+#define NN_PARAMS_MAX 1024
 
 struct nn_net;
 
@@ -90,6 +91,11 @@ int nn_net_finish(struct nn_net *net, uint64_t seed, struct opiml_error *err);
 
 struct nn_tensor *nn_net_input(struct nn_net *net);  /* plain NCHW */
 struct nn_tensor *nn_net_output(struct nn_net *net); /* [n, classes, 1, 1] */
+uint32_t nn_net_batch(const struct nn_net *net);     /* most rows */
+/* Compute on the first `rows` images only, 1 to the batch, until told otherwise; every tensor's n
+ * and count follow. What lies behind them counts nowhere: neither in statistics and gradients nor,
+ * in any bit, in later results. */
+void nn_net_rows(struct nn_net *net, uint32_t rows);
 uint32_t nn_net_params(const struct nn_net *net);
 struct nn_param *nn_net_param(struct nn_net *net, uint32_t i);
 uint64_t nn_net_macs(const struct nn_net *net); /* multiply-adds of a forward pass of one image */
@@ -111,12 +117,10 @@ int nn_model_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_
 /* ---- loss, optimisers, schedules ---- */
 
 /* Softmax cross-entropy with label smoothing over logits [rows, classes]. Targets: `labels`, or
- * else `shares` [rows, classes] that sum to 1. Rows whose `live` is 0 count nothing. Writes the
- * gradient of the mean over live rows; *ret_correct rows had their largest logit at the (largest)
- * target. Returns the mean loss. */
+ * else `shares` [rows, classes] that sum to 1. Writes the gradient of the mean; *ret_correct rows
+ * had their largest logit at the (largest) target. Returns the mean loss. */
 double nn_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, const int32_t *labels,
-                        const float *shares, const uint8_t *live, float smoothing, float *grad,
-                        uint32_t *ret_correct);
+                        const float *shares, float smoothing, float *grad, uint32_t *ret_correct);
 void nn_softmax(const float *logits, uint32_t classes, float *probabilities);
 
 enum nn_optimizer { NN_SGD, NN_ADAMW };

@@ -46,6 +46,8 @@ static int build_resnet(struct nn_net *net, const struct nn_model_conf *conf, ui
 
             snprintf(name, sizeof(name), "layer%u.%u", stage + 1, i);
             at = block(net, at, name, conf->width << stage, changes ? 2 : 1, changes, err);
+            if (at < 0)
+                return at;
         }
     at = nn_global_pool(net, at, false, err);
     return nn_dense(net, at, "fc", conf->classes, 1, err);

@@ -14,6 +14,8 @@ struct op_jpeg {
     struct jpeg_decompress_struct lib;
     struct jpeg_error_mgr errors;
     struct jpeg_progress_mgr progress;
+    struct jpeg_memory_mgr memory; /* libjpeg's own, behind those that count */
+    struct base_taken taken;
     jmp_buf back;
     int code; /* of the failure that jumped back */
     char message[JMSG_LENGTH_MAX];
@@ -80,6 +82,50 @@ static int guarded(struct op_jpeg *self, void (*step)(struct op_jpeg *self),
     return opiml_fail(err, self->code, "JPEG: %s", self->message);
 }
 
+/* ---- memory: libjpeg's manager, asked through functions that count ---- */
+
+static const struct jpeg_memory_mgr *count(j_common_ptr lib, size_t bytes) {
+    struct op_jpeg *self = owner(lib);
+
+    self->taken.count++;
+    self->taken.bytes += bytes;
+    return &self->memory;
+}
+
+static void *take_small(j_common_ptr lib, int pool, size_t bytes) {
+    return count(lib, bytes)->alloc_small(lib, pool, bytes);
+}
+
+static void *take_large(j_common_ptr lib, int pool, size_t bytes) {
+    return count(lib, bytes)->alloc_large(lib, pool, bytes);
+}
+
+static JSAMPARRAY take_samples(j_common_ptr lib, int pool, JDIMENSION width, JDIMENSION rows) {
+    return count(lib, (size_t)width * rows)->alloc_sarray(lib, pool, width, rows);
+}
+
+static JBLOCKARRAY take_blocks(j_common_ptr lib, int pool, JDIMENSION width, JDIMENSION rows) {
+    return count(lib, (size_t)width * rows * sizeof(JBLOCK))->alloc_barray(lib, pool, width, rows);
+}
+
+static jvirt_barray_ptr take_coefficients(j_common_ptr lib, int pool, boolean zero,
+                                          JDIMENSION width, JDIMENSION rows, JDIMENSION at_once) {
+    return count(lib, (size_t)width * rows * sizeof(JBLOCK))
+        ->request_virt_barray(lib, pool, zero, width, rows, at_once);
+}
+
+static void count_memory(struct op_jpeg *self) {
+    struct jpeg_memory_mgr *mem = self->lib.mem;
+
+    self->memory = *mem;
+    mem->alloc_small = take_small;
+    mem->alloc_large = take_large;
+    mem->alloc_sarray = take_samples;
+    mem->alloc_barray = take_blocks;
+    mem->request_virt_barray = take_coefficients;
+    mem->max_memory_to_use = 0; /* whatever JPEGMEM says: the engine has charged for it */
+}
+
 /* ---- life ---- */
 
 int op_jpeg_create(struct op_jpeg **ret_jpeg, struct opiml_error *err) {
@@ -112,6 +158,8 @@ void op_jpeg_destroy(struct op_jpeg *self) {
 
 void op_jpeg_drop(struct op_jpeg *self) {
     jpeg_destroy_decompress(&self->lib); /* copes with one that was not made */
+    base_library_took(self->taken);
+    self->taken = (struct base_taken){0};
 }
 
 /* ---- header ---- */
@@ -125,7 +173,7 @@ bool op_jpeg_is(const uint8_t *data, size_t bytes) {
 static void read_header(struct op_jpeg *self) {
     jpeg_create_decompress(&self->lib);
     self->lib.progress = &self->progress;
-    self->lib.mem->max_memory_to_use = 0; /* whatever JPEGMEM says: the engine has charged for it */
+    count_memory(self);
     jpeg_mem_src(&self->lib, self->data, self->bytes);
     jpeg_read_header(&self->lib, TRUE);
 }

@@ -12,6 +12,29 @@ struct op_png {
     uint8_t *row;
 };
 
+/* ---- memory: libspng asks through functions that count ---- */
+
+static void *count(void *memory, size_t bytes) {
+    base_library_took((struct base_taken){1, bytes});
+    return memory;
+}
+
+static void *take(size_t bytes) {
+    return count(malloc(bytes), bytes);
+}
+
+static void *take_more(void *old, size_t bytes) {
+    return count(realloc(old, bytes), bytes);
+}
+
+static void *take_zeroed(size_t items, size_t bytes) {
+    return count(calloc(items, bytes), items * bytes);
+}
+
+static struct spng_alloc counted = {take, take_more, take_zeroed, free};
+
+/* ---- life ---- */
+
 int op_png_create(struct op_png **ret_png, struct opiml_error *err) {
     struct op_png *self = base_alloc(sizeof(*self));
     size_t room = (size_t)CODEC_SIDE_MAX * CODEC_CHANNELS + CODEC_PAD;
@@ -59,7 +82,7 @@ int op_png_open(struct op_png *self, const uint8_t *data, size_t bytes, struct c
     int bad;
 
     op_png_drop(self);
-    self->lib = spng_ctx_new(0);
+    self->lib = spng_ctx_new2(&counted, 0);
     if (!self->lib)
         return opiml_fail(err, OPIML_ENOMEM, "PNG: out of memory for a decoder");
     if ((bad = spng_set_image_limits(self->lib, CODEC_SIDE_MAX, CODEC_SIDE_MAX)) ||

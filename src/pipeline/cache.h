@@ -1,27 +1,44 @@
-/* The cache station: rows as they are before one operator, kept in memory from the first epoch on.
- * What lies before it is the same in every epoch, so what comes out is as if there were no cache.
- */
+/* The cache station: rows as they are before one operator, kept from the first epoch on, in memory
+ * or in a file that outlives the run. What lies before it is the same in every epoch, so what comes
+ * out is as if there were no cache: a row that is not there, or damaged, is made again. */
 #ifndef PIPELINE_CACHE_H
 #define PIPELINE_CACHE_H
 
 #include "pipeline/pipeline.h"
 
 struct cache;
-struct cache_row;
 
-/* A cache of pipeline->cache's rows in at most `bytes`, its table included. */
-int cache_create(const struct opiml_pipeline *pipeline, uint64_t bytes, struct cache **ret_cache,
+/* Where a kept row lies; bytes 0: nowhere. */
+struct cache_place {
+    uint64_t offset;
+    uint32_t bytes;
+};
+
+/* Memory that the cache of this pipeline takes, and the bytes of its largest row. */
+uint64_t cache_memory_bytes(const struct opiml_pipeline *pipeline);
+uint64_t cache_row_bytes_max(const struct opiml_pipeline *pipeline);
+
+/* OPIML_ELIMIT when cache.bytes does not even hold its table. A file that another run made is gone
+ * on with. */
+int cache_create(const struct opiml_pipeline *pipeline, struct cache **ret_cache,
                  struct opiml_error *err);
-void cache_destroy(struct cache *cache); /* NULL is fine */
-/* The row of a record, NULL when it is not there. Any thread. */
-const struct cache_row *cache_find(const struct cache *cache, uint32_t dataset, uint64_t record);
-/* The row's values, borrowed for as long as the cache lives. Returns 0. */
-int cache_get(const struct cache *cache, const struct cache_row *row, struct opiml_value *values);
-/* Keep a row if there is room: rows are never thrown out, since every epoch wants each of them
- * once. */
+void cache_destroy(struct cache *cache); /* NULL is fine. Writes what is on its way to the file */
+
+/* All that follow: any thread. */
+struct cache_place cache_find(const struct cache *cache, uint32_t dataset, uint64_t record);
+/* The row at a place, borrowed for as long as the cache lives; NULL: it has to be read, as object 0
+ * of cache_source. */
+const uint8_t *cache_at(const struct cache *cache, struct cache_place place);
+/* What the file is read through; NULL: the cache is in memory. */
+struct source *cache_source(const struct cache *cache);
+/* See a row's values in its bytes. OPIML_ECORRUPT when they are not those of this record. */
+int cache_get(const struct cache *cache, uint32_t dataset, uint64_t record, const uint8_t *row,
+              uint32_t bytes, struct opiml_value *values);
+/* Keep a row if there is room; for a file, waits until earlier ones are written. */
 void cache_put(struct cache *cache, uint32_t dataset, uint64_t record,
                const struct opiml_value *values);
-uint64_t cache_rows(const struct cache *cache);
-uint64_t cache_used_bytes(const struct cache *cache);
+void cache_forget(struct cache *cache, uint32_t dataset, uint64_t record); /* it is damaged */
+uint64_t cache_rows(const struct cache *cache);                            /* kept by this run */
+uint64_t cache_used_bytes(const struct cache *cache); /* of cache.bytes, table included */
 
 #endif

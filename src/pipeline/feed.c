@@ -29,6 +29,7 @@ struct opiml_feed {
     uint64_t samples, dropped, errors, batches, bytes;
     uint64_t epoch, epoch_errors; /* the budget counts anew in each epoch */
     uint64_t opened_ns, first_ns, wait_ns, allocations;
+    struct base_taken taken; /* by libraries, up to the first batch */
     uint32_t row_bytes;
     struct opiml_error failed; /* sticky */
     char token[OPIML_TOKEN_BYTES];
@@ -143,17 +144,33 @@ static void *pump_main(void *argument) {
     return NULL;
 }
 
+/* A request for the whole pipeline, to be narrowed. */
+static struct plan_request make_request(const struct opiml_feed *self) {
+    uint64_t pool =
+        self->options.pool_bytes ? self->options.pool_bytes : self->pipeline->pool_bytes;
+
+    return (struct plan_request){.last = self->pipeline->row_ops,
+                                 .reads = true,
+                                 .delivers = true,
+                                 .threads = self->options.threads,
+                                 .rank = self->options.rank,
+                                 .world = self->options.world,
+                                 .pool_bytes = pool};
+}
+
 static int open_front(struct opiml_feed *self, const struct stage_options *options,
-                      uint64_t pool_bytes, struct opiml_error *err) {
+                      struct opiml_error *err) {
     struct front *front = &self->front;
+    struct plan_request request = make_request(self);
     struct stage_options plain = *options;
     struct inlet *inlet;
     int rc;
 
     plain.digest = false;
-    if ((rc = plan_create(self->pipeline, 0, (uint32_t)self->options.cut, self->options.threads,
-                          self->options.rank, self->options.world, pool_bytes, &front->plan, err)) <
-            0 ||
+    request.last = (uint32_t)self->options.cut;
+    request.delivers = false;
+    request.pool_bytes /= 2;
+    if ((rc = plan_create(self->pipeline, &request, &front->plan, err)) < 0 ||
         (rc = link_loopback_open(LINK_DEPTH, &front->link, err)) < 0 ||
         (rc = inlet_reader_create(front->plan, &inlet, err)) < 0)
         return rc;
@@ -163,21 +180,19 @@ static int open_front(struct opiml_feed *self, const struct stage_options *optio
 static int open_stages(struct opiml_feed *self, struct opiml_error *err) {
     struct stage_options options = {
         .first = self->first, .batches = batches_to_make(self), .digest = self->options.digest};
-    uint64_t pool =
-        self->options.pool_bytes ? self->options.pool_bytes : self->pipeline->pool_bytes;
+    struct plan_request request = make_request(self);
     bool cut = self->options.cut >= 0;
     struct inlet *inlet;
     int rc;
 
     if (cut) {
-        pool /= 2;
-        if ((rc = open_front(self, &options, pool, err)) < 0)
+        request.first = (uint32_t)self->options.cut;
+        request.reads = false;
+        request.pool_bytes /= 2;
+        if ((rc = open_front(self, &options, err)) < 0)
             return rc;
     }
-    rc = plan_create(self->pipeline, cut ? (uint32_t)self->options.cut : 0, self->pipeline->row_ops,
-                     self->options.threads, self->options.rank, self->options.world, pool,
-                     &self->plan, err);
-    if (rc < 0)
+    if ((rc = plan_create(self->pipeline, &request, &self->plan, err)) < 0)
         return rc;
     rc = cut ? inlet_link_create(self->plan, self->front.link, LINK_DEPTH,
                                  self->front.plan->slot_bytes, &inlet, err)
@@ -261,27 +276,31 @@ static void keep_bad(struct opiml_feed *self, const struct slot *slot) {
     }
 }
 
-static void enter_ledger(struct opiml_feed *self, struct slot *slot) {
+static void count_errors(struct opiml_feed *self, const struct slot *slot) {
     if (slot->slice.epoch != self->epoch) {
         self->epoch = slot->slice.epoch;
         self->epoch_errors = 0;
     }
-    self->samples += slot->live;
-    self->dropped += slot->dropped;
     self->errors += slot->failed;
     self->epoch_errors += slot->failed;
+    if (slot->failed)
+        keep_bad(self, slot);
+}
+
+static void enter_ledger(struct opiml_feed *self, struct slot *slot) {
+    self->samples += slot->live;
+    self->dropped += slot->dropped;
     self->batches++;
     self->bytes += (uint64_t)slot->live * self->row_bytes;
     for (uint32_t r = 0; slot->digests && r < slot->slice.rows; r++)
         if (slot->frame.rows[r].status == OPIML_ROW_OK)
             self->digest = hash128_add(self->digest, slot->digests[r]);
-    if (slot->failed)
-        keep_bad(self, slot);
     write_token(self, slot->slice.epoch, slot->slice.end, self->token);
     memcpy(slot->token, self->token, sizeof(slot->token));
     if (!self->first_ns) {
         self->first_ns = clock_now_ns() - self->opened_ns;
         self->allocations = base_alloc_count();
+        self->taken = base_library_taken();
     }
 }
 
@@ -339,13 +358,17 @@ int opiml_feed_next(struct opiml_feed *self, const struct opiml_batch **ret_batc
         return fail_for_good(self, err);
     pthread_mutex_lock(&self->lock);
     self->wait_ns += clock_now_ns() - start;
-    if (rc == 1)
-        enter_ledger(self, slot);
+    if (rc == 1) {
+        count_errors(self, slot);
+        /* A batch that is refused was not delivered: the token stays before it. */
+        if (over_budget(self, &self->failed) == 0)
+            enter_ledger(self, slot);
+    }
     pthread_mutex_unlock(&self->lock);
+    if (self->failed.code)
+        return fail_for_good(self, err);
     if (rc == 0)
         return 0;
-    if (over_budget(self, &self->failed) < 0)
-        return fail_for_good(self, err);
     show_batch(slot, self->plan);
     *ret_batch = &slot->batch;
     return 1;
@@ -366,40 +389,44 @@ const char *opiml_feed_bad(struct opiml_feed *self, uint32_t i) {
 
 /* ---- statistics ---- */
 
+/* A station of the compute threads, whose counters lie at that offset of each. */
+static void add_station(struct opiml_feed_stats *stats, const struct stage *stage, const char *name,
+                        size_t counters) {
+    struct opiml_station_stats *to = &stats->station[stats->stations++];
+
+    *to = (struct opiml_station_stats){.threads = stage->plan->threads};
+    text_copy(to->name, sizeof(to->name), name);
+    for (uint32_t w = 0; w < stage->plan->threads; w++) {
+        const struct counters *from =
+            (const void *)((const uint8_t *)&stage->workers[w] + counters);
+
+        to->rows += counter_get(&from->rows);
+        to->bytes += counter_get(&from->bytes);
+        to->busy_ns += counter_get(&from->busy_ns);
+        to->wait_ns += counter_get(&from->wait_ns);
+    }
+}
+
 /* The inlet's stations, "parse" and the operators of a stage. Workers that find no task wait for
  * rows: that is the wait of the first station they would work at. */
 static void add_stage(struct opiml_feed_stats *stats, struct stage *stage) {
     const struct plan *plan = stage->plan;
     const struct opiml_pipeline *pipeline = plan->pipeline;
     uint32_t last = plan->delivers ? pipeline->ops : plan->last;
-    struct opiml_station_stats *parse;
     uint64_t bytes_read;
 
     stats->stations += stage->inlet->ops->stats(
         stage->inlet, stats->station + stats->stations,
-        OPIML_MAX_STATIONS - PIPELINE_OPS_MAX - 2 - stats->stations, &bytes_read);
+        OPIML_MAX_STATIONS - PIPELINE_OPS_MAX - 3 - stats->stations, &bytes_read);
     stats->bytes_read += bytes_read;
     stats->pool_bytes += plan->total_bytes;
-    parse = &stats->station[stats->stations++];
-    *parse = (struct opiml_station_stats){.name = "parse", .threads = plan->threads};
-    for (uint32_t k = plan->first; k < last; k++) {
-        struct opiml_station_stats *station = &stats->station[stats->stations++];
-
-        *station = (struct opiml_station_stats){.threads = plan->threads};
-        text_copy(station->name, sizeof(station->name), pipeline->op[k]->op->name);
-    }
-    for (uint32_t w = 0; w < plan->threads; w++) {
-        const struct worker *worker = &stage->workers[w];
-
-        for (uint32_t k = plan->first; k <= last; k++) {
-            const struct counters *from = k < last ? &worker->op[k] : &worker->parse;
-            struct opiml_station_stats *to = k < last ? parse + 1 + k - plan->first : parse;
-
-            to->rows += counter_get(&from->rows);
-            to->bytes += counter_get(&from->bytes);
-            to->busy_ns += counter_get(&from->busy_ns);
-            to->wait_ns += counter_get(&from->wait_ns);
-        }
+    add_station(stats, stage, "parse", offsetof(struct worker, parse));
+    for (uint32_t k = plan->first; k <= last; k++) {
+        if (plan->caches && k == pipeline->cache.at)
+            add_station(stats, stage, "cache", offsetof(struct worker, cache));
+        if (k < last)
+            add_station(stats, stage, pipeline->op[k]->op->name,
+                        offsetof(struct worker, op) + k * sizeof(struct counters));
     }
     pthread_mutex_lock(&stage->lock);
     stats->pool_peak_bytes += plan->total_bytes + stage->charge_peak;
@@ -447,7 +474,13 @@ void opiml_feed_stats(struct opiml_feed *self, struct opiml_feed_stats *stats) {
     stats->elapsed_ns = clock_now_ns() - self->opened_ns;
     stats->first_batch_ns = self->first_ns;
     stats->wait_ns = self->wait_ns;
-    stats->allocations = self->first_ns ? base_alloc_count() - self->allocations : 0;
+    if (self->first_ns) {
+        struct base_taken taken = base_library_taken();
+
+        stats->allocations = base_alloc_count() - self->allocations;
+        stats->library_allocations = taken.count - self->taken.count;
+        stats->library_bytes = taken.bytes - self->taken.bytes;
+    }
     stats->digest[0] = self->digest.low;
     stats->digest[1] = self->digest.high;
     memcpy(stats->token, self->token, sizeof(stats->token));

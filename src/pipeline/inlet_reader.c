@@ -1,10 +1,11 @@
-/* The reader: positions to records to reads in flight to tasks. One thread per dataset, which never
- * blocks but on its own completions; memory and slots are its credits. */
+/* The reader: positions to records to reads in flight to tasks. One thread per dataset, and one for
+ * a cache's file, which never blocks but on its own completions; memory and slots are its credits.
+ */
 #include "base/clock.h"
 #include "pipeline/reads.h"
 #include "pipeline/stage.h"
 
-#define DEPTH 64 /* reads in flight per dataset: enough for an NVMe drive's parallelism */
+#define DEPTH 64 /* reads in flight per reactor: enough for an NVMe drive's parallelism */
 
 /* A read and the task it is for. */
 struct flight {
@@ -14,7 +15,7 @@ struct flight {
 
 struct reactor {
     struct reader *reader;
-    uint32_t dataset;
+    uint32_t dataset; /* the number of datasets: reads the cache's file */
     pthread_t thread;
     bool started;
     struct arena memory; /* read buffers */
@@ -25,6 +26,7 @@ struct reactor {
     uint64_t seq;
     struct slot *slot;
     uint32_t row;
+    _Atomic(struct task *) again; /* rows whose cached bytes were damaged */
     /* Reads: free ones, and those prepared that the queue had no room for. */
     struct flight flights[DEPTH];
     struct flight *free[DEPTH], *waiting[DEPTH];
@@ -42,33 +44,62 @@ struct reader {
 
 /* ---- rows into reads ---- */
 
+/* NULL: the cache's file is what this one reads. */
 static const struct dataset *dataset_of(const struct reactor *self) {
-    return self->reader->plan->pipeline->dataset[self->dataset];
+    const struct opiml_pipeline *pipeline = self->reader->plan->pipeline;
+
+    return self->dataset < pipeline->datasets ? pipeline->dataset[self->dataset] : NULL;
 }
 
-/* The cursor's task when it has to be read here; rows of other datasets are theirs, and cached ones
- * need no read. */
+static struct source *source_of(const struct reactor *self) {
+    const struct dataset *dataset = dataset_of(self);
+
+    return dataset ? dataset_source(dataset) : cache_source(self->reader->stage->cache);
+}
+
+static bool is_direct(const struct reactor *self) {
+    const struct dataset *dataset = dataset_of(self);
+
+    return dataset && dataset_direct(dataset);
+}
+
+/* Who brings the row: its dataset's reactor, also when it is cached in memory. */
+static struct reactor *reactor_of(struct reader *self, const struct task *task, bool cached) {
+    bool from_file = cached && self->reactors > self->plan->pipeline->datasets;
+
+    return &self->reactor[from_file ? self->plan->pipeline->datasets : task->dataset];
+}
+
+/* The cursor's task when it has to be read here. What is cached in memory needs no read. */
 static struct task *take_task(struct reactor *self) {
     struct task *task = &self->slot->tasks[self->row];
+    bool cached = task->cached.bytes != 0;
     void *item = task;
 
-    if (task->dataset != self->dataset)
+    if (reactor_of(self->reader, task, cached) != self)
         return NULL;
-    if (!task->cached)
+    if (!cached || !dataset_of(self))
         return task;
     tasks_push(self->reader->stage->tasks, &item, 1);
     return NULL;
 }
 
+static struct dataset_extent locate(const struct reactor *self, const struct task *task) {
+    struct dataset_extent extent = {.offset = task->cached.offset, .bytes = task->cached.bytes};
+
+    if (dataset_of(self))
+        dataset_locate(dataset_of(self), task->record, &extent);
+    return extent;
+}
+
 /* Prepare the read for a task; false when there is no memory for it yet. */
 static bool make_read(struct reactor *self, struct task *task) {
-    struct dataset_extent extent;
+    struct dataset_extent extent = locate(self, task);
     struct flight *flight = self->free[self->frees - 1];
     uint32_t room;
     uint8_t *to;
 
-    dataset_locate(dataset_of(self), task->record, &extent);
-    room = source_room(extent.bytes, dataset_direct(dataset_of(self)));
+    room = source_room(extent.bytes, is_direct(self));
     to = reads_take(&self->ring, room, &task->hold);
     if (!to)
         return false;
@@ -102,13 +133,34 @@ static bool have_row(struct reactor *self) {
     }
 }
 
+static void ask_again(struct reactor *self, struct task *task) {
+    task->next = atomic_load(&self->again);
+    while (!atomic_compare_exchange_weak(&self->again, &task->next, task))
+        ;
+}
+
+/* Prepare reads for rows that come a second time; false when there is no memory for one yet. */
+static bool read_again(struct reactor *self) {
+    struct task *list = atomic_exchange(&self->again, NULL);
+
+    while (list && self->frees > 0 && make_read(self, list))
+        list = list->next;
+    if (!list)
+        return true;
+    for (struct task *next; list; list = next) {
+        next = list->next;
+        ask_again(self, list);
+    }
+    return false;
+}
+
 /* Prepare and submit as much as there are credits for. */
 static void pump(struct reactor *self) {
     for (;;) {
         struct source_read *reads[DEPTH];
         uint32_t taken;
 
-        while (self->frees > 0 && have_row(self)) {
+        while (read_again(self) && self->frees > 0 && have_row(self)) {
             struct task *task = take_task(self);
 
             if (task && !make_read(self, task))
@@ -119,10 +171,7 @@ static void pump(struct reactor *self) {
             return;
         for (uint32_t i = 0; i < self->waitings; i++)
             reads[i] = &self->waiting[i]->read;
-        taken =
-            self->queue
-                ? dataset_source(dataset_of(self))->ops->submit(self->queue, reads, self->waitings)
-                : 0;
+        taken = source_of(self)->ops->submit(self->queue, reads, self->waitings);
         self->in_flight += taken;
         self->waitings -= taken;
         memmove(self->waiting, self->waiting + taken, self->waitings * sizeof(self->waiting[0]));
@@ -155,7 +204,7 @@ static void complete(struct reactor *self, struct source_read *const *done, uint
 static void *reactor_main(void *argument) {
     struct reactor *self = argument;
     struct stage *stage = self->reader->stage;
-    const struct source_ops *ops = dataset_source(dataset_of(self))->ops;
+    const struct source_ops *ops = source_of(self)->ops;
 
     while (!stage_stopping(stage)) {
         struct source_read *done[DEPTH];
@@ -178,7 +227,7 @@ static void *reactor_main(void *argument) {
 
 static void wake(struct reactor *self) {
     if (self->queue && atomic_exchange(&self->starved, false))
-        dataset_source(dataset_of(self))->ops->wake(self->queue);
+        source_of(self)->ops->wake(self->queue);
 }
 
 static int reader_row(struct inlet *inlet, const struct task *task, struct opiml_value *values,
@@ -200,11 +249,22 @@ static char *reader_describe(struct inlet *inlet, const struct task *task, char 
 
 static void reader_row_done(struct inlet *inlet, const struct task *task) {
     struct reader *self = (struct reader *)inlet;
-    struct reactor *reactor = &self->reactor[task->dataset];
+    struct reactor *reactor = reactor_of(self, task, task_is_cached(task));
 
-    if (task->cached)
-        return;
+    if (task_is_cached(task) && dataset_of(reactor))
+        return; /* in memory */
     reads_give(&reactor->ring, task->hold);
+    wake(reactor);
+}
+
+static void reader_again(struct inlet *inlet, struct task *task) {
+    struct reader *self = (struct reader *)inlet;
+    struct reactor *reactor;
+
+    reader_row_done(inlet, task);
+    task->damaged = true;
+    reactor = reactor_of(self, task, false);
+    ask_again(reactor, task);
     wake(reactor);
 }
 
@@ -220,7 +280,7 @@ static void reader_wake(struct inlet *inlet) {
 
 static int start_reactor(struct reactor *self, struct opiml_error *err) {
     const struct plan *plan = self->reader->plan;
-    bool direct = dataset_direct(dataset_of(self));
+    bool direct = is_direct(self);
     uint64_t bytes = plan->read_bytes / self->reader->reactors / 4096 * 4096;
     uint32_t tasks = plan->slots * plan->rows;
     int rc;
@@ -230,8 +290,8 @@ static int start_reactor(struct reactor *self, struct opiml_error *err) {
     if ((rc = arena_init_shared(&self->memory, bytes, "opiml-reads", err)) < 0 ||
         (rc = reads_init(&self->ring, self->memory.at, bytes, direct ? 4096 : 64, tasks, err)) <
             0 ||
-        (rc = source_queue_open(dataset_source(dataset_of(self)), DEPTH, direct, self->memory.at,
-                                bytes, &self->queue, err)) < 0)
+        (rc = source_queue_open(source_of(self), DEPTH, direct, self->memory.at, bytes,
+                                &self->queue, err)) < 0)
         return rc;
     rc = pthread_create(&self->thread, NULL, reactor_main, self);
     if (rc != 0)
@@ -261,7 +321,7 @@ static void reader_stop(struct inlet *inlet) {
 
         if (!reactor->started)
             continue;
-        dataset_source(dataset_of(reactor))->ops->wake(reactor->queue);
+        source_of(reactor)->ops->wake(reactor->queue);
         pthread_join(reactor->thread, NULL);
         reactor->started = false;
     }
@@ -275,7 +335,7 @@ static void reader_destroy(struct inlet *inlet) {
 
         /* Closing waits for reads in flight: before their memory goes. */
         if (reactor->queue)
-            dataset_source(dataset_of(reactor))->ops->queue_close(reactor->queue);
+            source_of(reactor)->ops->queue_close(reactor->queue);
         reads_release(&reactor->ring);
         arena_release(&reactor->memory);
     }
@@ -291,7 +351,8 @@ static uint32_t reader_stats(struct inlet *inlet, struct opiml_station_stats *to
     for (uint32_t i = 0; i < self->reactors; i++) {
         struct reactor *reactor = &self->reactor[i];
 
-        *ret_bytes_read += counter_get(&reactor->counters.bytes);
+        if (dataset_of(reactor)) /* what the cache saves is not read */
+            *ret_bytes_read += counter_get(&reactor->counters.bytes);
         if (count == room)
             continue;
         to[count] = (struct opiml_station_stats){.rows = counter_get(&reactor->counters.rows),
@@ -299,7 +360,9 @@ static uint32_t reader_stats(struct inlet *inlet, struct opiml_station_stats *to
                                                  .busy_ns = counter_get(&reactor->counters.busy_ns),
                                                  .wait_ns = counter_get(&reactor->counters.wait_ns),
                                                  .threads = 1};
-        if (self->reactors == 1)
+        if (!dataset_of(reactor))
+            snprintf(to[count].name, sizeof(to[count].name), "read cache");
+        else if (self->plan->pipeline->datasets == 1)
             snprintf(to[count].name, sizeof(to[count].name), "read");
         else
             snprintf(to[count].name, sizeof(to[count].name), "read %u", i);
@@ -314,6 +377,7 @@ static const struct inlet_ops inlet_reader = {
     .row = reader_row,
     .describe = reader_describe,
     .row_done = reader_row_done,
+    .again = reader_again,
     .slot_done = reader_slot_done,
     .wake = reader_wake,
     .stop = reader_stop,
@@ -323,7 +387,7 @@ static const struct inlet_ops inlet_reader = {
 
 int inlet_reader_create(const struct plan *plan, struct inlet **ret_inlet,
                         struct opiml_error *err) {
-    uint32_t reactors = plan->pipeline->datasets;
+    uint32_t reactors = plan->readers;
     size_t bytes = sizeof(struct reader) + reactors * sizeof(struct reactor);
     struct reader *self = base_alloc(bytes);
 

@@ -73,8 +73,11 @@ static const struct opiml_param epoch_rows[] = {
     {0},
 };
 static const struct opiml_param cache_rows[] = {
-    {"in", "ram", "Where rows are kept", ROW(cache_conf, where), OPIML_PARAM_CHOICE, "ram", 0, 0},
+    {"in", "ram", "Where rows are kept", ROW(cache_conf, where), OPIML_PARAM_CHOICE, "ram|disk", 0,
+     0},
     {"bytes", "256MiB", "Most bytes to keep", ROW(cache_conf, bytes), OPIML_PARAM_U64, NULL, 0, 0},
+    {"folder", "", "disk: where; empty: below $XDG_CACHE_HOME", ROW(cache_conf, folder),
+     OPIML_PARAM_TEXT, NULL, 0, 0},
     {0},
 };
 
@@ -110,13 +113,38 @@ static int open_mixed(struct opiml_pipeline *self, const struct yaml *yaml,
     return 0;
 }
 
+/* Labels of mixed datasets mean the same, where both name their classes. */
+static int match_classes(const struct dataset *a, const struct dataset *b, const struct yaml *yaml,
+                         const struct yaml_node *at, struct opiml_error *err) {
+    const char *x = dataset_class(a, 0), *y = dataset_class(b, 0);
+
+    if (!x || !y)
+        return 0;
+    for (uint32_t label = 0; x || y; label++) {
+        x = dataset_class(a, label);
+        y = dataset_class(b, label);
+        if (x && y ? strcmp(x, y) != 0 : x || y)
+            return yaml_fail(yaml, at, err,
+                             "class %u is \"%s\" in %s and \"%s\" in %s: mixed datasets need the "
+                             "same classes",
+                             label, x ? x : "(none)", dataset_uri(a), y ? y : "(none)",
+                             dataset_uri(b));
+    }
+    return 0;
+}
+
 /* Mixed datasets give one kind of row: the same fields; sizes may differ where shapes vary. */
 static int unite_schemas(struct opiml_pipeline *self, const struct yaml *yaml,
                          const struct yaml_node *at, struct opiml_error *err) {
+    int rc;
+
     self->records = *dataset_schema(self->dataset[0]);
     for (uint32_t d = 1; d < self->datasets; d++) {
         const struct opiml_schema *other = dataset_schema(self->dataset[d]);
 
+        rc = match_classes(self->dataset[0], self->dataset[d], yaml, at, err);
+        if (rc < 0)
+            return rc;
         if (other->count != self->records.count)
             return yaml_fail(yaml, at, err,
                              "%s has %u fields, %s has %u: mixed datasets need the "
@@ -224,7 +252,8 @@ static void default_label(const struct opiml_pipeline *self, struct pipeline_op 
 }
 
 static int set_label(struct opiml_pipeline *self, struct pipeline_op *op, const struct yaml *yaml,
-                     const struct yaml_node *label, struct opiml_error *err) {
+                     const struct yaml_node *entry, const struct yaml_node *label,
+                     struct opiml_error *err) {
     if (!label)
         default_label(self, op);
     else if (label->kind != YAML_SCALAR || !text_copy(op->label, sizeof(op->label), label->text) ||
@@ -233,7 +262,7 @@ static int set_label(struct opiml_pipeline *self, struct pipeline_op *op, const 
                          OPIML_NAME_BYTES - 1);
     for (uint32_t i = 0; i < self->ops; i++)
         if (strcmp(self->op[i]->label, op->label) == 0)
-            return yaml_fail(yaml, label, err, "label \"%s\" is taken", op->label);
+            return yaml_fail(yaml, label ? label : entry, err, "label \"%s\" is taken", op->label);
     op->label_hash = (uint32_t)hash_64(op->label, strlen(op->label), 0);
     return 0;
 }
@@ -305,12 +334,39 @@ static int read_op(struct opiml_pipeline *self, const struct yaml *yaml,
         return base_fail_memory(err, op->op->params_bytes, "an operator's parameters");
     if ((rc = conf_read(op->op->params ? op->op->params : none, op->params, yaml, params, name,
                         err)) < 0 ||
-        (rc = set_label(self, op, yaml, label, err)) < 0 || (rc = try_fuse(self, op, err)) < 0 ||
+        (rc = set_label(self, op, yaml, node, label, err)) < 0 ||
+        (rc = try_fuse(self, op, err)) < 0 ||
         (rc = check_op(self, op, yaml, params ? params : node, err)) < 0)
         return rc;
     if (!(op->op->flags & OPIML_OP_GROUP))
         self->row_ops++;
     self->op[self->ops++] = TAKE(op);
+    return 0;
+}
+
+/* One line of canonical text: what the operator does to a row, but for its random stream. */
+static void describe_op(const struct pipeline_op *op, struct text *text) {
+    text_printf(text, "%s v%u", op->op->name, op->op->version);
+    for (const struct opiml_param *row = op->op->params; row && row->name; row++) {
+        text_printf(text, " %s=", row->name);
+        conf_format(row, op->params, text);
+    }
+}
+
+/* Kept rows outlive the run: their key holds all that they depend on, codecs included. */
+static int make_cache_key(struct opiml_pipeline *self, struct opiml_error *err) {
+    AUTO_TEXT struct text text = {0};
+
+    for (uint32_t d = 0; d < self->datasets; d++)
+        text_printf(&text, "data %016" PRIx64 "\n", dataset_fingerprint(self->dataset[d]));
+    for (uint32_t i = 0; i < self->ops; i++) {
+        text_printf(&text, "%016" PRIx64 " ", op_implementation(self->op[i]->op));
+        describe_op(self->op[i], &text);
+        text_add(&text, "\n");
+    }
+    if (text.failed)
+        return base_fail_memory(err, text.room, "the cache's key");
+    self->cache.key = hash_128(text.at, text.count);
     return 0;
 }
 
@@ -330,9 +386,13 @@ static int read_cache(struct opiml_pipeline *self, const struct yaml *yaml,
                                  "cache stands behind %s, whose rows are not the same in every "
                                  "epoch: move it up",
                                  self->op[i]->op->name);
+    if (self->cache.folder[0] && self->cache.where != CACHE_ON_DISK)
+        return yaml_fail_key(yaml, node, err, "a folder is for \"in: disk\"");
     self->cache.on = true;
     self->cache.at = self->ops;
-    return 0;
+    if ((rc = conf_path(yaml->name, self->cache.folder, err)) < 0)
+        return rc;
+    return make_cache_key(self, err);
 }
 
 /* An entry is `name`, `{name: {…}}` or `{name: {…}, label: text}`. */
@@ -438,14 +498,8 @@ static int hash_pipeline(struct opiml_pipeline *self, struct opiml_error *err) {
     for (uint32_t d = 0; d < self->datasets; d++)
         text_printf(&text, "quota %" PRIu64 "\n", self->mix.quota[d]);
     for (uint32_t i = 0; i < self->ops; i++) {
-        const struct pipeline_op *op = self->op[i];
-
-        text_printf(&text, "%s v%u %s", op->op->name, op->op->version, op->label);
-        for (const struct opiml_param *row = op->op->params; row && row->name; row++) {
-            text_printf(&text, " %s=", row->name);
-            conf_format(row, op->params, &text);
-        }
-        text_add(&text, "\n");
+        describe_op(self->op[i], &text);
+        text_printf(&text, " label=%s\n", self->op[i]->label);
     }
     if (text.failed)
         return base_fail_memory(err, text.room, "the pipeline's canonical text");

@@ -5,6 +5,7 @@
 #include <opiml/feed.h>
 #include <opiml/op.h>
 
+#include "base/hash.h"
 #include "dataset/dataset.h"
 #include "dataset/mix.h"
 
@@ -20,11 +21,15 @@ struct pipeline_op {
     struct opiml_op_shape shape;
 };
 
+enum cache_where { CACHE_IN_MEMORY, CACHE_ON_DISK };
+
 struct cache_conf {
     bool on;
-    uint32_t at; /* caches the rows before this operator */
-    uint32_t where;
+    uint32_t at;    /* caches the rows before this operator */
+    uint32_t where; /* an enum cache_where */
     uint64_t bytes;
+    char folder[OPIML_TEXT_MAX]; /* on disk; empty: in the user's cache folder */
+    struct hash128 key;          /* of all that the rows depend on */
 };
 
 struct opiml_pipeline {

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include "batch/frame.h"
+#include "pipeline/cache.h"
 
 #define ALIGNMENT 64
 #define READS_LEAST MIB(1)
@@ -138,8 +139,13 @@ static void lay_worker(struct plan *plan) {
 
 /* ---- sizes ---- */
 
-static uint64_t largest_read(const struct opiml_pipeline *pipeline) {
-    uint64_t most = 0;
+static bool cache_is_read(const struct plan *plan) {
+    return plan->caches && plan->pipeline->cache.where == CACHE_ON_DISK;
+}
+
+static uint64_t largest_read(const struct plan *plan) {
+    const struct opiml_pipeline *pipeline = plan->pipeline;
+    uint64_t most = cache_is_read(plan) ? cache_row_bytes_max(pipeline) : 0;
 
     for (uint32_t d = 0; d < pipeline->datasets; d++)
         most = base_max_u64(most, source_room(dataset_max_read(pipeline->dataset[d]),
@@ -168,16 +174,18 @@ static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error
     if (plan->slot_bytes == 0)
         return opiml_fail(err, OPIML_ELIMIT, "a batch of %u rows overflows", plan->rows);
     if (plan->reads) {
-        uint64_t most = largest_read(plan->pipeline) * plan->pipeline->datasets;
+        uint64_t most;
 
+        plan->readers = plan->pipeline->datasets + cache_is_read(plan);
+        most = largest_read(plan) * plan->readers;
         plan->read_bytes = base_max_u64(2 * most, base_min_u64(most * READS_AHEAD, READS_MOST));
         plan->read_bytes = base_max_u64(plan->read_bytes, READS_LEAST);
     } else {
         plan->read_bytes = 0;
     }
     charge = plan->reads ? pool_bytes / 8 : 0;
-    if (plan->reads && plan->pipeline->cache.on && plan->pipeline->cache.at <= plan->last)
-        plan->cache_bytes = plan->pipeline->cache.bytes;
+    if (plan->caches)
+        plan->cache_bytes = cache_memory_bytes(plan->pipeline);
     fixed = plan->read_bytes + plan->worker_bytes * plan->threads + plan->cache_bytes + charge;
     plan->slots = PLAN_SLOTS_MIN;
     if (fixed + plan->slots * plan->slot_bytes > pool_bytes)
@@ -198,8 +206,7 @@ static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error
     return 0;
 }
 
-int plan_create(const struct opiml_pipeline *pipeline, uint32_t first, uint32_t last,
-                uint32_t threads, uint32_t rank, uint32_t world, uint64_t pool_bytes,
+int plan_create(const struct opiml_pipeline *pipeline, const struct plan_request *request,
                 struct plan **ret_plan, struct opiml_error *err) {
     struct plan *plan = base_alloc(sizeof(*plan));
     int rc;
@@ -207,18 +214,19 @@ int plan_create(const struct opiml_pipeline *pipeline, uint32_t first, uint32_t 
     if (!plan)
         return base_fail_memory(err, sizeof(*plan), "a plan");
     plan->pipeline = pipeline;
-    plan->first = first;
-    plan->last = last;
-    plan->reads = first == 0;
-    plan->delivers = last == pipeline->row_ops;
-    plan->in = pipeline_schema(pipeline, first);
-    plan->out = pipeline_schema(pipeline, plan->delivers ? pipeline->ops : last);
-    plan->rank = rank;
-    plan->world = world;
-    plan->threads = threads ? threads : plan_cores();
-    plan->rows = pipeline_slice_rows(pipeline, world);
+    plan->first = request->first;
+    plan->last = request->last;
+    plan->reads = request->reads;
+    plan->delivers = request->delivers;
+    plan->caches = plan->reads && pipeline->cache.on && pipeline->cache.at <= plan->last;
+    plan->in = pipeline_schema(pipeline, plan->first);
+    plan->out = pipeline_schema(pipeline, plan->delivers ? pipeline->ops : plan->last);
+    plan->rank = request->rank;
+    plan->world = request->world;
+    plan->threads = request->threads ? request->threads : plan_cores();
+    plan->rows = pipeline_slice_rows(pipeline, plan->world);
     lay_worker(plan);
-    rc = size_stage(plan, pool_bytes, err);
+    rc = size_stage(plan, request->pool_bytes, err);
     if (rc < 0) {
         base_free(plan);
         return rc;

@@ -16,25 +16,34 @@ struct plan_target {
     uint64_t room;
 };
 
-/* One stage: the operators [first, last), from an inlet to slots. */
+/* One stage: the row operators [first, last), from an inlet to slots. */
 struct plan {
     const struct opiml_pipeline *pipeline;
     uint32_t first, last;
     bool delivers; /* the last stage: dense batches, group operators; else ragged frames */
     bool reads;    /* the first stage: its rows come from the dataset */
+    bool caches;   /* ... or from the cache station, which stands in this stage */
     const struct opiml_schema *in, *out;
     uint32_t rank, world;
     uint32_t threads, rows; /* rows: most of a slice */
     uint32_t slots;
     uint64_t heap_bytes; /* of a slot's frame */
+    uint32_t readers;    /* datasets, and a cache's file: each has its share of read_bytes */
     uint64_t slot_bytes, worker_bytes, read_bytes, cache_bytes, charge_bytes, total_bytes;
     uint64_t parse_offset, scratch_offset, group_offset; /* in the worker's memory */
     struct plan_target target[PIPELINE_OPS_MAX][OPIML_MAX_FIELDS];
 };
 
-/* Plan the operators [first, last) within pool_bytes. OPIML_ELIMIT names the pool that would do. */
-int plan_create(const struct opiml_pipeline *pipeline, uint32_t first, uint32_t last,
-                uint32_t threads, uint32_t rank, uint32_t world, uint64_t pool_bytes,
+/* What a stage is to be. */
+struct plan_request {
+    uint32_t first, last; /* row operators [first, last) */
+    bool reads, delivers; /* is the first stage, the last one; both when nothing is cut */
+    uint32_t threads;     /* 0: one per usable core */
+    uint32_t rank, world;
+    uint64_t pool_bytes; /* all that it may take */
+};
+/* OPIML_ELIMIT names the pool that would do. */
+int plan_create(const struct opiml_pipeline *pipeline, const struct plan_request *request,
                 struct plan **ret_plan, struct opiml_error *err);
 /* Usable cores: what the scheduler allows this process. */
 uint32_t plan_cores(void);

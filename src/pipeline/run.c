@@ -12,11 +12,13 @@ static int charge(void *engine, uint64_t bytes, struct opiml_error *err) {
     int rc = 0;
 
     assert(worker->charged == 0); /* once per run, so that nobody waits while holding */
-    if (bytes > stage->plan->charge_bytes)
+    if (bytes > stage->plan->charge_bytes) {
+        worker->starved = true;
         return opiml_fail(err, OPIML_ELIMIT,
                           "needs %.1f MiB of working memory; the pool has %.1f MiB for it: raise "
                           "`pool`",
                           (double)bytes / MIB(1), (double)stage->plan->charge_bytes / MIB(1));
+    }
     pthread_mutex_lock(&stage->lock);
     while (stage->charge_left < bytes && !stage->stopped)
         pthread_cond_wait(&stage->charge_free, &stage->lock);
@@ -125,22 +127,34 @@ static uint64_t output_bytes(const struct opiml_op_shape *shape, const struct op
     return bytes;
 }
 
+static void keep(struct worker *worker, const struct task *task, const struct opiml_value *values,
+                 uint64_t *mark) {
+    struct cache *cache = worker->stage->cache;
+    uint64_t now;
+
+    if (!cache || task_is_cached(task))
+        return;
+    cache_put(cache, task->dataset, task->record, values);
+    now = clock_now_ns();
+    counter_add(&worker->cache.busy_ns, now - *mark);
+    *mark = now;
+}
+
 /* Returns 0, OPIML_OP_DROP or a failure; *ret_values are the stage's outputs. */
 static int run_ops(struct worker *worker, const struct task *task, uint64_t *mark,
                    struct opiml_value **ret_values, struct opiml_error *err) {
     const struct plan *plan = worker->stage->plan;
-    struct cache *cache = worker->stage->cache;
     uint32_t cache_at = plan->pipeline->cache.at;
     uint32_t side = 0;
 
-    for (uint32_t k = task->cached ? cache_at : plan->first; k < plan->last; k++) {
+    for (uint32_t k = task_is_cached(task) ? cache_at : plan->first; k < plan->last; k++) {
         const struct pipeline_op *op = plan->pipeline->op[k];
         struct opiml_value *in = worker->values[side], *out = worker->values[side ^ 1];
         uint64_t now;
         int rc;
 
-        if (cache && k == cache_at && !task->cached)
-            cache_put(cache, task->dataset, task->record, in);
+        if (k == cache_at)
+            keep(worker, task, in, mark);
         begin_call(worker, k, task, task->sample);
         aim_outputs(worker, k, task, in, out);
         worker->call.in = in;
@@ -156,8 +170,8 @@ static int run_ops(struct worker *worker, const struct task *task, uint64_t *mar
             return rc;
         side ^= 1;
     }
-    if (cache && cache_at == plan->last && !task->cached)
-        cache_put(cache, task->dataset, task->record, worker->values[side]);
+    if (cache_at == plan->last)
+        keep(worker, task, worker->values[side], mark);
     *ret_values = worker->values[side];
     return 0;
 }
@@ -181,6 +195,7 @@ static int fill_slot(struct worker *worker, const struct task *task, struct opim
             if (values[f].data != to)
                 memcpy(to, values[f].data, values[f].bytes);
         } else if ((rc = frame_put(frame, f, task->row, &values[f], err)) < 0) {
+            worker->starved = true;
             return rc;
         }
     }
@@ -214,6 +229,29 @@ static void digest_rows(struct slot *slot, const struct plan *plan, uint32_t fir
             digest_row(slot, plan, r);
 }
 
+/* Why a row failed, and which. Returns `to`. */
+static char *explain(const struct worker *worker, const struct task *task,
+                     const struct opiml_error *why, char to[FRAME_ERROR_BYTES_MAX + 1]) {
+    struct inlet *inlet = worker->stage->inlet;
+    char where[320];
+
+    inlet->ops->describe(inlet, task, where, sizeof(where));
+    snprintf(to, FRAME_ERROR_BYTES_MAX + 1, "%s%s%.180s", where, where[0] ? ": " : "",
+             why->message);
+    return to;
+}
+
+/* No fault of the record's: the same run elsewhere, with more memory, would have delivered it, so
+ * that a hole in its place would be another stream. */
+static void fail_stage(struct worker *worker, const struct task *task, int rc,
+                       const struct opiml_error *why) {
+    char text[FRAME_ERROR_BYTES_MAX + 1];
+    struct opiml_error err;
+
+    opiml_fail(&err, rc, "%s", explain(worker, task, why, text));
+    stage_fail(worker->stage, &err);
+}
+
 static void settle(struct worker *worker, const struct task *task, int rc,
                    const struct opiml_error *why) {
     struct slot *slot = task->slot;
@@ -228,12 +266,9 @@ static void settle(struct worker *worker, const struct task *task, int rc,
     if (rc == OPIML_OP_DROP) {
         entry->status = OPIML_ROW_DROPPED;
     } else {
-        char text[FRAME_ERROR_BYTES_MAX + 1], where[320];
-        struct inlet *inlet = worker->stage->inlet;
+        char text[FRAME_ERROR_BYTES_MAX + 1];
 
-        inlet->ops->describe(inlet, task, where, sizeof(where));
-        snprintf(text, sizeof(text), "%s%s%.180s", where, where[0] ? ": " : "", why->message);
-        frame_put_error(&slot->frame, task->row, text);
+        frame_put_error(&slot->frame, task->row, explain(worker, task, why, text));
     }
 }
 
@@ -285,6 +320,17 @@ static void finish_group(struct worker *worker, struct slot *slot, uint32_t row,
 
 /* ---- the whole way ---- */
 
+/* The row as it left the operator before the cache. OPIML_ECORRUPT: it has to be made again. */
+static int recall(struct worker *worker, const struct task *task) {
+    const struct cache *cache = worker->stage->cache;
+    const uint8_t *row = cache_at(cache, task->cached);
+
+    if (!row && task->result < 0)
+        return OPIML_ECORRUPT; /* its file cannot be read there */
+    return cache_get(cache, task->dataset, task->record, row ? row : task->data, task->cached.bytes,
+                     worker->values[0]);
+}
+
 void run_task(struct worker *worker, struct task *task) {
     struct stage *stage = worker->stage;
     struct inlet *inlet = stage->inlet;
@@ -292,23 +338,30 @@ void run_task(struct worker *worker, struct task *task) {
     struct slot *slot = task->slot;
     struct opiml_error err = {0};
     struct opiml_value *values;
+    struct counters *counters = task_is_cached(task) ? &worker->cache : &worker->parse;
     uint64_t mark = clock_now_ns(), now;
     int rc;
 
-    if (task->cached)
-        rc = cache_get(stage->cache, task->cached, worker->values[0]);
-    else
+    if (task_is_cached(task)) {
+        rc = recall(worker, task);
+        if (rc == OPIML_ECORRUPT) {
+            cache_forget(stage->cache, task->dataset, task->record);
+            inlet->ops->again(inlet, task);
+            return;
+        }
+    } else {
         rc = inlet->ops->row(inlet, task, worker->values[0], worker->memory.at + plan->parse_offset,
                              &err);
+    }
     now = clock_now_ns();
-    counter_add(&worker->parse.rows, 1);
-    counter_add(&worker->parse.bytes, task->bytes);
-    counter_add(&worker->parse.busy_ns, now - mark);
+    counter_add(&counters->rows, 1);
+    counter_add(&counters->bytes, task_is_cached(task) ? task->cached.bytes : task->bytes);
+    counter_add(&counters->busy_ns, now - mark);
     mark = now;
     if (rc == 0 && (rc = run_ops(worker, task, &mark, &values, &err)) == 0)
         rc = fill_slot(worker, task, values, &err);
-    if (rc == OPIML_ENOMEM || rc == OPIML_ECANCELED)
-        stage_fail(stage, &err); /* not the record's fault */
+    if (rc == OPIML_ENOMEM || rc == OPIML_ECANCELED || (rc < 0 && worker->starved))
+        fail_stage(worker, task, rc, &err);
     settle(worker, task, rc, &err);
     inlet->ops->row_done(inlet, task);
     if (plan->delivers && plan->pipeline->ops > plan->pipeline->row_ops)

@@ -1,8 +1,6 @@
 /* Stages: threads, slots and their credits. */
 #include "pipeline/stage.h"
 
-#include "pipeline/cache.h"
-
 /* ---- slots ---- */
 
 static int make_slot(struct stage *stage, struct slot *slot, struct opiml_error *err) {
@@ -216,8 +214,7 @@ static int start(struct stage *stage, struct opiml_error *err) {
     uint64_t tasks = (uint64_t)plan->slots * plan->rows;
     int rc;
 
-    if (plan->cache_bytes &&
-        (rc = cache_create(plan->pipeline, plan->cache_bytes, &stage->cache, err)) < 0)
+    if (plan->caches && (rc = cache_create(plan->pipeline, &stage->cache, err)) < 0)
         return rc;
 
     stage->slots = base_alloc_array(plan->slots, sizeof(*stage->slots));

@@ -11,27 +11,31 @@
 #include "base/hash.h"
 #include "batch/arena.h"
 #include "batch/frame.h"
+#include "pipeline/cache.h"
 #include "pipeline/plan.h"
 #include "pipeline/tasks.h"
 
 struct stage;
 struct inlet;
-struct cache;
-struct cache_row;
 
 /* One row on its way. Lies in its slot; written by the inlet, then read by one worker. */
 struct task {
     struct slot *slot;
     uint32_t row, dataset;
     uint64_t position, record, sample;
-    const struct cache_row
-        *cached;         /* the row as it left the operator before the cache; NULL: not there */
-    const uint8_t *data; /* reader: the record's bytes */
+    struct cache_place cached; /* the row as it left the operator before the cache */
+    bool damaged;              /* ... and cannot be used. Only the row's worker looks here */
+    const uint8_t *data;       /* reader: the record's bytes, or the cached row's */
     uint32_t bytes;
     uint32_t hold; /* inlet: what row_done gives back */
     int result;    /* negative: the row failed before it came here; see `why` */
     int errnum;
+    struct task *next; /* inlet: in a list of those to read again */
 };
+
+static inline bool task_is_cached(const struct task *task) {
+    return task->cached.bytes != 0 && !task->damaged;
+}
 
 enum slot_state { SLOT_FREE, SLOT_FILLING, SLOT_READY, SLOT_HELD };
 
@@ -74,9 +78,10 @@ struct worker {
     struct arena memory;
     void *states[PIPELINE_OPS_MAX];
     uint64_t charged;
+    bool starved; /* the pool was too small for a row */
     struct opiml_op_call call;
     struct opiml_value values[2][OPIML_MAX_FIELDS];
-    struct counters parse, op[PIPELINE_OPS_MAX];
+    struct counters parse, cache, op[PIPELINE_OPS_MAX];
 };
 
 struct inlet_ops {
@@ -88,9 +93,11 @@ struct inlet_ops {
     /* Where a bad row came from, for its message. Returns `to`. */
     char *(*describe)(struct inlet *inlet, const struct task *task, char *to, size_t room);
     void (*row_done)(struct inlet *inlet, const struct task *task); /* its bytes are free */
-    void (*slot_done)(struct inlet *inlet, struct slot *slot);      /* all of its rows are done */
-    void (*wake)(struct inlet *inlet);                              /* a slot became free */
-    void (*stop)(struct inlet *inlet);                              /* ends and joins its threads */
+    /* The row's bytes came from the cache and are damaged: bring the record's. Reader only. */
+    void (*again)(struct inlet *inlet, struct task *task);
+    void (*slot_done)(struct inlet *inlet, struct slot *slot); /* all of its rows are done */
+    void (*wake)(struct inlet *inlet);                         /* a slot became free */
+    void (*stop)(struct inlet *inlet);                         /* ends and joins its threads */
     void (*destroy)(struct inlet *inlet);
     uint32_t (*stats)(struct inlet *inlet, struct opiml_station_stats *to, uint32_t room,
                       uint64_t *ret_bytes_read);

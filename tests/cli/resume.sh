@@ -14,6 +14,7 @@ check "a whole run" same "$(json samples)" 12000
 elapsed=$(json elapsed_s)
 kills=0
 ended=no
+: >"$tmp/places"
 while [ $kills -lt $times ]; do
     "$OPIML" feed "$tmp/p.yaml" --epochs 6 --state "$tmp/state" --threads $((kills % 3 + 1)) --digest \
         --json >"$tmp/out" 2>"$tmp/err" &
@@ -24,6 +25,7 @@ print('%.3f' % random.uniform(0.02, max(0.05, min(0.4, 2 * $elapsed / $times))))
     kill -9 $pid 2>/dev/null || ended=yes
     wait $pid 2>/dev/null
     kills=$((kills + 1))
+    [ ! -f "$tmp/state" ] || cat "$tmp/state" >>"$tmp/places"
     if [ $ended = yes ]; then
         # It came to its end before: start again from nothing.
         check "the digest after $kills kills" same "$(json digest)" "$whole"
@@ -32,6 +34,7 @@ print('%.3f' % random.uniform(0.02, max(0.05, min(0.4, 2 * $elapsed / $times))))
     fi
 done
 opiml feed "$tmp/p.yaml" --epochs 6 --state "$tmp/state" --digest --json
+check "kills fell in many places" test "$(sort -u "$tmp/places" | wc -l)" -ge $((times / 2))
 check "the last run ends" status_is 0
 check "the digest after $kills kills" same "$(json digest)" "$whole"
 check "no temporary files are left but those of the killed" \

@@ -221,6 +221,12 @@ class Processes(Case):
                 kept = [{keep}]
                 """, path)
             self.assertEqual((reply.stderr, reply.returncode), ("", 0), keep)
+        reply = self.python("""
+            import sys, opiml
+            for batch in opiml.Pipeline(sys.argv[1]):
+                pass
+            """, path)
+        self.assertEqual((reply.stderr, reply.returncode), ("", 0))
 
     def test_a_forked_child(self):
         path, _ = self.rows()

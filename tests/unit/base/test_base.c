@@ -104,6 +104,19 @@ static void one_of_many_threads_fails(void **state) {
     assert_int_equal(base_alloc_count() - before, THREADS * ROUNDS);
 }
 
+static void what_libraries_take_is_summed(void **state) {
+    struct base_taken before = base_library_taken(), after;
+    uint64_t own = base_alloc_count();
+
+    base_library_took((struct base_taken){3, 100});
+    base_library_took((struct base_taken){0, 0});
+    base_library_took((struct base_taken){1, 11});
+    after = base_library_taken();
+    assert_int_equal(after.count - before.count, 4);
+    assert_int_equal(after.bytes - before.bytes, 111);
+    assert_int_equal(base_alloc_count(), own);
+}
+
 static int leave_scope(const char *path) {
     AUTO_FREE char *memory = base_strdup("freed");
     AUTO_FD int fd = open(path, O_RDONLY);
@@ -186,6 +199,7 @@ int main(void) {
         cmocka_unit_test(too_much_is_null),
         cmocka_unit_test(the_nth_allocation_fails_once),
         cmocka_unit_test(one_of_many_threads_fails),
+        cmocka_unit_test(what_libraries_take_is_summed),
         cmocka_unit_test(locals_clean_themselves),
         cmocka_unit_test(take_empties_the_variable),
         cmocka_unit_test(errno_becomes_a_code),

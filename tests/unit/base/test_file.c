@@ -356,6 +356,89 @@ static void places_in_files(void **state) {
     assert_string_equal(err.message, "the file: writing at 3: Bad file descriptor");
 }
 
+/* ---- a power cut: a file layer that forgets what was not synced ---- */
+
+/* The disk: of each file the bytes that a sync has reached; which file a name is, in the folder and
+ * as far as the folder was synced. */
+static struct {
+    bool on;
+    uint32_t step, cut_at; /* sync or rename number `cut_at` never happens, nor what follows */
+    uint64_t synced_inode;
+    int64_t synced_bytes;
+    uint64_t named_inode, durable_inode; /* what the target's name stands for */
+} power;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __real_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to);
+
+static bool power_is_off(void) {
+    return power.on && power.step++ >= power.cut_at;
+}
+
+int __wrap_fsync(int fd) {
+    struct stat info;
+
+    if (!power.on)
+        return __real_fsync(fd);
+    if (power_is_off() || fstat(fd, &info) < 0) {
+        errno = EIO;
+        return -1;
+    }
+    if (S_ISDIR(info.st_mode)) {
+        power.durable_inode = power.named_inode;
+    } else {
+        power.synced_inode = info.st_ino;
+        power.synced_bytes = info.st_size;
+    }
+    return 0;
+}
+
+int __wrap_rename(const char *from, const char *to) {
+    struct stat info;
+
+    if (!power.on)
+        return __real_rename(from, to);
+    if (power_is_off() || stat(from, &info) < 0) {
+        errno = EIO;
+        return -1;
+    }
+    power.named_inode = info.st_ino;
+    return __real_rename(from, to);
+}
+
+/* Cut the power before each step in turn. Whatever the name stands for then, synced or not, is the
+ * old file or the new one whole; and what was said to be written is the new one. */
+static void a_power_cut_leaves_the_old_or_the_new(void **state) {
+    AUTO_FREE char *path = below(state, "precious");
+    char content[10000];
+    int rc = -1;
+
+    memset(content, 'n', sizeof(content));
+    for (uint32_t cut_at = 0; rc < 0; cut_at++) {
+        struct stat old;
+
+        test_write(*state, "precious", "old", 3);
+        assert_int_equal(stat(path, &old), 0);
+        memset(&power, 0, sizeof(power));
+        power.cut_at = cut_at;
+        power.named_inode = power.durable_inode = old.st_ino;
+        power.on = true;
+        rc = file_write_atomic(path, content, sizeof(content), NULL);
+        power.on = false;
+        for (int synced = 0; synced < 2; synced++) {
+            uint64_t inode = synced ? power.durable_inode : power.named_inode;
+
+            assert_true(inode == old.st_ino ||
+                        (inode == power.synced_inode && power.synced_bytes == sizeof(content)));
+        }
+        if (rc == 0)
+            assert_true(power.durable_inode == power.synced_inode && cut_at == 3);
+        assert_true(cut_at <= 3);
+    }
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -378,6 +461,7 @@ int main(void) {
         TEST(folders_are_not_made_over_files),
         TEST(the_cache_is_where_users_expect_it),
         TEST(places_in_files),
+        TEST(a_power_cut_leaves_the_old_or_the_new),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

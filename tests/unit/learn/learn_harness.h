@@ -5,6 +5,7 @@
 
 #include "../test.h"
 
+#include <opiml/feed.h>
 #include <opiml/train.h>
 
 #include "base/base.h"
@@ -56,6 +57,35 @@ static inline char *learn_folder(const char *more) {
     test_write(folder, "train.yaml", text, strlen(text));
     snprintf(path, sizeof(path), "%s/run", folder);
     return folder;
+}
+
+/* The pipeline over one of its data sets that goes on with these lines. */
+static inline struct opiml_pipeline *learn_pipeline(const char *folder, const char *name,
+                                                    const char *more) {
+    struct opiml_pipeline *pipeline = NULL;
+    struct opiml_error err = {0};
+    char text[4096];
+
+    snprintf(text, sizeof(text),
+             "opiml: 1\nkind: pipeline\nseed: 1\nthreads: 1\n"
+             "dataset: {uri: %s/%s.bin, format: raw, fields: [\"image:f32:3x8x8\", "
+             "\"label:i32\"]}\n%s",
+             folder, name, more);
+    if (opiml_pipeline_parse(text, strlen(text), "t.yaml", &pipeline, &err) < 0)
+        fail_msg("%s", err.message);
+    return pipeline;
+}
+
+/* Replace the training data's pipeline by one that goes on with these lines. */
+static inline void learn_data(const char *folder, const char *more) {
+    char text[4096];
+
+    snprintf(text, sizeof(text),
+             "opiml: 1\nkind: pipeline\nseed: 1\nthreads: 1\n"
+             "dataset: {uri: %s/train.bin, format: raw, fields: [\"image:f32:3x8x8\", "
+             "\"label:i32\"]}\nshuffle: {mode: global}\n%s",
+             folder, more);
+    test_write(folder, "data.yaml", text, strlen(text));
 }
 
 #define LEARN_REST                                                                                 \

@@ -22,6 +22,9 @@ static void everything_comes_back(void **state) {
                             .width = 8,
                             .step = 17,
                             .epoch = 2,
+                            .epoch_samples = 9,
+                            .epoch_correct = 4,
+                            .epoch_loss = 1.0 / 3,
                             .threads = 5,
                             .kernels = "plain",
                             .isa = "x",
@@ -39,6 +42,9 @@ static void everything_comes_back(void **state) {
     assert_int_equal(checkpoint_describe(&file, &from, NULL), 0);
     assert_int_equal(from.step, 17);
     assert_int_equal(from.epoch, 2);
+    assert_int_equal(from.epoch_samples, 9);
+    assert_int_equal(from.epoch_correct, 4);
+    assert_true(from.epoch_loss == 1.0 / 3);
     assert_int_equal(from.threads, 5);
     assert_int_equal(from.model.depth, 8);
     assert_string_equal(from.token, "opiml1-t");
@@ -77,9 +83,58 @@ static void optimizer_state_may_be_left_out(void **state) {
     test_folder_remove(folder);
 }
 
+/* A small file may say anything; it is refused by name, at once, and before memory is taken. */
+static void impossible_models_are_refused(void **state) {
+    static const struct {
+        const char *key, *value, *what;
+    } cases[] = {
+        {"depth", "4294967294", "depth"},
+        {"depth", "18446744073709551624", "depth"}, /* 8 modulo 2^64 */
+        {"depth", "200", "layer1.1"},               /* possible, but not in the file */
+        {"depth", "9", "6 n + 2"},
+        {"depth", "0", "depth"},
+        {"width", "4294967295", "width"},
+        {"width", "1024", "conv1.weight"},
+        {"classes", "1", "two classes"},
+        {"classes", "2147483647", "classes"},
+        {"classes", "100000", "fc.weight"},
+        {"channels", "4096", "conv1.weight"},
+        {"height", "4097", "height"},
+        {"image_width", "-1", "image_width"},
+        {"image_width", "0x8", "image_width"},
+        {"step", "99999999999999999999", "step"},
+        {"epoch_correct", "5", "epoch_correct"}, /* of no samples */
+        {"class_names", "{\"a\":1}", "class_names"},
+        {"class_names", "[1]", "class_names"},
+        {"class_names", "[", "class_names"},
+    };
+    char *folder = test_folder(), path[4096];
+    struct nn_net *net = make(1);
+    struct checkpoint to = {
+        .model = {.depth = 8, .width = 4, .classes = 3}, .channels = 3, .height = 8, .width = 8};
+    struct safetensors file;
+
+    snprintf(path, sizeof(path), "%s/c", folder);
+    assert_int_equal(checkpoint_write(path, net, &to, false, NULL), 0);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct checkpoint from = {0};
+        struct opiml_error err = {0};
+
+        assert_int_equal(safetensors_read(path, &file, NULL), 0);
+        js_set(js_get(file.header, "__metadata__"), cases[i].key, js_text(cases[i].value));
+        assert_true(checkpoint_describe(&file, &from, &err) < 0);
+        if (!strstr(err.message, path) || !strstr(err.message, cases[i].what))
+            fail_msg("%s: %s: %s", cases[i].key, cases[i].value, err.message);
+        safetensors_release(&file);
+    }
+    nn_net_destroy(net);
+    test_folder_remove(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_comes_back),
+        cmocka_unit_test(impossible_models_are_refused),
         cmocka_unit_test(optimizer_state_may_be_left_out),
     };
 

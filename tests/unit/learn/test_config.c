@@ -18,15 +18,21 @@ static void refuse(const char *text, const char *where, const char *what) {
 
 #define HEAD "opiml: 1\nkind: train\nout: r\n"
 
+#define REST "data: {train: a}\nmodel: {name: resnet}\noptimizer: {lr: 1}\nschedule: {epochs: 1}\n"
+
 static void mistakes_name_place_and_remedy(void **state) {
     refuse("- a\n", "t.yaml:1:1", "mapping");
     refuse(HEAD "modle: {}\n", "t.yaml:4:1", "did you mean \"model\"");
     refuse(HEAD "data: {trian: a}\n", "t.yaml:4:8", "did you mean \"train\"");
     refuse(HEAD "data: {train: a}\nmodel: {name: resnte, classes: 2}\n", "t.yaml:5:15", "resnet");
-    refuse(HEAD "data: {train: a}\nmodel: {name: resnet, classes: 1}\n", "t.yaml:5:32", "2");
+    refuse(HEAD "data: {train: a}\nmodel: {name: resnet, classes: 1}\noptimizer: {lr: 1}\n"
+                "schedule: {epochs: 1}\n",
+           "t.yaml:5:32", "2 to 100000");
     refuse(HEAD "data: {train: a}\nmodel: {name: resnet, classes: 2}\noptimizer: {}\n",
            "t.yaml:6:1", "lr");
     refuse("opiml: 1\nkind: train\n", "t.yaml", "out");
+    refuse(HEAD "precision: bf16\n" REST, "t.yaml:4:12", "bf16 is not there yet");
+    refuse(HEAD "precision: f64\n" REST, "t.yaml:4:12", "auto, f32 or bf16");
 }
 
 static void names_stand_beside_the_file(void **state) {
@@ -48,10 +54,33 @@ static void names_stand_beside_the_file(void **state) {
     test_folder_remove(folder);
 }
 
+static void classes_may_be_left_out(void **state) {
+    struct learn_config config;
+
+    assert_int_equal(learn_config_parse(HEAD REST, strlen(HEAD REST), "t.yaml", &config, NULL), 0);
+    assert_int_equal(config.model.classes, 0);
+    assert_int_equal(config.model.depth, 8);
+}
+
+static void models_are_set_within_the_ranges(void **state) {
+    struct nn_model_conf model = {0};
+    struct opiml_error err = {0};
+
+    assert_int_equal(learn_model_set(&model, "depth", "20", NULL), 0);
+    assert_int_equal(model.depth, 20);
+    assert_int_equal(learn_model_set(&model, "depth", "4294967294", &err), OPIML_EINVAL);
+    assert_int_equal(learn_model_set(&model, "width", "1025", &err), OPIML_EINVAL);
+    assert_int_equal(learn_model_set(&model, "classes", "", &err), OPIML_EINVAL);
+    assert_int_equal(learn_model_set(&model, "colour", "1", &err), OPIML_EINVAL);
+    assert_int_equal(model.depth, 20);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mistakes_name_place_and_remedy),
         cmocka_unit_test(names_stand_beside_the_file),
+        cmocka_unit_test(classes_may_be_left_out),
+        cmocka_unit_test(models_are_set_within_the_ranges),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* From batches to a network's input. */
 #include "learn_harness.h"
 
+#include <sys/stat.h>
+
 #include "learn/data.h"
 
 static struct opiml_pipeline *open_pipeline(const char *folder, const char *fields) {
@@ -44,32 +46,128 @@ static void fields_are_found_or_refused(void **state) {
 
 static void holes_do_not_count(void **state) {
     const struct learn_fields fields = {
-        .image = 0, .label = 1, .channels = 1, .height = 1, .width = 2};
-    const uint8_t status[] = {OPIML_ROW_OK, OPIML_ROW_FAILED, OPIML_ROW_OK};
-    const uint64_t samples[] = {0, 1, 2};
-    float images[6] = {1, 2, 3, 4, 5, 6};
-    int32_t labels[3] = {1, 99, 0};
-    struct opiml_batch batch = {.rows = 3,
+        .image = 0, .label = 1, .channels = 1, .height = 1, .width = 2, .classes = 2};
+    const uint8_t status[] = {OPIML_ROW_OK, OPIML_ROW_FAILED, OPIML_ROW_OK, OPIML_ROW_OK};
+    const uint64_t samples[] = {0, 1, 2, 3};
+    float images[8] = {1, 2, 3, 4, 5, 6, 7, 8}, to[4];
+    int32_t labels[4] = {1, 99, 0, 1};
+    struct opiml_batch batch = {.rows = 4,
                                 .status = status,
                                 .samples = samples,
                                 .data = {(uint8_t *)images, (uint8_t *)labels}};
     struct learn_rows rows;
-    uint8_t live[4];
+    uint32_t first = 0;
 
-    assert_int_equal(learn_rows_take(&fields, &batch, 0, 4, 2, live, &rows, NULL), 0);
-    assert_int_equal(rows.rows, 3);
-    assert_true(live[0] == 1 && live[1] == 0 && live[2] == 1); /* whatever the hole's label */
-    assert_int_equal(learn_rows_take(&fields, &batch, 2, 4, 2, live, &rows, NULL), 0);
+    assert_int_equal(learn_rows_init(&rows, &fields, to, 2, NULL), 0);
+    assert_int_equal(learn_rows_take(&rows, &batch, &first, NULL), 0);
+    assert_int_equal(rows.rows, 2); /* whatever the hole's label */
+    assert_true(to[0] == 1 && to[1] == 2 && to[2] == 5 && to[3] == 6);
+    assert_true(rows.labels[0] == 1 && rows.labels[1] == 0);
+    assert_int_equal(first, 3);
+    assert_int_equal(learn_rows_take(&rows, &batch, &first, NULL), 0);
     assert_int_equal(rows.rows, 1);
-    assert_true(rows.images[0] == 5 && rows.labels[0] == 0);
+    assert_true(to[0] == 7 && rows.labels[0] == 1 && first == 4);
     labels[2] = 2;
-    assert_int_equal(learn_rows_take(&fields, &batch, 0, 4, 2, live, &rows, NULL), OPIML_ECORRUPT);
+    first = 0;
+    assert_int_equal(learn_rows_take(&rows, &batch, &first, NULL), OPIML_ECORRUPT);
+    learn_rows_release(&rows);
+}
+
+static void shares_go_along(void **state) {
+    const struct learn_fields fields = {
+        .label = 1, .channels = 1, .height = 1, .width = 1, .classes = 2, .shares = true};
+    const uint8_t status[] = {OPIML_ROW_DROPPED, OPIML_ROW_OK};
+    float images[2] = {1, 2}, to[2], shares[4] = {0, 0, 0.25f, 0.75f};
+    struct opiml_batch batch = {
+        .rows = 2, .status = status, .data = {(uint8_t *)images, (uint8_t *)shares}};
+    struct learn_rows rows;
+    uint32_t first = 0;
+
+    assert_int_equal(learn_rows_init(&rows, &fields, to, 2, NULL), 0);
+    assert_int_equal(learn_rows_take(&rows, &batch, &first, NULL), 0);
+    assert_true(rows.rows == 1 && rows.shares[0] == 0.25f && rows.shares[1] == 0.75f);
+    learn_rows_release(&rows);
+}
+
+static struct js *names_of(const char *a, const char *b, const char *c) {
+    struct js *names = js_array();
+
+    for (int i = 0; i < 3; i++) {
+        const char *name = i == 0 ? a : i == 1 ? b : c;
+
+        if (name)
+            js_add(names, js_text(name));
+    }
+    return names;
+}
+
+static void other_names_are_other_classes(void **state) {
+    struct js *pets = names_of("cat", "dog", NULL), *zoo = names_of("bird", "cat", NULL);
+    struct js *more = names_of("cat", "dog", "emu"), *none = js_array();
+    struct opiml_error err = {0};
+
+    assert_int_equal(learn_class_names_match(pets, "a", pets, "b", NULL), 0);
+    assert_int_equal(learn_class_names_match(pets, "a", more, "b", NULL), 0);
+    assert_int_equal(learn_class_names_match(none, "a", more, "b", NULL), 0);
+    assert_int_equal(learn_class_names_match(pets, "a", none, "b", NULL), 0);
+    assert_int_equal(learn_class_names_match(pets, "a", NULL, "b", NULL), 0);
+    assert_int_equal(learn_class_names_match(zoo, "a", pets, "b", &err), OPIML_EINVAL);
+    assert_string_equal(err.message, "a: class 0 is \"bird\"; in b it is \"cat\"");
+    assert_int_equal(learn_class_names_match(more, "a", pets, "b", &err), OPIML_EINVAL);
+    assert_string_equal(err.message, "a: class 2 is \"emu\"; b has no such class");
+    js_free(pets);
+    js_free(zoo);
+    js_free(more);
+    js_free(none);
+}
+
+/* Without model.classes. */
+static void classes_are_counted(void **state) {
+    char *folder = test_folder(), text[4096];
+    struct learn_fields fields;
+    struct opiml_pipeline *pipeline;
+    struct opiml_error err = {0};
+
+    for (int i = 0; i < 3; i++) {
+        char name[32];
+
+        snprintf(name, sizeof(name), "%c", 'a' + i);
+        snprintf(text, sizeof(text), "%s/%s", folder, name);
+        assert_int_equal(mkdir(text, 0777), 0);
+        snprintf(name, sizeof(name), "%c/1.jpg", 'a' + i);
+        test_write(folder, name, "x", 1);
+    }
+    snprintf(text, sizeof(text),
+             "opiml: 1\nkind: pipeline\ndataset: {uri: %s, format: image-folder}\n"
+             "ops: [{decode: {}}, {center_crop: {size: [4, 4]}}, {normalize: {to: f32, layout: "
+             "nchw}}]\nbatch: {size: 2}\n",
+             folder);
+    assert_int_equal(opiml_pipeline_parse(text, strlen(text), "t.yaml", &pipeline, NULL), 0);
+    assert_int_equal(learn_fields_find(pipeline, "t", 0, &fields, NULL), 0);
+    assert_int_equal(fields.classes, 3);
+    opiml_pipeline_close(pipeline);
+    test_folder_remove(folder);
+
+    folder = learn_folder(LEARN_REST);
+    pipeline =
+        learn_pipeline(folder, "train", "ops: [{one_hot: {classes: 7}}]\nbatch: {size: 2}\n");
+    assert_int_equal(learn_fields_find(pipeline, "t", 0, &fields, NULL), 0);
+    assert_int_equal(fields.classes, 7);
+    opiml_pipeline_close(pipeline);
+    pipeline = learn_pipeline(folder, "train", "batch: {size: 2}\n");
+    assert_int_equal(learn_fields_find(pipeline, "t", 0, &fields, &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "model.classes"));
+    opiml_pipeline_close(pipeline);
+    test_folder_remove(folder);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_found_or_refused),
         cmocka_unit_test(holes_do_not_count),
+        cmocka_unit_test(shares_go_along),
+        cmocka_unit_test(other_names_are_other_classes),
+        cmocka_unit_test(classes_are_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,88 @@ static void evaluation_is_row_by_row(void **state) {
     nn_net_destroy(net);
 }
 
+/* A network after two steps of training on 3 of 4 rows. `before`: all were in use first. */
+static struct nn_net *train_on_three(const struct nn_kernels *kernels, uint32_t width,
+                                     bool before) {
+    const struct nn_optimizer_conf sgd = {.momentum = 0.9};
+    const int32_t labels[] = {0, 3, 1, 2};
+    struct nn_net *net = make(kernels, width, false);
+    struct nn_tensor *in = nn_net_input(net);
+
+    nn_random_state = 77;
+    if (before) { /* an evaluation, which leaves the running statistics alone */
+        nn_fill(in->data, in->count);
+        assert_int_equal(nn_net_forward(net, false, NULL), 0);
+        nn_fill(nn_net_output(net)->grad, nn_net_output(net)->count);
+        assert_int_equal(nn_net_backward(net, NULL), 0);
+        assert_true(nn_net_param(net, 0)->grad[0] != 0);
+    }
+    for (uint64_t step = 1; step <= 2; step++) {
+        nn_random_state = (uint32_t)step;
+        nn_fill(in->data, in->count / in->n * 3);
+        nn_net_rows(net, 3);
+        nn_loss(net, labels, true);
+        nn_optimizer_step(&sgd, net, 0.1, step);
+    }
+    return net;
+}
+
+/* Rows behind the live ones count nowhere: whatever lay there, the bits are the same, and they are
+ * (up to rounding) those of a network made for the live rows only. */
+static void only_live_rows_count(void **state) {
+    const struct nn_kernels *sets[] = {plain(), nn_onednn()};
+
+    for (int k = 0; k < 2 && sets[k]; k++) {
+        struct nn_net *clean = train_on_three(sets[k], 16, false);
+        struct nn_net *dirty = train_on_three(sets[k], 16, true);
+
+        for (uint32_t i = 0; i < nn_net_params(clean); i++)
+            assert_memory_equal(nn_net_param(clean, i)->value, nn_net_param(dirty, i)->value,
+                                nn_net_param(clean, i)->count * sizeof(float));
+        nn_net_destroy(clean);
+        nn_net_destroy(dirty);
+    }
+}
+
+static void a_short_batch_is_a_small_batch(void **state) {
+    const int32_t labels[] = {0, 3, 1};
+    struct nn_model_conf conf = {.depth = 8, .width = 4, .classes = 5};
+    struct nn_net *net[2];
+
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(nn_net_create(plain(), k == 0 ? 3 : 7, &net[k], NULL), 0);
+        assert_true(nn_model_build(net[k], &conf, 3, 8, 8, NULL) > 0);
+        assert_int_equal(nn_net_finish(net[k], 9, NULL), 0);
+        nn_net_rows(net[k], 3);
+        nn_random_state = 5;
+        nn_fill(nn_net_input(net[k])->data, nn_net_input(net[k])->count);
+        nn_loss(net[k], labels, true);
+    }
+    for (uint32_t i = 0; i < nn_net_params(net[0]); i++)
+        for (uint64_t j = 0; j < nn_net_param(net[0], i)->count; j++) {
+            const struct nn_param *a = nn_net_param(net[0], i), *b = nn_net_param(net[1], i);
+
+            assert_true(fabsf(a->value[j] - b->value[j]) < 1e-6f);
+            assert_true(!a->grad || fabsf(a->grad[j] - b->grad[j]) < 1e-5f);
+        }
+    nn_net_destroy(net[0]);
+    nn_net_destroy(net[1]);
+}
+
+static void more_than_the_memory_is_refused(void **state) {
+    struct opiml_error err = {0};
+    struct nn_net *net;
+    int a;
+
+    assert_int_equal(nn_net_create(plain(), 65536, &net, NULL), 0);
+    a = nn_input(net, 3, 4096, 4096, &err);
+    a = nn_batch_norm(net, a, "b", true, &err);
+    assert_true(a > 0);
+    assert_int_equal(nn_net_finish(net, 0, &err), OPIML_ENOMEM);
+    assert_non_null(strstr(err.message, "65536 images"));
+    nn_net_destroy(net);
+}
+
 static void what_is_too_small_is_refused(void **state) {
     struct opiml_error err = {0};
     struct nn_net *net;
@@ -106,6 +188,9 @@ int main(void) {
         cmocka_unit_test(plain_gradients_are_right),
         cmocka_unit_test(onednn_gradients_are_right),
         cmocka_unit_test(evaluation_is_row_by_row),
+        cmocka_unit_test(only_live_rows_count),
+        cmocka_unit_test(a_short_batch_is_a_small_batch),
+        cmocka_unit_test(more_than_the_memory_is_refused),
         cmocka_unit_test(what_is_too_small_is_refused),
         cmocka_unit_test(failing_allocations_are_errors),
     };

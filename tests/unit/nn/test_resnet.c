@@ -62,12 +62,20 @@ static void other_depths_are_refused(void **state) {
     nn_net_destroy(net);
 }
 
+static void the_deepest_fits(void **state) {
+    struct nn_model_conf conf = {.depth = 200, .width = 1, .classes = 2};
+    struct nn_net *net;
+
+    assert_int_equal(nn_net_create(&nn_kernels_plain, 1, &net, NULL), 0);
+    assert_true(nn_model_build(net, &conf, 3, 8, 8, NULL) > 0);
+    nn_net_destroy(net);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_size_is_the_papers),
-        cmocka_unit_test(gradients_are_right),
-        cmocka_unit_test(it_learns_four_images),
-        cmocka_unit_test(other_depths_are_refused),
+        cmocka_unit_test(the_size_is_the_papers), cmocka_unit_test(gradients_are_right),
+        cmocka_unit_test(it_learns_four_images),  cmocka_unit_test(other_depths_are_refused),
+        cmocka_unit_test(the_deepest_fits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,7 @@
 #include <opiml/feed.h>
 
 #include "base/hash.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/plan.h"
 
 #define RECORD_BYTES 20
 
@@ -59,6 +59,17 @@ static inline struct opiml_pipeline *harness_pipeline(const struct harness *self
     if (harness_parse(self, rest, &pipeline, &err) < 0)
         fail_msg("%s", err.message);
     return pipeline;
+}
+
+/* All of a pipeline in one stage. */
+static inline struct plan_request harness_request(const struct opiml_pipeline *pipeline,
+                                                  uint32_t threads) {
+    return (struct plan_request){.last = pipeline->row_ops,
+                                 .reads = true,
+                                 .delivers = true,
+                                 .threads = threads,
+                                 .world = 1,
+                                 .pool_bytes = MIB(64)};
 }
 
 static inline struct opiml_feed *harness_feed(struct opiml_pipeline *pipeline,

@@ -179,6 +179,79 @@ static void the_cache_changes_nothing(void **state) {
     opiml_pipeline_close(plain);
 }
 
+static uint64_t bytes_read(struct opiml_pipeline *pipeline,
+                           const struct opiml_feed_options *options, struct hash128 *ret_digest) {
+    struct opiml_feed *feed = harness_feed(pipeline, options);
+    struct opiml_feed_stats *stats = malloc(sizeof(*stats));
+    const struct opiml_batch *batch;
+    uint64_t bytes;
+
+    while (opiml_feed_next(feed, &batch, NULL) == 1)
+        opiml_batch_release(batch);
+    opiml_feed_stats(feed, stats);
+    bytes = stats->bytes_read;
+    *ret_digest = (struct hash128){stats->digest[0], stats->digest[1]};
+    assert_int_equal(stats->errors, 0);
+    free(stats);
+    opiml_feed_close(feed);
+    return bytes;
+}
+
+static struct opiml_pipeline *cached_on_disk(const char *folder, const char *bytes) {
+    AUTO_FREE char *rest = base_printf(
+        "shuffle: {mode: global}\nbatch: {size: 32}\nops:\n  - cast: {field: x, to: f32}\n"
+        "  - cache: {in: disk, folder: %s, bytes: %s}\n"
+        "  - filter: {where: \"label != 13\"}\n  - one_hot: {field: label, classes: 1000}\n",
+        folder, bytes);
+
+    return harness_pipeline(&data, rest);
+}
+
+/* Flip a bit in every fifth part of the file's rows. */
+static void damage(const struct opiml_pipeline *pipeline) {
+    AUTO_FREE char *path =
+        base_printf("%s/%016" PRIx64 "%016" PRIx64 ".rows", pipeline->cache.folder,
+                    pipeline->cache.key.high, pipeline->cache.key.low);
+    FILE *file = fopen(path, "r+b");
+
+    assert_non_null(file);
+    for (long at = 16384 + 140; fseek(file, at, SEEK_SET) == 0; at += 1280) {
+        int byte = fgetc(file);
+
+        if (byte == EOF)
+            break;
+        fseek(file, at, SEEK_SET);
+        fputc(byte ^ 1, file);
+    }
+    fclose(file);
+}
+
+/* The next run reads nothing of the data; damaged rows, or a file that is gone, are made again. */
+static void a_cache_on_disk_changes_nothing(void **state) {
+    struct opiml_pipeline *plain = harness_pipeline(&data, REST);
+    struct opiml_feed_options options = two_epochs();
+    struct hash128 whole = harness_run(plain, &options, NULL), digest;
+    char *folder = test_folder();
+    struct opiml_pipeline *pipeline = cached_on_disk(folder, "16MiB");
+    uint64_t all = (uint64_t)data.records * RECORD_BYTES, bytes;
+
+    bytes = bytes_read(pipeline, &options, &digest);
+    assert_same(whole, digest);
+    assert_true(bytes >= all && bytes <= 2 * all);
+    assert_int_equal(bytes_read(pipeline, &options, &digest), 0);
+    assert_same(whole, digest);
+    damage(pipeline);
+    bytes = bytes_read(pipeline, &options, &digest);
+    assert_true(bytes > 0);
+    assert_same(whole, digest);
+    opiml_pipeline_close(pipeline);
+    pipeline = cached_on_disk(folder, "40KiB"); /* the file is full already */
+    assert_same(whole, harness_run(pipeline, &options, NULL));
+    opiml_pipeline_close(pipeline);
+    opiml_pipeline_close(plain);
+    test_folder_remove(folder);
+}
+
 /* Filters leave holes: marked, zero, never refilled. */
 static void dropped_rows_are_marked_holes(void **state) {
     struct opiml_pipeline *pipeline =
@@ -372,6 +445,7 @@ int main(void) {
         cmocka_unit_test(resuming_anywhere_gives_the_same),
         cmocka_unit_test(a_token_of_something_else_is_refused),
         cmocka_unit_test(the_cache_changes_nothing),
+        cmocka_unit_test(a_cache_on_disk_changes_nothing),
         cmocka_unit_test(dropped_rows_are_marked_holes),
         cmocka_unit_test(holding_all_batches_is_busy_not_a_hang),
         cmocka_unit_test(cancelling_ends_an_endless_feed),

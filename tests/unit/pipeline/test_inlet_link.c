@@ -16,13 +16,15 @@ struct fixture {
 
 static int set_up(void **state) {
     struct fixture *self = calloc(1, sizeof(*self));
+    struct plan_request request;
     struct stage_options options = {.batches = 3};
     struct inlet *inlet;
     uint64_t bytes;
 
     self->data = harness_make(24);
     self->pipeline = harness_pipeline(&self->data, "batch: {size: 8}\n");
-    assert_int_equal(plan_create(self->pipeline, 0, 0, 1, 0, 1, MIB(64), &self->plan, NULL), 0);
+    request = harness_request(self->pipeline, 1);
+    assert_int_equal(plan_create(self->pipeline, &request, &self->plan, NULL), 0);
     bytes = frame_bytes(self->plan->in, 8, 4096);
     self->memory = aligned_alloc(64, bytes);
     frame_init(&self->frame, self->memory, self->plan->in, 8, 4096);

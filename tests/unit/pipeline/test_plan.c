@@ -16,10 +16,15 @@ static int remove_data(void **state) {
 }
 
 static struct plan *plan_of(struct opiml_pipeline *pipeline, uint32_t first, uint32_t last) {
+    struct plan_request request = harness_request(pipeline, 2);
     struct opiml_error err = {0};
     struct plan *plan = NULL;
 
-    if (plan_create(pipeline, first, last, 2, 0, 1, MIB(64), &plan, &err) < 0)
+    request.first = first;
+    request.last = last;
+    request.reads = first == 0;
+    request.delivers = last == pipeline->row_ops;
+    if (plan_create(pipeline, &request, &plan, &err) < 0)
         fail_msg("%s", err.message);
     return plan;
 }
@@ -68,11 +73,13 @@ static void scratch_is_shared_over_time(void **state) {
 
 static void everything_fits_the_pool(void **state) {
     struct opiml_pipeline *pipeline = harness_pipeline(&data, "batch: {size: 64}\n");
+    struct plan_request request = harness_request(pipeline, 2);
     struct opiml_error err = {0};
     struct plan *plan = NULL;
 
     for (uint64_t pool = KIB(16); pool <= MIB(64); pool *= 2) {
-        if (plan_create(pipeline, 0, 0, 2, 0, 1, pool, &plan, &err) < 0) {
+        request.pool_bytes = pool;
+        if (plan_create(pipeline, &request, &plan, &err) < 0) {
             assert_int_equal(err.code, OPIML_ELIMIT);
             continue;
         }
@@ -81,8 +88,10 @@ static void everything_fits_the_pool(void **state) {
         base_free(plan);
         plan = NULL;
     }
-    assert_int_equal(plan_create(pipeline, 0, 0, 2, 0, 1, KIB(16), &plan, &err), OPIML_ELIMIT);
-    assert_int_equal(plan_create(pipeline, 0, 0, 0, 0, 1, MIB(64), &plan, &err), 0);
+    request.pool_bytes = KIB(16);
+    assert_int_equal(plan_create(pipeline, &request, &plan, &err), OPIML_ELIMIT);
+    request = harness_request(pipeline, 0);
+    assert_int_equal(plan_create(pipeline, &request, &plan, &err), 0);
     assert_int_equal(plan->threads, plan_cores());
     base_free(plan);
     opiml_pipeline_close(pipeline);

@@ -3,6 +3,8 @@
 
 #include <sys/stat.h>
 
+#include "../op/pictures.h"
+
 /* Text records of a class-folder data set that no decoder takes. */
 static struct opiml_pipeline *broken_images(const char *folder, const char *rest) {
     struct opiml_pipeline *pipeline = NULL;
@@ -78,6 +80,113 @@ static void beyond_the_budget_the_run_ends(void **state) {
     test_folder_remove(folder);
 }
 
+/* A batch that the budget refuses was not delivered: going on from the token loses nothing. */
+static void the_token_stays_before_a_refused_batch(void **state) {
+    char *folder = test_folder(), token[OPIML_TOKEN_BYTES];
+    struct opiml_pipeline *pipeline = broken_images(folder, "errors: {budget: 5}\n");
+    struct opiml_feed_stats *stats = malloc(sizeof(*stats));
+    struct opiml_feed_options options;
+    const struct opiml_batch *batch;
+    struct opiml_feed *feed;
+
+    opiml_feed_options_init(&options);
+    feed = harness_feed(pipeline, &options);
+    assert_int_equal(opiml_feed_next(feed, &batch, NULL), 1);
+    strcpy(token, batch->token);
+    opiml_batch_release(batch);
+    assert_int_equal(opiml_feed_next(feed, &batch, NULL), OPIML_EBUDGET);
+    opiml_feed_stats(feed, stats);
+    assert_string_equal(stats->token, token);
+    assert_int_equal(stats->batches, 1);
+    assert_int_equal(stats->errors, 8); /* those of the refused batch are told too */
+    assert_non_null(strstr(opiml_feed_bad(feed, 7), "cat/7.jpg"));
+    free(stats);
+    opiml_feed_close(feed);
+    opiml_pipeline_close(pipeline);
+    test_folder_remove(folder);
+}
+
+/* ---- the pool ---- */
+
+/* Eight progressive pictures of 1600 × 1200 pixels: some 11 MiB of coefficients each. */
+static struct opiml_pipeline *progressive(const char *folder) {
+    struct picture_jpeg what = {.width = 1600, .height = 1200, .progressive = true};
+    struct opiml_pipeline *pipeline = NULL;
+    struct opiml_error err = {0};
+    char text[2048], name[64];
+    size_t bytes;
+    uint8_t *file = picture_make_jpeg(&what, &bytes);
+
+    snprintf(text, sizeof(text), "%s/cat", folder);
+    mkdir(text, 0777);
+    for (int i = 0; i < 8; i++) {
+        snprintf(name, sizeof(name), "cat/%d.jpg", i);
+        test_write(folder, name, file, bytes);
+    }
+    free(file);
+    snprintf(text, sizeof(text),
+             "opiml: 1\nkind: pipeline\ndataset: {uri: %s, format: image-folder}\n"
+             "batch: {size: 4}\nerrors: {budget: 100}\n"
+             "ops:\n  - decode: {}\n  - center_crop: {size: [8, 8]}\n",
+             folder);
+    if (opiml_pipeline_parse(text, strlen(text), "test.yaml", &pipeline, &err) < 0)
+        fail_msg("%s", err.message);
+    return pipeline;
+}
+
+static int run_within(struct opiml_pipeline *pipeline, uint32_t threads, uint64_t pool,
+                      struct opiml_feed_stats *ret_stats, struct opiml_error *err) {
+    struct opiml_feed_options options;
+    const struct opiml_batch *batch;
+    struct opiml_feed *feed;
+    int rc;
+
+    opiml_feed_options_init(&options);
+    options.threads = threads;
+    options.pool_bytes = pool;
+    options.digest = true;
+    feed = harness_feed(pipeline, &options);
+    while ((rc = opiml_feed_next(feed, &batch, err)) == 1)
+        opiml_batch_release(batch);
+    opiml_feed_stats(feed, ret_stats);
+    opiml_feed_close(feed);
+    return rc;
+}
+
+/* Workers take turns at a pool that is too small for all of them at once. What does not fit at all
+ * ends the run: were it a bad record, the stream would depend on the pool. */
+static void the_pool_is_shared_and_never_changes_the_stream(void **state) {
+    char *folder = test_folder();
+    struct opiml_pipeline *pipeline = progressive(folder);
+    struct opiml_feed_stats *stats = malloc(sizeof(*stats));
+    struct opiml_error err = {0};
+    uint64_t digest, roomy, before = base_library_taken().bytes;
+
+    assert_int_equal(run_within(pipeline, 4, MIB(512), stats, &err), 0);
+    assert_int_equal(stats->samples, 8);
+    digest = stats->digest[0];
+    roomy = stats->pool_peak_bytes;
+    assert_true(base_library_taken().bytes - before > 8 * MIB(11));
+    for (uint32_t threads = 1; threads <= 8; threads *= 2) {
+        int rc = run_within(pipeline, threads, MIB(60), stats, &err);
+
+        if (rc == 0) {
+            assert_int_equal(stats->errors, 0);
+            assert_int_equal(stats->digest[0], digest);
+            assert_true(stats->pool_peak_bytes <= MIB(60) && stats->pool_peak_bytes < roomy);
+        } else {
+            assert_int_equal(rc, OPIML_ELIMIT);
+            assert_non_null(strstr(err.message, "raise `pool`"));
+            assert_non_null(strstr(err.message, ".jpg"));
+        }
+        assert_true(rc == 0 || threads > 4);
+    }
+    assert_int_equal(run_within(pipeline, 1, MIB(42), stats, &err), OPIML_ELIMIT);
+    free(stats);
+    opiml_pipeline_close(pipeline);
+    test_folder_remove(folder);
+}
+
 /* Mixup stays within its groups: ranks and threads change nothing, and rows do change. */
 static void groups_are_mixed_the_same_everywhere(void **state) {
     struct harness data = harness_make(100);
@@ -103,6 +212,10 @@ static void groups_are_mixed_the_same_everywhere(void **state) {
         sum = hash128_add(sum, harness_run(pipeline, &options, NULL));
     assert_int_equal(sum.low, whole.low);
     assert_int_equal(sum.high, whole.high);
+    options.rank = 0;
+    options.world = 1;
+    for (options.cut = 0; options.cut <= 2; options.cut++) /* the last one right before mixup */
+        assert_int_equal(harness_run(pipeline, &options, NULL).low, whole.low);
     opiml_pipeline_close(pipeline);
     opiml_pipeline_close(unmixed);
     harness_remove(&data);
@@ -112,6 +225,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_records_are_holes_within_the_budget),
         cmocka_unit_test(beyond_the_budget_the_run_ends),
+        cmocka_unit_test(the_token_stays_before_a_refused_batch),
+        cmocka_unit_test(the_pool_is_shared_and_never_changes_the_stream),
         cmocka_unit_test(groups_are_mixed_the_same_everywhere),
     };
 

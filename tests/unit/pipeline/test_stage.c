@@ -113,10 +113,12 @@ struct fixture {
 
 static int set_up(void **state) {
     struct fixture *self = calloc(1, sizeof(*self));
+    struct plan_request request;
 
     self->data = harness_make(100);
     self->pipeline = harness_pipeline(&self->data, "batch: {size: 8}\n");
-    assert_int_equal(plan_create(self->pipeline, 0, 0, 2, 0, 1, MIB(64), &self->plan, NULL), 0);
+    request = harness_request(self->pipeline, 2);
+    assert_int_equal(plan_create(self->pipeline, &request, &self->plan, NULL), 0);
     self->fake.inlet = (struct inlet){.ops = &fake_ops, .walkers = 1};
     pthread_mutex_init(&self->fake.lock, NULL);
     pthread_cond_init(&self->fake.credit, NULL);

@@ -1,0 +1,70 @@
+#!/bin/sh
+# One seed, one stream: for every kind of dataset, order and operator, any number of threads, the
+# ranks of any world added up, any cut, and two halves joined by a token give the same digest.
+. "$(dirname "$0")/lib.sh"
+
+shapes "$tmp/folder" 240 --test 0
+shapes "$tmp/tars" 240 --test 0 --format webdataset --seed 2
+"$OPIML" data make table --out "$tmp/table" --count 500 --test 0 --fields 6 >/dev/null
+"$OPIML" data make table --out "$tmp/raw" --count 500 --test 0 --fields 6 --format raw >/dev/null
+fields='fields: ["x:f32:6", "label:i32"]'
+
+# stream NAME FIELDS-OF-THE-DATASET-LINE ORDER OPERATOR...
+stream() {
+    stream_file=$tmp/$1.yaml
+    printf 'opiml: 1\nkind: pipeline\nseed: 5\n%s\nshuffle: {%s}\nbatch: {size: 16}\nops:\n' "$2" "$3" \
+        >"$stream_file"
+    shift 3
+    printf '  - %s\n' "$@" >>"$stream_file"
+}
+
+crop='random_resized_crop: {size: [24, 24]}'
+stream block 'dataset: {uri: tars/train}' 'mode: block, block: 8, window: 3' 'decode: {}' "$crop"
+stream mixed 'datasets: [{uri: folder/train, weight: 2}, {uri: tars/train, weight: 1}]' \
+    'mode: global' 'decode: {}' "$crop" 'random_flip: {p: 0.5}'
+stream colours 'dataset: {uri: folder/train}' 'mode: global' 'decode: {}' \
+    'center_crop: {size: [28, 28]}' 'pad: {pad: 2}' 'random_crop: {size: [28, 28]}' \
+    'color_jitter: {brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1}' \
+    'normalize: {mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2], to: bf16, layout: nchw}'
+stream mixup 'dataset: {uri: folder/train}' 'mode: global' 'decode: {}' "$crop" \
+    'normalize: {mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2], to: f32}' \
+    'one_hot: {field: label, classes: 10}' 'mixup: {alpha: 0.3, group: 4}'
+stream cached 'dataset: {uri: folder/train}' 'mode: global' 'decode: {}' \
+    'resize: {size: [26, 26]}' 'cache: {bytes: 300KiB}' 'random_crop: {size: [24, 24]}'
+stream kept 'dataset: {uri: folder/train}' 'mode: global' 'decode: {}' \
+    'resize: {size: [26, 26]}' 'cache: {in: disk, bytes: 300KiB}' 'random_crop: {size: [24, 24]}'
+stream table 'dataset: {uri: table/train.csv}' 'mode: global' 'filter: {where: "x0 < 0.5"}' \
+    'rename: {from: x1, to: first}' 'cast: {field: first, to: f16}' 'select: {fields: [first, x2, label]}'
+stream raw "dataset: {uri: raw/train.bin, format: raw, $fields}" 'mode: block, block: 64, window: 2' \
+    'cast: {field: x, to: f64}'
+stream direct "dataset: {uri: raw/train.bin, format: raw, direct: true, $fields}" 'mode: global' \
+    'cast: {field: x, to: f64}'
+
+for file in "$tmp"/*.yaml; do
+    name=$(basename "$file" .yaml)
+    whole=$(feed_digest "$file" --epochs 2)
+    check "$name: feeds" same "$(echo "$whole" | wc -c) $(json errors)" "33 0"
+    for threads in 1 2 8; do
+        check "$name: $threads threads" same \
+            "$(feed_digest "$file" --epochs 2 --threads $threads)" "$whole"
+    done
+    for world in 2 4; do
+        parts= rank=0
+        while [ $rank -lt $world ]; do
+            parts="$parts $(feed_digest "$file" --epochs 2 --rank $rank --world $world)"
+            rank=$((rank + 1))
+        done
+        # shellcheck disable=SC2086
+        check "$name: $world ranks" same "$(add_digests $parts)" "$whole"
+    done
+    cut=0
+    while opiml feed "$file" --epochs 2 --cut $cut --digest --json && [ "$status" = 0 ]; do
+        check "$name: cut at $cut" same "$(json digest)" "$whole"
+        cut=$((cut + 1))
+    done
+    check "$name: has operators to cut at" test $cut -ge 2
+    opiml feed "$file" --epochs 2 --limit 300 --digest --json
+    check "$name: two halves" same \
+        "$(feed_digest "$file" --epochs 2 --resume "$(json resume)")" "$whole"
+done
+finish
