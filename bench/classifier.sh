@@ -20,4 +20,5 @@ began=$(date +%s)
 claim "demonstration: minutes" "$(awk -v s=$(($(date +%s) - began)) 'BEGIN { printf "%.2f", s / 60 }')" most 4
 claim "demonstration: test accuracy" \
     "$(opiml eval runs/shapes --data shapes-eval.yaml --json | field accuracy)" least 0.90
+"$programs/bench_train" train.yaml "${PAIRS:-10}" || failed=1
 exit $failed

@@ -434,6 +434,13 @@ uint64_t dataset_fingerprint(const struct dataset *dataset) {
     return dataset->index.header->fingerprint;
 }
 
+uint64_t dataset_version(const struct dataset *dataset) {
+    const struct index *index = &dataset->index;
+
+    return hash_64(index->objects, index->header->objects * sizeof(index->objects[0]),
+                   index->header->fingerprint);
+}
+
 const char *dataset_class(const struct dataset *dataset, uint32_t label) {
     const struct index *index = &dataset->index;
     return label < index->header->classes ? index->pool + index->classes[label] : NULL;

@@ -23,6 +23,9 @@ uint64_t dataset_count(const struct dataset *dataset);
 const struct opiml_schema *dataset_schema(const struct dataset *dataset);
 /* Of the content: names, sizes and layout, not of where it lies or when it was written. */
 uint64_t dataset_fingerprint(const struct dataset *dataset);
+/* The same with each object's size and time as they were indexed: changes with the bytes, as far as
+ * a file system tells. For what is kept of them. */
+uint64_t dataset_version(const struct dataset *dataset);
 const char *dataset_class(const struct dataset *dataset, uint32_t label); /* NULL past the last */
 const char *dataset_format_name(const struct dataset *dataset);
 const char *dataset_uri(const struct dataset *dataset);

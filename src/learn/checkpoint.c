@@ -70,10 +70,12 @@ static struct js *metadata_of(const struct checkpoint *from) {
     char loss[40];
 
     js_set(to, "format", js_text("opiml-checkpoint-1"));
-    js_set(to, "model", js_text("resnet"));
+    js_set(to, "name", js_text(nn_model_name(&from->model)));
     set_number(to, "depth", from->model.depth);
     set_number(to, "width", from->model.width);
+    js_set(to, "pool", js_text(from->model.pool ? "max" : "mean"));
     set_number(to, "classes", from->model.classes);
+    js_set(to, "optimizer", js_text(from->optimizer == NN_ADAMW ? "adamw" : "sgd"));
     set_number(to, "channels", from->channels);
     set_number(to, "height", from->height);
     set_number(to, "image_width", from->width);
@@ -166,7 +168,7 @@ static int read_number(const struct safetensors *file, const char *key, uint64_t
 
 static int read_sizes(const struct safetensors *file, struct checkpoint *self,
                       struct opiml_error *err) {
-    static const char *const keys[] = {"depth", "width", "classes"};
+    static const char *const keys[] = {"name", "depth", "width", "pool", "classes"};
     uint64_t channels, height, width, threads;
     struct opiml_error why = {0};
     int rc;
@@ -204,12 +206,14 @@ static void read_texts(const struct safetensors *file, struct checkpoint *self) 
                  {"token", self->token, sizeof(self->token)},
                  {"data", self->data, sizeof(self->data)}};
     const char *loss = safetensors_metadata(file, "epoch_loss");
+    const char *optimizer = safetensors_metadata(file, "optimizer");
 
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         const char *text = safetensors_metadata(file, texts[i].key);
 
         text_copy(texts[i].to, texts[i].room, text ? text : "");
     }
+    self->optimizer = optimizer && strcmp(optimizer, "adamw") == 0 ? NN_ADAMW : NN_SGD;
     if (!loss || !text_parse_double(loss, &self->epoch_loss))
         self->epoch_loss = 0;
 }

@@ -15,6 +15,7 @@ struct checkpoint {
     /* Of the epoch that is under way: samples so far, those told right, their losses' sum. */
     uint64_t epoch_samples, epoch_correct;
     double epoch_loss;
+    uint32_t optimizer; /* an enum nn_optimizer: whose state lies beside the weights */
     uint32_t threads;
     char kernels[64]; /* version text */
     char isa[32];

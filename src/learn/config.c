@@ -26,9 +26,11 @@ static const struct opiml_param data_rows[] = {
     {0},
 };
 static const struct opiml_param model_rows[] = {
-    {"name", NULL, "Family", AT(model.name), OPIML_PARAM_CHOICE, "resnet", 0, 0},
-    {"depth", "8", "Layers: 6 n + 2", AT(model.depth), OPIML_PARAM_U32, NULL, 8, 200},
+    {"name", NULL, "Family", AT(model.name), OPIML_PARAM_CHOICE, "resnet|resnet9", 0, 0},
+    {"depth", "8", "resnet: layers, 6 n + 2", AT(model.depth), OPIML_PARAM_U32, NULL, 8, 200},
     {"width", "16", "Channels of the first stage", AT(model.width), OPIML_PARAM_U32, NULL, 1, 1024},
+    {"pool", "mean", "resnet: what is taken over the last image", AT(model.pool), OPIML_PARAM_CHOICE,
+     "mean|max", 0, 0},
     {"classes", "0", "Classes to tell apart; 0: as many as the training data have",
      AT(model.classes), OPIML_PARAM_U32, NULL, 0, 100000},
     {0},

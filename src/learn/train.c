@@ -2,6 +2,7 @@
 #include <opiml/train.h>
 
 #include <sched.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -119,6 +120,7 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     uint32_t threads = self->config.threads ? self->config.threads : usable_cores();
     uint32_t rows = opiml_pipeline_batch_rows(self->data);
     uint64_t weights = 0;
+    char shape[48] = "";
     int rc;
 
     rc = nn_kernels_open(learn_kernels_text(&self->config), threads, &self->kernels,
@@ -131,6 +133,7 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     for (uint32_t i = 0; i < nn_net_params(self->net); i++)
         weights += nn_net_param(self->net, i)->count;
     self->state.model = self->config.model;
+    self->state.optimizer = self->config.optimizer.name;
     self->state.channels = fields->channels;
     self->state.height = fields->height;
     self->state.width = fields->width;
@@ -138,11 +141,15 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     text_copy(self->state.isa, sizeof(self->state.isa), checkpoint_isa());
     if (self->config.data.eval[0] && !realpath(self->config.data.eval, self->state.data))
         return base_fail_errno(err, errno, "%s", self->config.data.eval);
-    self->description = base_printf(
-        "resnet depth %u, width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "
-        "threads, f32",
-        self->config.model.depth, self->config.model.width, (double)weights * 1e-6,
-        (double)nn_net_macs(self->net) * 1e-6, self->state.kernels, threads);
+    if (self->config.model.name == NN_RESNET)
+        snprintf(shape, sizeof(shape), " depth %u, %s pool,", self->config.model.depth,
+                 self->config.model.pool ? "max" : "mean");
+    self->description =
+        base_printf("%s%s width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "
+                    "threads, f32",
+                    nn_model_name(&self->config.model), shape, self->config.model.width,
+                    (double)weights * 1e-6, (double)nn_net_macs(self->net) * 1e-6,
+                    self->state.kernels, threads);
     return self->description ? 0 : base_fail_memory(err, 200, "a description");
 }
 
@@ -161,6 +168,24 @@ static void warn_of_difference(struct opiml_train *self, const struct checkpoint
     report(self, 0, note);
 }
 
+/* What the tensors' shapes do not tell. */
+static int check_same(const struct opiml_train *self, const struct checkpoint *before,
+                      const char *path, struct opiml_error *err) {
+    /* The weights of a deeper network hold those of a shallow one. */
+    if (before->model.depth != self->state.model.depth)
+        return opiml_fail(err, OPIML_EINVAL, "%s: a model of depth %u; the training file says %u",
+                          path, before->model.depth, self->state.model.depth);
+    if (before->model.pool != self->state.model.pool)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: a model whose pool is another than the training file's model.pool",
+                          path);
+    if (before->optimizer != self->state.optimizer)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: its optimizer is another than the training file's optimizer.name",
+                          path);
+    return 0;
+}
+
 static int resume(struct opiml_train *self, struct opiml_error *err) {
     const char *path = self->options.resume[0] ? self->options.resume : self->path;
     CLEANUP(safetensors_release) struct safetensors file = {0};
@@ -171,12 +196,9 @@ static int resume(struct opiml_train *self, struct opiml_error *err) {
         (rc = checkpoint_describe(&file, &before, err)) < 0 ||
         (rc = learn_class_names_match(self->state.classes, self->config.data.train, before.classes,
                                       path, err)) < 0 ||
+        (rc = check_same(self, &before, path, err)) < 0 ||
         (rc = checkpoint_load(&file, self->net, true, err)) < 0)
         return rc;
-    /* The weights of a deeper network hold those of a shallow one. */
-    if (before.model.depth != self->state.model.depth)
-        return opiml_fail(err, OPIML_EINVAL, "%s: a model of depth %u; the training file says %u",
-                          path, before.model.depth, self->state.model.depth);
     self->state.step = before.step;
     self->state.epoch = before.epoch;
     self->state.epoch_samples = before.epoch_samples;
@@ -213,7 +235,12 @@ static int open_run(struct opiml_train *self, const char *path, struct opiml_err
                                                    .steps = opiml_pipeline_batches(self->data) *
                                                             self->config.schedule.epochs,
                                                    .eval_accuracy = -1};
-    return self->options.resume ? resume(self, err) : 0;
+    if (self->options.resume)
+        return resume(self, err);
+    if (access(self->path, F_OK) == 0)
+        report(self, 0, "there is a checkpoint already, which the first epoch's will replace; "
+                        "--resume would go on from it");
+    return 0;
 }
 
 int opiml_train_open(const char *path, const struct opiml_train_options *options,

@@ -94,8 +94,12 @@ static int onednn_open(uint32_t threads, char *version, size_t room, struct opim
     return 0;
 }
 
+/* What does not fill vectors of 16 may fill some of 8: without blocks its kernels are slow. */
 static uint32_t onednn_block(uint32_t channels) {
-    return channels % lib.block == 0 ? lib.block : 1;
+    for (uint32_t block = lib.block; block >= 8; block /= 2)
+        if (channels % block == 0)
+            return block;
+    return 1;
 }
 
 /* ---- one convolution: three primitives, each with the weights' layout that it likes best ---- */

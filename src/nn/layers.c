@@ -10,6 +10,12 @@
 #define MOMENTUM 0.1f
 #define BLOCK_MAX 16
 
+/* Call a loop over blocks with the block as a constant, which makes vectors of it. */
+#define WITH_BLOCK(block, loop, ...)                                                               \
+    ((block) == 16  ? loop(16, __VA_ARGS__)                                                        \
+     : (block) == 8 ? loop(8, __VA_ARGS__)                                                         \
+                    : loop(block, __VA_ARGS__))
+
 void nn_threads_set(uint32_t threads) {
 #ifdef _OPENMP
     omp_set_num_threads((int)threads);
@@ -25,96 +31,104 @@ static uint64_t plane(const struct nn_tensor *t, uint32_t n, uint32_t b) {
 
 /* ---- batch normalisation ---- */
 
-/* Mean and variance of a channel block: per image in f32, over images in f64. */
-static void block_statistics(const struct nn_tensor *x, uint32_t b, float *mean, float *variance) {
-    uint64_t pixels = (uint64_t)x->h * x->w;
-    double total[BLOCK_MAX] = {0}, squares[BLOCK_MAX] = {0};
-    double count = (double)x->n * (double)pixels;
+/* A batch's images are summed in so many parts, whatever the number of threads: the bits depend on
+ * the parts alone. Channels alone would not occupy all threads. */
+static uint32_t part_begin(const struct nn_tensor *x, uint32_t part) {
+    return (uint32_t)((uint64_t)x->n * part / NN_SUM_PARTS);
+}
 
-    for (uint32_t n = 0; n < x->n; n++) {
+/* Two sums over the images of a part: [2][c] of the layer's sums. */
+static double *part_sums(const struct nn_layer *layer, const struct nn_tensor *x, uint32_t part,
+                         uint32_t block) {
+    return layer->sums + (uint64_t)part * 2 * x->c + block * x->block;
+}
+
+/* Add up the parts, in order. */
+static void whole_sums(const struct nn_layer *layer, const struct nn_tensor *x, uint32_t c,
+                       double ret_sums[2]) {
+    ret_sums[0] = ret_sums[1] = 0;
+    for (uint32_t part = 0; part < NN_SUM_PARTS; part++)
+        for (uint32_t i = 0; i < 2; i++)
+            ret_sums[i] += layer->sums[((uint64_t)part * 2 + i) * x->c + c];
+}
+
+static inline void sum_squares(uint32_t block, const float *from, uint64_t pixels, float *sum,
+                               float *square) {
+    for (uint64_t p = 0; p < pixels; p++, from += block)
+        for (uint32_t k = 0; k < block; k++) {
+            sum[k] += from[k];
+            square[k] += from[k] * from[k];
+        }
+}
+
+/* Sums of x and of x² over a part of a channel block: per image in f32, over images in f64. */
+static void part_statistics(const struct nn_layer *layer, const struct nn_tensor *x, uint32_t part,
+                            uint32_t b) {
+    uint64_t pixels = (uint64_t)x->h * x->w;
+    double *total = part_sums(layer, x, part, b), *squares = total + x->c;
+
+    memset(total, 0, x->block * sizeof(*total));
+    memset(squares, 0, x->block * sizeof(*squares));
+    for (uint32_t n = part_begin(x, part); n < part_begin(x, part + 1); n++) {
         const float *from = x->data + plane(x, n, b);
         float sum[BLOCK_MAX] = {0}, square[BLOCK_MAX] = {0};
 
-        if (x->block == 16)
-            for (uint64_t p = 0; p < pixels; p++, from += 16)
-                for (uint32_t k = 0; k < 16; k++) {
-                    sum[k] += from[k];
-                    square[k] += from[k] * from[k];
-                }
-        else
-            for (uint64_t p = 0; p < pixels; p++, from += x->block)
-                for (uint32_t k = 0; k < x->block; k++) {
-                    sum[k] += from[k];
-                    square[k] += from[k] * from[k];
-                }
+        WITH_BLOCK(x->block, sum_squares, from, pixels, sum, square);
         for (uint32_t k = 0; k < x->block; k++) {
             total[k] += sum[k];
             squares[k] += square[k];
         }
     }
-    for (uint32_t k = 0; k < x->block; k++) {
-        double m = total[k] / count, v = squares[k] / count - m * m;
+}
 
-        mean[k] = (float)m;
-        variance[k] = (float)(v > 0 ? v : 0);
+/* The batch's mean and deviation into `saved`, and into the running ones. */
+static void take_statistics(struct nn_layer *layer, const struct nn_tensor *x,
+                            struct nn_param *param) {
+    float *means = layer->saved, *inverses = layer->saved + x->c;
+    double count = (double)x->n * x->h * x->w;
+
+#pragma omp parallel for collapse(2) schedule(static)
+    for (uint32_t part = 0; part < NN_SUM_PARTS; part++)
+        for (uint32_t b = 0; b < x->c / x->block; b++)
+            part_statistics(layer, x, part, b);
+    for (uint32_t c = 0; c < x->c; c++) {
+        double sums[2], mean, variance;
+
+        whole_sums(layer, x, c, sums);
+        mean = sums[0] / count;
+        variance = sums[1] / count - mean * mean;
+        variance = variance > 0 ? variance : 0;
+        means[c] = (float)mean;
+        inverses[c] = 1 / sqrtf((float)variance + EPSILON);
+        param[2].value[c] += MOMENTUM * ((float)mean - param[2].value[c]);
+        variance *= count / (count > 1 ? count - 1 : 1); /* unbiased */
+        param[3].value[c] += MOMENTUM * ((float)variance - param[3].value[c]);
     }
 }
 
-static void block_normalize(const struct nn_layer *layer, const struct nn_tensor *x,
-                            struct nn_tensor *y, uint32_t n, uint32_t b, const float *scale,
-                            const float *shift) {
-    uint64_t count = (uint64_t)x->h * x->w * x->block;
-    const float *from = x->data + plane(x, n, b);
-    float *to = y->data + plane(y, n, b);
-    float floor = layer->relu ? 0 : -INFINITY;
+static inline void normalize(uint32_t block, const float *from, float *to, uint64_t pixels,
+                             const float *scale, const float *shift, float floor) {
+    for (uint64_t p = 0; p < pixels; p++, from += block, to += block)
+        for (uint32_t k = 0; k < block; k++) {
+            float value = from[k] * scale[k] + shift[k];
 
-    if (x->block == 16) {
-        for (uint64_t i = 0; i < count; i += 16)
-            for (uint32_t k = 0; k < 16; k++) {
-                float value = from[i + k] * scale[k] + shift[k];
-
-                to[i + k] = value > floor ? value : floor;
-            }
-        return;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        float value = from[i] * scale[i % x->block] + shift[i % x->block];
-
-        to[i] = value > floor ? value : floor;
-    }
+            to[k] = value > floor ? value : floor;
+        }
 }
 
 void layer_batch_norm_forward(struct nn_layer *layer, const struct nn_tensor *x,
                               struct nn_tensor *y, struct nn_param *param, bool train) {
-    uint32_t blocks = x->c / x->block;
-    double count = (double)x->n * x->h * x->w;
     float *means = layer->saved, *inverses = layer->saved + x->c;
 
-#pragma omp parallel for schedule(static)
-    for (uint32_t b = 0; b < blocks; b++) {
-        uint32_t at = b * x->block;
-        float variance[BLOCK_MAX];
-
-        if (train)
-            block_statistics(x, b, means + at, variance);
-        for (uint32_t k = 0; k < x->block; k++) {
-            float *running_mean = &param[2].value[at + k], *running = &param[3].value[at + k];
-
-            if (train) {
-                double unbiased = variance[k] * count / base_max_u64(1, (uint64_t)count - 1);
-
-                *running_mean += MOMENTUM * (means[at + k] - *running_mean);
-                *running += MOMENTUM * ((float)unbiased - *running);
-            } else {
-                means[at + k] = *running_mean;
-                variance[k] = *running;
-            }
-            inverses[at + k] = 1 / sqrtf(variance[k] + EPSILON);
-        }
+    if (train)
+        take_statistics(layer, x, param);
+    for (uint32_t c = 0; c < x->c && !train; c++) {
+        means[c] = param[2].value[c];
+        inverses[c] = 1 / sqrtf(param[3].value[c] + EPSILON);
     }
 #pragma omp parallel for collapse(2) schedule(static)
     for (uint32_t n = 0; n < x->n; n++)
-        for (uint32_t b = 0; b < blocks; b++) {
+        for (uint32_t b = 0; b < x->c / x->block; b++) {
             float scale[BLOCK_MAX], shift[BLOCK_MAX];
 
             for (uint32_t k = 0; k < x->block; k++) {
@@ -123,17 +137,31 @@ void layer_batch_norm_forward(struct nn_layer *layer, const struct nn_tensor *x,
                 scale[k] = param[0].value[c] * inverses[c];
                 shift[k] = param[1].value[c] - means[c] * scale[k];
             }
-            block_normalize(layer, x, y, n, b, scale, shift);
+            WITH_BLOCK(x->block, normalize, x->data + plane(x, n, b), y->data + plane(y, n, b),
+                       (uint64_t)x->h * x->w, scale, shift, layer->relu ? 0 : -INFINITY);
         }
 }
 
-/* Sums of dy and of dy × (x - mean) over a block; dy is cut by ReLU in place on the way. */
-static void block_gradients(const struct nn_layer *layer, const struct nn_tensor *x,
-                            struct nn_tensor *y, uint32_t b, const float *mean, double *sum_dy,
-                            double *sum_dyx) {
+static inline void sum_products(uint32_t block, const float *from, const float *dy, uint64_t pixels,
+                                const float *mean, float *sum, float *product) {
+    for (uint64_t p = 0; p < pixels; p++, from += block, dy += block)
+        for (uint32_t k = 0; k < block; k++) {
+            sum[k] += dy[k];
+            product[k] += dy[k] * (from[k] - mean[k]);
+        }
+}
+
+/* Sums of dy and of dy × (x - mean) over a part of a block; dy is cut by ReLU in place on the way.
+ */
+static void part_gradients(const struct nn_layer *layer, const struct nn_tensor *x,
+                           struct nn_tensor *y, uint32_t part, uint32_t b) {
+    const float *mean = layer->saved + b * x->block;
+    double *sum_dy = part_sums(layer, x, part, b), *sum_dyx = sum_dy + x->c;
     uint64_t pixels = (uint64_t)x->h * x->w;
 
-    for (uint32_t n = 0; n < x->n; n++) {
+    memset(sum_dy, 0, x->block * sizeof(*sum_dy));
+    memset(sum_dyx, 0, x->block * sizeof(*sum_dyx));
+    for (uint32_t n = part_begin(x, part); n < part_begin(x, part + 1); n++) {
         uint64_t at = plane(x, n, b);
         const float *from = x->data + at, *out = y->data + at;
         float *dy = y->grad + at;
@@ -141,18 +169,7 @@ static void block_gradients(const struct nn_layer *layer, const struct nn_tensor
 
         for (uint64_t i = 0; layer->relu && i < pixels * x->block; i++)
             dy[i] = out[i] > 0 ? dy[i] : 0;
-        if (x->block == 16)
-            for (uint64_t p = 0; p < pixels; p++, from += 16, dy += 16)
-                for (uint32_t k = 0; k < 16; k++) {
-                    sum[k] += dy[k];
-                    product[k] += dy[k] * (from[k] - mean[k]);
-                }
-        else
-            for (uint64_t p = 0; p < pixels; p++, from += x->block, dy += x->block)
-                for (uint32_t k = 0; k < x->block; k++) {
-                    sum[k] += dy[k];
-                    product[k] += dy[k] * (from[k] - mean[k]);
-                }
+        WITH_BLOCK(x->block, sum_products, from, dy, pixels, mean, sum, product);
         for (uint32_t k = 0; k < x->block; k++) {
             sum_dy[k] += sum[k];
             sum_dyx[k] += product[k];
@@ -161,52 +178,44 @@ static void block_gradients(const struct nn_layer *layer, const struct nn_tensor
 }
 
 /* dx = gamma / deviation × (dy - mean(dy) - (x - mean) / variance × mean(dy × (x - mean))) */
-static void block_input_gradient(const struct nn_tensor *x, const struct nn_tensor *y, uint32_t n,
-                                 uint32_t b, const float *factor, const float *slope,
-                                 const float *offset, float *dx) {
-    uint64_t at = plane(x, n, b), count = (uint64_t)x->h * x->w * x->block;
-    const float *from = x->data + at, *dy = y->grad + at;
-    float *to = dx + at;
-
-    if (x->block == 16) {
-        for (uint64_t i = 0; i < count; i += 16)
-            for (uint32_t k = 0; k < 16; k++)
-                to[i + k] = dy[i + k] * factor[k] + from[i + k] * slope[k] + offset[k];
-        return;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        uint32_t k = (uint32_t)(i % x->block);
-
-        to[i] = dy[i] * factor[k] + from[i] * slope[k] + offset[k];
-    }
+static inline void input_gradient(uint32_t block, const float *from, const float *dy, float *to,
+                                  uint64_t pixels, const float *factor, const float *slope,
+                                  const float *offset) {
+    for (uint64_t p = 0; p < pixels; p++, from += block, dy += block, to += block)
+        for (uint32_t k = 0; k < block; k++)
+            to[k] = dy[k] * factor[k] + from[k] * slope[k] + offset[k];
 }
 
 void layer_batch_norm_backward(struct nn_layer *layer, const struct nn_tensor *x,
                                struct nn_tensor *y, struct nn_param *param, float *dx) {
-    uint32_t blocks = x->c / x->block;
     double count = (double)x->n * x->h * x->w;
-    const float *means = layer->saved, *inverses = layer->saved + x->c;
+    float *means = layer->saved, *inverses = means + x->c;
+    float *factor = inverses + x->c, *slope = factor + x->c, *offset = slope + x->c;
 
-#pragma omp parallel for schedule(static)
-    for (uint32_t b = 0; b < blocks; b++) {
-        double sum_dy[BLOCK_MAX] = {0}, sum_dyx[BLOCK_MAX] = {0};
-        float factor[BLOCK_MAX], slope[BLOCK_MAX], offset[BLOCK_MAX];
+#pragma omp parallel for collapse(2) schedule(static)
+    for (uint32_t part = 0; part < NN_SUM_PARTS; part++)
+        for (uint32_t b = 0; b < x->c / x->block; b++)
+            part_gradients(layer, x, y, part, b);
+    for (uint32_t c = 0; c < x->c; c++) {
+        double inverse = inverses[c], gamma = param[0].value[c], sums[2], per_x;
 
-        block_gradients(layer, x, y, b, means + b * x->block, sum_dy, sum_dyx);
-        for (uint32_t k = 0; k < x->block; k++) {
-            uint32_t c = b * x->block + k;
-            double inverse = inverses[c], gamma = param[0].value[c];
-            double per_x = gamma * inverse * inverse * inverse * sum_dyx[k] / count;
-
-            param[0].grad[c] = (float)(sum_dyx[k] * inverse);
-            param[1].grad[c] = (float)sum_dy[k];
-            factor[k] = (float)(gamma * inverse);
-            slope[k] = (float)-per_x;
-            offset[k] = (float)(per_x * means[c] - gamma * inverse * sum_dy[k] / count);
-        }
-        for (uint32_t n = 0; n < x->n; n++)
-            block_input_gradient(x, y, n, b, factor, slope, offset, dx);
+        whole_sums(layer, x, c, sums);
+        per_x = gamma * inverse * inverse * inverse * sums[1] / count;
+        param[0].grad[c] = (float)(sums[1] * inverse);
+        param[1].grad[c] = (float)sums[0];
+        factor[c] = (float)(gamma * inverse);
+        slope[c] = (float)-per_x;
+        offset[c] = (float)(per_x * means[c] - gamma * inverse * sums[0] / count);
     }
+#pragma omp parallel for collapse(2) schedule(static)
+    for (uint32_t n = 0; n < x->n; n++)
+        for (uint32_t b = 0; b < x->c / x->block; b++) {
+            uint32_t c = b * x->block;
+
+            WITH_BLOCK(x->block, input_gradient, x->data + plane(x, n, b),
+                       y->grad + plane(y, n, b), dx + plane(x, n, b), (uint64_t)x->h * x->w,
+                       factor + c, slope + c, offset + c);
+        }
 }
 
 /* ---- addition ---- */
@@ -241,20 +250,42 @@ void layer_accumulate(float *to, const float *from, uint64_t count) {
 
 /* ---- pooling ---- */
 
-/* The largest of a window; the first of equals. Returns its offset in the plane. */
-static uint64_t window_max(const struct nn_layer *layer, const struct nn_tensor *x,
-                           const float *from, uint32_t y, uint32_t px, uint32_t k) {
-    uint64_t best = ((uint64_t)y * layer->kernel * x->w + px * layer->kernel) * x->block + k;
+/* Where pixel (i, j) of the window at (y, px) lies in a plane, in blocks. */
+static uint64_t window_at(const struct nn_layer *layer, const struct nn_tensor *x, uint32_t y,
+                          uint32_t px, uint32_t i, uint32_t j) {
+    return (uint64_t)(y * layer->kernel + i) * x->w + px * layer->kernel + j;
+}
 
+static inline void window_max(uint32_t block, const struct nn_layer *layer,
+                              const struct nn_tensor *x, const float *from, uint32_t y, uint32_t px,
+                              float *to) {
     for (uint32_t i = 0; i < layer->kernel; i++)
         for (uint32_t j = 0; j < layer->kernel; j++) {
-            uint64_t at =
-                ((uint64_t)(y * layer->kernel + i) * x->w + px * layer->kernel + j) * x->block + k;
+            const float *at = from + window_at(layer, x, y, px, i, j) * block;
 
-            if (from[at] > from[best])
-                best = at;
+            for (uint32_t k = 0; k < block; k++)
+                to[k] = (i | j) == 0 || at[k] > to[k] ? at[k] : to[k];
         }
-    return best;
+}
+
+/* The first of a window's largest takes the gradient. */
+static inline void window_gradient(uint32_t block, const struct nn_layer *layer,
+                                   const struct nn_tensor *x, const float *from, const float *most,
+                                   const float *dy, uint32_t y, uint32_t px, float *to) {
+    float left[BLOCK_MAX];
+
+    memcpy(left, dy, block * sizeof(*left));
+    for (uint32_t i = 0; i < layer->kernel; i++)
+        for (uint32_t j = 0; j < layer->kernel; j++) {
+            uint64_t at = window_at(layer, x, y, px, i, j) * block;
+
+            for (uint32_t k = 0; k < block; k++) {
+                bool takes = from[at + k] == most[k];
+
+                to[at + k] = takes ? left[k] : 0;
+                left[k] = takes ? 0 : left[k];
+            }
+        }
 }
 
 void layer_max_pool_forward(const struct nn_layer *layer, const struct nn_tensor *x,
@@ -268,9 +299,8 @@ void layer_max_pool_forward(const struct nn_layer *layer, const struct nn_tensor
             float *to = y->data + plane(y, n, b);
 
             for (uint32_t i = 0; i < y->h; i++)
-                for (uint32_t j = 0; j < y->w; j++)
-                    for (uint32_t k = 0; k < x->block; k++)
-                        *to++ = from[window_max(layer, x, from, i, j, k)];
+                for (uint32_t j = 0; j < y->w; j++, to += x->block)
+                    WITH_BLOCK(x->block, window_max, layer, x, from, i, j, to);
         }
 }
 
@@ -282,13 +312,15 @@ void layer_max_pool_backward(const struct nn_layer *layer, const struct nn_tenso
     for (uint32_t n = 0; n < x->n; n++)
         for (uint32_t b = 0; b < blocks; b++) {
             const float *from = x->data + plane(x, n, b), *dy = y->grad + plane(y, n, b);
+            const float *most = y->data + plane(y, n, b);
             float *to = dx + plane(x, n, b);
 
-            memset(to, 0, (uint64_t)x->h * x->w * x->block * sizeof(*to));
+            /* What no window covers gets nothing. */
+            if (x->h % layer->kernel || x->w % layer->kernel)
+                memset(to, 0, (uint64_t)x->h * x->w * x->block * sizeof(*to));
             for (uint32_t i = 0; i < y->h; i++)
-                for (uint32_t j = 0; j < y->w; j++)
-                    for (uint32_t k = 0; k < x->block; k++)
-                        to[window_max(layer, x, from, i, j, k)] += *dy++;
+                for (uint32_t j = 0; j < y->w; j++, dy += x->block, most += x->block)
+                    WITH_BLOCK(x->block, window_gradient, layer, x, from, most, dy, i, j, to);
         }
 }
 

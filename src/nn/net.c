@@ -25,8 +25,10 @@ void nn_net_destroy(struct nn_net *net) {
     for (uint32_t i = 0; i < net->layers; i++)
         if (net->layer[i].conv)
             net->kernels->conv_destroy(net->layer[i].conv);
-    for (uint32_t i = 0; i < net->layers; i++)
+    for (uint32_t i = 0; i < net->layers; i++) {
         base_free(net->layer[i].saved);
+        base_free(net->layer[i].sums);
+    }
     for (uint32_t i = 0; i < net->tensors; i++) {
         base_free(net->tensor[i].data);
         base_free(net->tensor[i].grad);
@@ -95,6 +97,14 @@ int nn_input(struct nn_net *net, uint32_t c, uint32_t h, uint32_t w, struct opim
     return add_tensor(net, c, h, w, 1, err);
 }
 
+/* One block for the whole network where channels allow, the first convolution's: from one to another
+ * oneDNN has no fast way. */
+static uint32_t block_of(struct nn_net *net, uint32_t channels) {
+    if (net->block == 0)
+        net->block = net->kernels->block(channels);
+    return channels % net->block == 0 ? net->block : net->kernels->block(channels);
+}
+
 int nn_conv(struct nn_net *net, int in, const char *name, uint32_t out_c, uint32_t kernel,
             uint32_t stride, uint32_t pad, struct opiml_error *err) {
     const struct nn_tensor *x;
@@ -114,7 +124,7 @@ int nn_conv(struct nn_net *net, int in, const char *name, uint32_t out_c, uint32
                                    .stride = stride,
                                    .pad = pad,
                                    .in_block = x->block,
-                                   .out_block = net->kernels->block(out_c)};
+                                   .out_block = block_of(net, out_c)};
     if (x->h + 2 * pad < kernel || x->w + 2 * pad < kernel)
         return opiml_fail(err, OPIML_EINVAL, "the image is too small for the network");
     out = add_tensor(net, out_c, nn_conv_out(x->h, &shape), nn_conv_out(x->w, &shape),
@@ -151,7 +161,7 @@ int nn_batch_norm(struct nn_net *net, int in, const char *name, bool relu,
     for (int i = 0; i < 4; i++)
         if ((rc = add_param(net, name, names[i], 1, (int64_t[]){x->c}, false, err)) < 0)
             return rc;
-    layer->saved_count = 2 * (uint64_t)x->c;
+    layer->channels = x->c;
     return out;
 }
 
@@ -181,6 +191,8 @@ int nn_max_pool(struct nn_net *net, int in, uint32_t kernel, struct opiml_error 
     if (in < 0)
         return in;
     x = &net->tensor[in];
+    if (x->h < kernel || x->w < kernel)
+        return opiml_fail(err, OPIML_EINVAL, "the image is too small for the network");
     if ((out = add_tensor(net, x->c, x->h / kernel, x->w / kernel, x->block, err)) < 0)
         return out;
     layer = add_layer(net, NN_MAX_POOL, in, 0, out, err);
@@ -321,9 +333,17 @@ int nn_net_finish(struct nn_net *net, uint64_t seed, struct opiml_error *err) {
             return base_fail_memory(err, param->count * sizeof(float), "parameters");
         draw(param, seed, i);
     }
-    for (uint32_t i = 0; i < net->layers; i++)
-        if (net->layer[i].saved_count && !(net->layer[i].saved = floats(net->layer[i].saved_count)))
-            return base_fail_memory(err, net->layer[i].saved_count * 4, "batch statistics");
+    for (uint32_t i = 0; i < net->layers; i++) {
+        struct nn_layer *layer = &net->layer[i];
+        uint64_t sums = NN_SUM_PARTS * 2 * layer->channels;
+
+        if (layer->channels == 0)
+            continue;
+        layer->saved = floats(5 * layer->channels);
+        layer->sums = base_alloc_array(sums, sizeof(*layer->sums));
+        if (!layer->saved || !layer->sums)
+            return base_fail_memory(err, sums * sizeof(*layer->sums), "batch statistics");
+    }
     net->scratch = floats(largest);
     if (!net->scratch)
         return base_fail_memory(err, largest * sizeof(float), "gradients");

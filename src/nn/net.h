@@ -2,6 +2,8 @@
 #ifndef NN_NET_H
 #define NN_NET_H
 
+#define NN_SUM_PARTS 16 /* of a batch, summed apart: more than threads that are of use */
+
 #include "nn/nn.h"
 
 enum nn_kind {
@@ -22,13 +24,16 @@ struct nn_layer {
     uint32_t kernel;
     float scale;
     void *conv;
-    float *saved; /* batch norm: mean, then 1 / deviation, of the batch */
-    uint64_t saved_count;
+    /* Batch norm: of the batch, by channel, mean and 1 / deviation, then backward's three factors. */
+    uint64_t channels;
+    float *saved;
+    double *sums; /* [NN_SUM_PARTS][2][channels] */
 };
 
 struct nn_net {
     const struct nn_kernels *kernels;
     uint32_t batch, layers, tensors, params;
+    uint32_t block; /* of channels, of the first convolution; 0: there was none yet */
     uint64_t macs;
     float *scratch; /* a gradient on its way to where there is one already */
     struct nn_layer layer[NN_LAYERS_MAX];

@@ -106,13 +106,17 @@ int nn_net_backward(struct nn_net *net, struct opiml_error *err);
 
 /* ---- reference models ---- */
 
+enum nn_model { NN_RESNET, NN_RESNET9 };
 struct nn_model_conf {
-    uint32_t name; /* 0: resnet */
+    uint32_t name; /* an enum nn_model */
     uint32_t depth, width, classes;
+    uint32_t pool; /* resnet: what is taken over the last image: 0: its mean, 1: its maximum */
 };
-/* Builds a model for [channels, h, w] images; see resnet.c. */
+/* Builds a model for [channels, h, w] images; see resnet.c and resnet9.c. */
 int nn_model_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
                    uint32_t h, uint32_t w, struct opiml_error *err);
+
+const char *nn_model_name(const struct nn_model_conf *conf); /* as in a training file */
 
 /* ---- loss, optimisers, schedules ---- */
 

@@ -2,8 +2,9 @@
  * recognition" (2015), section 4.2. A 3 x 3 stem of `width` channels, then three stages of (depth -
  * 2) / 6 blocks at width, 2 × width and 4 × width channels, halving the image between stages; a
  * block is two 3 x 3 convolutions with batch norm around an identity, or around a 1 x 1 convolution
- * where the shape changes (their option B); mean over the image; dense. */
-#include "nn/nn.h"
+ * where the shape changes (their option B); mean over the image, or its maximum, which finds things
+ * wherever they stand; dense. */
+#include "nn/models.h"
 
 static int block(struct nn_net *net, int in, const char *name, uint32_t channels, uint32_t stride,
                  bool project, struct opiml_error *err) {
@@ -27,8 +28,8 @@ static int block(struct nn_net *net, int in, const char *name, uint32_t channels
     return nn_add_relu(net, branch, skip, true, err);
 }
 
-static int build_resnet(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
-                        uint32_t h, uint32_t w, struct opiml_error *err) {
+int nn_resnet_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
+                    uint32_t h, uint32_t w, struct opiml_error *err) {
     int at;
 
     if (conf->depth < 8 || (conf->depth - 2) % 6 != 0)
@@ -49,11 +50,6 @@ static int build_resnet(struct nn_net *net, const struct nn_model_conf *conf, ui
             if (at < 0)
                 return at;
         }
-    at = nn_global_pool(net, at, false, err);
+    at = nn_global_pool(net, at, conf->pool == 1, err);
     return nn_dense(net, at, "fc", conf->classes, 1, err);
-}
-
-int nn_model_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
-                   uint32_t h, uint32_t w, struct opiml_error *err) {
-    return build_resnet(net, conf, channels, h, w, err);
 }

@@ -358,7 +358,7 @@ static int make_cache_key(struct opiml_pipeline *self, struct opiml_error *err) 
     AUTO_TEXT struct text text = {0};
 
     for (uint32_t d = 0; d < self->datasets; d++)
-        text_printf(&text, "data %016" PRIx64 "\n", dataset_fingerprint(self->dataset[d]));
+        text_printf(&text, "data %016" PRIx64 "\n", dataset_version(self->dataset[d]));
     for (uint32_t i = 0; i < self->ops; i++) {
         text_printf(&text, "%016" PRIx64 " ", op_implementation(self->op[i]->op));
         describe_op(self->op[i], &text);

@@ -60,7 +60,7 @@ for e in r["epochs"] + [r]:
     assert 0 < e["eval_loss"] < 1000 and 0 <= e["eval_accuracy"] <= 1, e
     assert e["errors"] == 0 and e["dropped"] == 0 and e["samples_per_s"] > 0, e
     assert 0 < e["utilisation"] <= 1 and e["elapsed_s"] > 0 and e["lr"] >= 0, e
-assert "resnet depth 8, width 4" in r["model"], r
+assert "resnet depth 8, mean pool, width 4" in r["model"], r
 assert r["checkpoint"].endswith("runs/whole/checkpoint.safetensors"), r
 assert r["bad"] == [] and r["error"] is None, r
 PY

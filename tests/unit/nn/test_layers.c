@@ -37,7 +37,8 @@ static void assert_near(const float *a, const float *b, size_t count) {
 }
 
 static void batch_norm_is_the_same_in_blocks(void **state) {
-    static float gamma[C], beta[C], mean[2][C], variance[2][C], grads[2][2][C], saved[2][2 * C];
+    static float gamma[C], beta[C], mean[2][C], variance[2][C], grads[2][2][C], saved[2][5 * C];
+    static double sums[2][NN_SUM_PARTS * 2 * C];
     static float back[COUNT], input[COUNT], dy[COUNT];
     struct sides plain = make(1), blocked = make(16), *both[] = {&plain, &blocked};
 
@@ -46,7 +47,7 @@ static void batch_norm_is_the_same_in_blocks(void **state) {
     nn_fill(gamma, C);
     nn_fill(beta, C);
     for (int i = 0; i < 2; i++) {
-        struct nn_layer layer = {.kind = NN_BATCH_NORM, .relu = true, .saved = saved[i]};
+        struct nn_layer layer = {.kind = NN_BATCH_NORM, .relu = true, .saved = saved[i], .sums = sums[i]};
         struct nn_param param[4] = {{.value = gamma, .grad = grads[i][0]},
                                     {.value = beta, .grad = grads[i][1]},
                                     {.value = mean[i]},

@@ -280,6 +280,23 @@ static void the_key_follows_what_lies_before_it(void **state) {
     }
 }
 
+/* Other records in a file of the same shape and size are another dataset to the cache. */
+static void the_key_follows_the_data(void **state) {
+    static const char *const rest = "batch: {size: 4}\nops:\n  - cache: {in: disk}\n";
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, rest);
+    struct hash128 key = pipeline->cache.key;
+    struct harness other = harness_make(data.records);
+
+    opiml_pipeline_close(pipeline);
+    pipeline = harness_pipeline(&other, rest);
+    assert_true(pipeline->cache.key.low != key.low && pipeline->cache.key.high != key.high);
+    opiml_pipeline_close(pipeline);
+    harness_remove(&other);
+    pipeline = harness_pipeline(&data, rest);
+    assert_true(pipeline->cache.key.low == key.low && pipeline->cache.key.high == key.high);
+    opiml_pipeline_close(pipeline);
+}
+
 static void a_folder_that_cannot_be_is_named(void **state) {
     AUTO_FREE char *rest = base_printf(
         "batch: {size: 4}\nops:\n  - cache: {in: disk, folder: %s/records.bin/x}\n", data.folder);
@@ -301,6 +318,7 @@ int main(void) {
         cmocka_unit_test(a_file_stays_within_its_bytes),
         cmocka_unit_test(damage_is_found),
         cmocka_unit_test(what_is_forgotten_is_kept_anew),
+        cmocka_unit_test(the_key_follows_the_data),
         cmocka_unit_test(the_key_follows_what_lies_before_it),
         cmocka_unit_test(a_folder_that_cannot_be_is_named),
     };

@@ -1,0 +1,13 @@
+/* Inside nn: the reference models, one file each. Each builds itself for [channels, h, w] images and
+ * returns the number of the tensor that comes out. */
+#ifndef NN_MODELS_H
+#define NN_MODELS_H
+
+#include "nn/nn.h"
+
+int nn_resnet_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
+                    uint32_t h, uint32_t w, struct opiml_error *err);
+int nn_resnet9_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
+                     uint32_t h, uint32_t w, struct opiml_error *err);
+
+#endif
