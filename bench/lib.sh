@@ -21,7 +21,7 @@ shared() {
 # claim WHAT VALUE least|most TARGET: prints a line; remembers a target that was missed.
 claim() {
     if awk -v value="$2" -v way="$3" -v target="$4" \
-        'BEGIN { exit !(way == "least" ? value >= target : value <= target) }'; then
+        'BEGIN { exit value !~ /^[0-9.]+$/ || !(way == "least" ? value >= target : value <= target) }'; then
         verdict=ok
     else
         verdict=MISSED

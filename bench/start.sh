@@ -27,6 +27,6 @@ while [ $i -lt 11 ]; do
     echo $((($(date +%s%N) - began) / 1000000))
     [ "$(field samples <"$tmp/out")" = 64 ]
     i=$((i + 1))
-done | sort -n >"$tmp/times"
-claim "milliseconds to the first batch and the end" "$(sed -n 6p "$tmp/times")" most 500
+done >"$tmp/times"
+claim "milliseconds to the first batch and the end" "$(sort -n "$tmp/times" | sed -n 6p)" most 500
 exit $failed

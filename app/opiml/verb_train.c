@@ -169,8 +169,11 @@ static int train_run(struct call *call, struct opiml_error *err) {
     if (rc == 0) {
         const struct opiml_train_progress *p = opiml_train_result(train);
 
-        printf("\nthe trainer computed %.1f%% of the time and waited for data %.1f%%\n",
-               100 * p->utilisation, 100 * (1 - p->utilisation));
+        if (p->step == p->steps && p->utilisation == 0)
+            printf("\nall epochs are done\n");
+        else
+            printf("\nthe trainer computed %.1f%% of the time and waited for data %.1f%%\n",
+                   100 * p->utilisation, 100 * (1 - p->utilisation));
         printf("checkpoint: %s\n", opiml_train_checkpoint(train));
     }
     return rc;

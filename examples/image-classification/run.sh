@@ -2,7 +2,7 @@
 # The demonstration: make images, look at them, measure the pipeline, train, evaluate, predict.
 # `./dev demo` calls it after the build; with `opiml` on the PATH it also runs by itself.
 #
-#   run.sh           made-up shapes, about three minutes on two cores
+#   run.sh           made-up shapes, about two minutes on two cores
 #   run.sh cifar10   CIFAR-10, which must lie in data/cifar10 (see README.md); a quarter of an hour
 set -eu
 cd "$(dirname "$0")"

@@ -87,7 +87,7 @@ OPIML_API void opiml_feed_close(struct opiml_feed *feed);
 /* Make a blocked or later opiml_feed_next return OPIML_ECANCELED. Async-signal-safe. */
 OPIML_API void opiml_feed_cancel(struct opiml_feed *feed);
 
-#define OPIML_MAX_STATIONS 48
+#define OPIML_MAX_STATIONS 64
 
 /* A station's counters; every station has the same. Times are summed over its threads. */
 struct opiml_station_stats {

@@ -52,11 +52,11 @@ class Caller:
         self.thread.start()
 
     def call(self, function):
-        if self.pending is None:
+        request = self.pending
+        if request is None:
             if threading.current_thread() is not threading.main_thread():
                 return function()
-            self.pending = _Request(function)
-        request = self.pending
+            request = self.pending = _Request(function)
         if not request.queued:  # an interruption may come between any two of these lines
             self.requests.put(request)
             request.queued = True
@@ -88,16 +88,13 @@ def _close(pointer, process, held, caller, handle):
         _KEPT.append(handle)
 
 
-def _take(pointer, feed_reference):
-    """Wait for the next batch: a Slot, or None at the end."""
+def _take(pointer):
+    """Wait for the next batch: a struct opiml_batch, or None at the end. It must not know the feed:
+    what nobody fetches after an interruption would keep that alive."""
     batch, detail = ctypes.POINTER(Batch)(), ErrorDetail()
     if not check(lib.opiml_feed_next(pointer, ctypes.byref(batch), ctypes.byref(detail)), detail):
         return None
-    feed = feed_reference()
-    if feed is None:
-        lib.opiml_batch_release(batch)
-        return None
-    return Slot(feed, batch)
+    return batch
 
 
 class Feed:
@@ -121,12 +118,12 @@ class Feed:
         if os.getpid() != self.process:
             raise errors.Error("this pass was begun before a fork; begin one in the child process")
         with self._lock:
-            # What is called must not hold this object: it may be waited for long after.
-            pointer, reference = self._pointer, weakref.ref(self)
+            pointer = self._pointer
             try:
                 if self.canceled:
                     raise errors.CanceledError(self.why, name="ECANCELED")
-                return self._caller.call(lambda: _take(pointer, reference))
+                batch = self._caller.call(lambda: _take(pointer))
+                return Slot(self, batch) if batch is not None else None
             except errors.CanceledError as problem:
                 raise errors.CanceledError(self.why, problem.code, problem.name) from None
             except errors.BusyError as problem:

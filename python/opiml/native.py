@@ -11,7 +11,7 @@ MAX_DIMS = 5
 MAX_FIELDS = 64
 NAME_BYTES = 48
 TOKEN_BYTES = 192
-MAX_STATIONS = 48
+MAX_STATIONS = 64
 
 
 class ErrorDetail(ctypes.Structure):  # struct opiml_error

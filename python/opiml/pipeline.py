@@ -176,7 +176,8 @@ class Pipeline:
     def stats(self):
         """Counters of the current or last pass; None before the first. Times are in nanoseconds."""
         current = self._pass
-        return current.running.stats(self._options["digest"]) if current else self._last
+        running = current.running if current else None
+        return running.stats(self._options["digest"]) if running else self._last
 
     def _stop(self, why):
         current = self._pass

@@ -199,6 +199,7 @@ int file_write_atomic(const char *path, const void *data, size_t bytes, struct o
 int file_make_folders(const char *path, struct opiml_error *err) {
     AUTO_FREE char *part = base_strdup(path);
     struct stat info;
+    int rc = 0;
 
     if (!part)
         return base_fail_memory(err, strlen(path), "a folder's name");
@@ -208,8 +209,12 @@ int file_make_folders(const char *path, struct opiml_error *err) {
         if (was && was != '/')
             continue;
         *at = 0;
-        if (mkdir(part, 0777) < 0 && errno != EEXIST)
-            return base_fail_errno(err, errno, "%s: making the folder", part);
+        if (mkdir(part, 0777) == 0)
+            rc = sync_folder(part, err);
+        else if (errno != EEXIST)
+            rc = base_fail_errno(err, errno, "%s: making the folder", part);
+        if (rc < 0)
+            return rc;
         *at = was;
         if (!was)
             break;

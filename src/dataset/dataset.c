@@ -151,15 +151,19 @@ static int read_params(const struct format *format, const struct request *reques
     return 0;
 }
 
+static void params_text(const struct format *format, const void *params, struct text *text) {
+    for (const struct opiml_param *row = format->params; row && row->name; row++) {
+        text_printf(text, "\n%s=", row->name);
+        conf_format(row, params, text);
+    }
+}
+
 /* What makes one index differ from another of the same root. */
 static int index_id(const struct source *source, const struct format *format, const void *params,
                     uint64_t *ret_id, struct opiml_error *err) {
     AUTO_TEXT struct text text = {0};
     text_printf(&text, "%d %s", INDEX_VERSION, format->name);
-    for (const struct opiml_param *row = format->params; row && row->name; row++) {
-        text_printf(&text, "\n%s=", row->name);
-        conf_format(row, params, &text);
-    }
+    params_text(format, params, &text);
     if (source->pattern)
         text_printf(&text, "\n%s", source->uri + strlen("file://") + strlen(source->local));
     if (text.failed)
@@ -432,6 +436,16 @@ const struct opiml_schema *dataset_schema(const struct dataset *dataset) {
 
 uint64_t dataset_fingerprint(const struct dataset *dataset) {
     return dataset->index.header->fingerprint;
+}
+
+int dataset_params_hash(const struct dataset *dataset, uint64_t *ret_hash,
+                        struct opiml_error *err) {
+    AUTO_TEXT struct text text = {0};
+    params_text(dataset->format, dataset->params, &text);
+    if (text.failed)
+        return base_fail_memory(err, text.count, "a format's parameters");
+    *ret_hash = hash_64(text.at, text.count, 0);
+    return 0;
 }
 
 uint64_t dataset_version(const struct dataset *dataset) {

@@ -26,6 +26,8 @@ uint64_t dataset_fingerprint(const struct dataset *dataset);
 /* The same with each object's size and time as they were indexed: changes with the bytes, as far as
  * a file system tells. For what is kept of them. */
 uint64_t dataset_version(const struct dataset *dataset);
+/* Of the format's parameters, which say how the same bytes are read. */
+int dataset_params_hash(const struct dataset *dataset, uint64_t *ret_hash, struct opiml_error *err);
 const char *dataset_class(const struct dataset *dataset, uint32_t label); /* NULL past the last */
 const char *dataset_format_name(const struct dataset *dataset);
 const char *dataset_uri(const struct dataset *dataset);

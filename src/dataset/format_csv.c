@@ -581,7 +581,7 @@ static int csv_parse(const struct index *index, const void *params, uint64_t rec
     struct csv_cell cells[CSV_CELLS_MAX];
     uint64_t line = index->records[record].label;
     const struct csv_params *csv = params;
-    const char *key = index_object_key(index, index->records[record].object);
+    const char *key = index_object_key(index, 0); /* the first file's, as when it was indexed */
     const struct source_object object = {.key = key};
     const struct source_listing listing = {.objects = (struct source_object *)&object, .count = 1};
     struct csv_dialect dialect;

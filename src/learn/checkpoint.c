@@ -67,7 +67,7 @@ static void set_number(struct js *to, const char *key, uint64_t number) {
 static struct js *metadata_of(const struct checkpoint *from) {
     struct js *to = js_object();
     AUTO_FREE char *classes = from->classes ? js_dump(from->classes, 0) : NULL;
-    char loss[40];
+    AUTO_TEXT struct text loss = {0};
 
     js_set(to, "format", js_text("opiml-checkpoint-1"));
     js_set(to, "name", js_text(nn_model_name(&from->model)));
@@ -83,8 +83,8 @@ static struct js *metadata_of(const struct checkpoint *from) {
     set_number(to, "epoch", from->epoch);
     set_number(to, "epoch_samples", from->epoch_samples);
     set_number(to, "epoch_correct", from->epoch_correct);
-    snprintf(loss, sizeof(loss), "%.17g", from->epoch_loss);
-    js_set(to, "epoch_loss", js_text(loss));
+    text_add_double(&loss, from->epoch_loss);
+    js_set(to, "epoch_loss", js_text(loss.failed ? "0" : loss.at));
     set_number(to, "threads", from->threads);
     js_set(to, "kernels", js_text(from->kernels));
     js_set(to, "isa", js_text(from->isa));

@@ -1,7 +1,6 @@
 /* The training loop of one process. */
 #include <opiml/train.h>
 
-#include <sched.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -9,6 +8,7 @@
 #include "learn/checkpoint.h"
 #include "learn/config.h"
 #include "learn/evaluate.h"
+#include "pipeline/plan.h"
 
 #define REPORT_NS UINT64_C(200000000)
 
@@ -72,13 +72,6 @@ static void report(struct opiml_train *self, uint32_t phase, const char *note) {
 
 /* ---- opening ---- */
 
-static uint32_t usable_cores(void) {
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-
-    return count < 1 ? 1 : (uint32_t)count;
-}
-
 static int open_eval(struct opiml_train *self, struct opiml_error *err) {
     const struct learn_config *config = &self->config;
     AUTO_JS struct js *names = NULL;
@@ -117,7 +110,7 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
 
 static int build_model(struct opiml_train *self, struct opiml_error *err) {
     const struct learn_fields *fields = &self->fields;
-    uint32_t threads = self->config.threads ? self->config.threads : usable_cores();
+    uint32_t threads = self->config.threads ? self->config.threads : plan_cores();
     uint32_t rows = opiml_pipeline_batch_rows(self->data);
     uint64_t weights = 0;
     char shape[48] = "";
@@ -144,12 +137,11 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     if (self->config.model.name == NN_RESNET)
         snprintf(shape, sizeof(shape), " depth %u, %s pool,", self->config.model.depth,
                  self->config.model.pool ? "max" : "mean");
-    self->description =
-        base_printf("%s%s width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "
-                    "threads, f32",
-                    nn_model_name(&self->config.model), shape, self->config.model.width,
-                    (double)weights * 1e-6, (double)nn_net_macs(self->net) * 1e-6,
-                    self->state.kernels, threads);
+    self->description = base_printf(
+        "%s%s width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "
+        "threads, f32",
+        nn_model_name(&self->config.model), shape, self->config.model.width, (double)weights * 1e-6,
+        (double)nn_net_macs(self->net) * 1e-6, self->state.kernels, threads);
     return self->description ? 0 : base_fail_memory(err, 200, "a description");
 }
 
@@ -214,8 +206,10 @@ static int open_run(struct opiml_train *self, const char *path, struct opiml_err
 
     if ((rc = learn_config_read(path, &self->config, err)) < 0)
         return rc;
-    if (self->options.out)
-        text_copy(self->config.out, sizeof(self->config.out), self->options.out);
+    if (self->options.out &&
+        !text_copy(self->config.out, sizeof(self->config.out), self->options.out))
+        return opiml_fail(err, OPIML_ELIMIT, "%s: a name longer than %zu bytes", self->options.out,
+                          sizeof(self->config.out) - 1);
     if (self->options.epochs)
         self->config.schedule.epochs = self->options.epochs;
     if (self->options.threads)
@@ -238,8 +232,9 @@ static int open_run(struct opiml_train *self, const char *path, struct opiml_err
     if (self->options.resume)
         return resume(self, err);
     if (access(self->path, F_OK) == 0)
-        report(self, 0, "there is a checkpoint already, which the first epoch's will replace; "
-                        "--resume would go on from it");
+        report(self, 0,
+               "there is a checkpoint already, which the first epoch's will replace; "
+               "--resume would go on from it");
     return 0;
 }
 

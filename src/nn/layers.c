@@ -112,7 +112,7 @@ static inline void normalize(uint32_t block, const float *from, float *to, uint6
         for (uint32_t k = 0; k < block; k++) {
             float value = from[k] * scale[k] + shift[k];
 
-            to[k] = value > floor ? value : floor;
+            to[k] = value < floor ? floor : value; /* lets what is no number through */
         }
 }
 
@@ -212,9 +212,9 @@ void layer_batch_norm_backward(struct nn_layer *layer, const struct nn_tensor *x
         for (uint32_t b = 0; b < x->c / x->block; b++) {
             uint32_t c = b * x->block;
 
-            WITH_BLOCK(x->block, input_gradient, x->data + plane(x, n, b),
-                       y->grad + plane(y, n, b), dx + plane(x, n, b), (uint64_t)x->h * x->w,
-                       factor + c, slope + c, offset + c);
+            WITH_BLOCK(x->block, input_gradient, x->data + plane(x, n, b), y->grad + plane(y, n, b),
+                       dx + plane(x, n, b), (uint64_t)x->h * x->w, factor + c, slope + c,
+                       offset + c);
         }
 }
 
@@ -228,7 +228,7 @@ void layer_add_forward(const struct nn_layer *layer, const struct nn_tensor *a,
     for (uint64_t i = 0; i < y->count; i++) {
         float sum = a->data[i] + b->data[i];
 
-        y->data[i] = sum > floor ? sum : floor;
+        y->data[i] = sum < floor ? floor : sum;
     }
 }
 
@@ -268,6 +268,16 @@ static inline void window_max(uint32_t block, const struct nn_layer *layer,
         }
 }
 
+/* Without a branch, so that a loop of them becomes vectors. */
+static inline float value_if(bool yes, float value) {
+    uint32_t bits;
+
+    memcpy(&bits, &value, sizeof(bits));
+    bits &= -(uint32_t)yes;
+    memcpy(&value, &bits, sizeof(bits));
+    return value;
+}
+
 /* The first of a window's largest takes the gradient. */
 static inline void window_gradient(uint32_t block, const struct nn_layer *layer,
                                    const struct nn_tensor *x, const float *from, const float *most,
@@ -278,12 +288,15 @@ static inline void window_gradient(uint32_t block, const struct nn_layer *layer,
     for (uint32_t i = 0; i < layer->kernel; i++)
         for (uint32_t j = 0; j < layer->kernel; j++) {
             uint64_t at = window_at(layer, x, y, px, i, j) * block;
+            const float *restrict value = from + at;
+            float *restrict gradient = to + at;
 
+#pragma GCC ivdep
             for (uint32_t k = 0; k < block; k++) {
-                bool takes = from[at + k] == most[k];
+                float taken = value_if(value[k] == most[k], left[k]);
 
-                to[at + k] = takes ? left[k] : 0;
-                left[k] = takes ? 0 : left[k];
+                gradient[k] = taken;
+                left[k] -= taken; /* all of it, or nothing */
             }
         }
 }

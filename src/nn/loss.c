@@ -44,7 +44,7 @@ double nn_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, co
 
             want = want * (1 - smoothing) + smoothing / (float)classes;
             if (want > 0)
-                loss -= want * log(g[k] > 1e-30f ? g[k] : 1e-30f);
+                loss -= want * log(g[k] < 1e-30f ? 1e-30f : g[k]);
             g[k] = (g[k] - want) / (float)rows;
         }
     }

@@ -1,5 +1,5 @@
-/* Inside nn: the reference models, one file each. Each builds itself for [channels, h, w] images and
- * returns the number of the tensor that comes out. */
+/* Inside nn: the reference models, one file each. Each builds itself for [channels, h, w] images
+ * and returns the number of the tensor that comes out. */
 #ifndef NN_MODELS_H
 #define NN_MODELS_H
 

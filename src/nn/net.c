@@ -97,8 +97,8 @@ int nn_input(struct nn_net *net, uint32_t c, uint32_t h, uint32_t w, struct opim
     return add_tensor(net, c, h, w, 1, err);
 }
 
-/* One block for the whole network where channels allow, the first convolution's: from one to another
- * oneDNN has no fast way. */
+/* One block for the whole network where channels allow, the first convolution's: from one to
+ * another oneDNN has no fast way. */
 static uint32_t block_of(struct nn_net *net, uint32_t channels) {
     if (net->block == 0)
         net->block = net->kernels->block(channels);

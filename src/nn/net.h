@@ -24,7 +24,8 @@ struct nn_layer {
     uint32_t kernel;
     float scale;
     void *conv;
-    /* Batch norm: of the batch, by channel, mean and 1 / deviation, then backward's three factors. */
+    /* Batch norm: of the batch, by channel, mean and 1 / deviation, then backward's three factors.
+     */
     uint64_t channels;
     float *saved;
     double *sums; /* [NN_SUM_PARTS][2][channels] */
@@ -41,8 +42,8 @@ struct nn_net {
     struct nn_param param[NN_PARAMS_MAX];
 };
 
-/* Sums are taken in a fixed order, whatever the number of threads: over images first, then images
- * in order. */
+/* Sums are taken in a fixed order, whatever the number of threads: of each image, over the images
+ * of a part, over the parts. */
 void layer_batch_norm_forward(struct nn_layer *layer, const struct nn_tensor *x,
                               struct nn_tensor *y, struct nn_param *param, bool train);
 void layer_batch_norm_backward(struct nn_layer *layer, const struct nn_tensor *x,

@@ -1,8 +1,8 @@
-/* ResNet-9, a network for 32 to 64 pixels that learns in few epochs: Page, "How to train your ResNet"
- * (2018). A 3 x 3 stem of `width` channels; three convolutions to 2, 4 and 8 × width, each halving
- * the image by its maxima; around the first and the last an identity of two more convolutions; the
- * maximum over the image; dense, its output scaled by 1/8. Pooling stands before batch norm, which
- * then has a quarter of the pixels to go through. */
+/* ResNet-9, a network for 32 to 64 pixels that learns in few epochs: Page, "How to train your
+ * ResNet" (2018). A 3 x 3 stem of `width` channels; three convolutions to 2, 4 and 8 × width, each
+ * halving the image by its maxima; around the first and the last an identity of two more
+ * convolutions; the maximum over the image; dense, its output scaled by 1/8. Pooling stands before
+ * batch norm, which then has a quarter of the pixels to go through. */
 #include "nn/models.h"
 
 static int conv_norm(struct nn_net *net, int in, const char *name, uint32_t channels, bool pool,

@@ -81,7 +81,9 @@ static int lex_number(struct parser *self, size_t at) {
     copy[stop - at] = '\0';
     self->number = (struct expression_value){.kind = real ? EXPRESSION_REAL : EXPRESSION_INT};
     errno = 0;
-    if (real)
+    if (real && text_parse_double(copy, &self->number.real))
+        end = copy + strlen(copy);
+    else if (real) /* not finite, or no number in any locale */
         self->number.real = strtod(copy, &end);
     else
         self->number.integer = strtoll(copy, &end, 10);

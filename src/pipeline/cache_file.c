@@ -19,6 +19,8 @@
 #define BATCH_BYTES MIB(4) /* at least; a batch holds the largest row */
 #define BATCH_ROWS 4096
 #define BATCH_SECONDS 1 /* rows wait no longer than that for others */
+#define LOCK_TRIES 300  /* with 10 ms between them */
+#define LOCK_TRY_NS 10000000
 #define OFFSET_MOST (1ull << (64 - CACHE_PLACE_BYTES_BITS) << 6)
 
 _Static_assert(1 << 6 == CACHE_ALIGNMENT, "OFFSET_MOST is in units of CACHE_ALIGNMENT");
@@ -132,13 +134,14 @@ static int load(struct cache_file *file, struct opiml_error *err) {
     return 0;
 }
 
-static int lock_file(struct cache_file *file) {
-    int rc;
-
-    do
-        rc = flock(file->fd, LOCK_EX);
-    while (rc < 0 && errno == EINTR);
-    return rc < 0 ? -errno : 0;
+/* For a while only: whoever holds it may have been stopped. */
+static int lock_file(const struct cache_file *file, struct opiml_error *err) {
+    for (int tries = 0; flock(file->fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || tries == LOCK_TRIES)
+            return base_fail_errno(err, errno, "%s: another run does not let go of it", file->path);
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_TRY_NS}, NULL);
+    }
+    return 0;
 }
 
 /* ---- writing ---- */
@@ -211,10 +214,10 @@ static int publish_rows(struct cache_file *file, const struct cache_batch *batch
 static int write_batch(struct cache_file *file, struct cache_batch *batch,
                        struct opiml_error *err) {
     struct stat info;
-    int rc = lock_file(file);
+    int rc = lock_file(file, err);
 
     if (rc < 0)
-        return base_fail_errno(err, -rc, "%s: locking", file->path);
+        return rc;
     for (uint32_t i = 0; i < batch->count; i++)
         batch->rows[i].new = !adopt(file, batch->rows[i].record);
     if (fstat(file->fd, &info) < 0)
@@ -337,13 +340,11 @@ static int open_path(struct cache_file *file, struct opiml_error *err) {
     if ((rc = file_make_folders(file->options.folder, err)) < 0)
         return rc;
     file->fd = open(file->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file->fd < 0 || (rc = lock_file(file)) < 0)
-        return base_fail_errno(err, file->fd < 0 ? errno : -rc, "%s: opening the cache",
-                               file->path);
-    rc = load(file, err);
-    flock(file->fd, LOCK_UN);
-    if (rc < 0)
+    if (file->fd < 0)
+        return base_fail_errno(err, errno, "%s: opening the cache", file->path);
+    if ((rc = lock_file(file, err)) < 0 || (rc = load(file, err)) < 0)
         return rc;
+    flock(file->fd, LOCK_UN);
     rc = source_open(file->path, NULL, &file->source, err);
     if (rc == 0)
         source_bind(file->source, source_key, file);

@@ -28,6 +28,7 @@ struct opiml_feed {
     struct hash128 digest;
     uint64_t samples, dropped, errors, batches, bytes;
     uint64_t epoch, epoch_errors; /* the budget counts anew in each epoch */
+    char first_bad[FRAME_ERROR_BYTES_MAX + 1];
     uint64_t opened_ns, first_ns, wait_ns, allocations;
     struct base_taken taken; /* by libraries, up to the first batch */
     uint32_t row_bytes;
@@ -261,18 +262,29 @@ void opiml_feed_close(struct opiml_feed *self) {
 
 /* ---- delivery ---- */
 
+/* A record that is bad is so in every epoch; one line will do. */
+static bool is_kept(const struct opiml_feed *self, const char *line) {
+    for (uint32_t i = 0; i < self->bads; i++)
+        if (strcmp(self->bad[i], line) == 0)
+            return true;
+    return false;
+}
+
 static void keep_bad(struct opiml_feed *self, const struct slot *slot) {
     for (uint32_t r = 0; r < slot->slice.rows && self->bads < BAD_KEPT; r++) {
         const struct frame_row *row = &slot->frame.rows[r];
 
+        AUTO_FREE char *line = NULL;
+
         if (row->status != OPIML_ROW_FAILED)
             continue;
-        self->bad[self->bads] = row->error_bytes
-                                    ? base_printf("%.*s", (int)row->error_bytes,
-                                                  (const char *)slot->frame.at + row->error)
-                                    : base_printf("record %" PRIu64, row->sample);
-        if (self->bad[self->bads])
-            self->bads++;
+        line = row->error_bytes ? base_printf("%.*s", (int)row->error_bytes,
+                                              (const char *)slot->frame.at + row->error)
+                                : base_printf("record %" PRIu64, row->sample);
+        if (line && !self->first_bad[0])
+            text_copy(self->first_bad, sizeof(self->first_bad), line);
+        if (line && !is_kept(self, line))
+            self->bad[self->bads++] = TAKE(line);
     }
 }
 
@@ -280,6 +292,7 @@ static void count_errors(struct opiml_feed *self, const struct slot *slot) {
     if (slot->slice.epoch != self->epoch) {
         self->epoch = slot->slice.epoch;
         self->epoch_errors = 0;
+        self->first_bad[0] = 0;
     }
     self->errors += slot->failed;
     self->epoch_errors += slot->failed;
@@ -334,7 +347,7 @@ static int over_budget(struct opiml_feed *self, struct opiml_error *err) {
     return opiml_fail(err, OPIML_EBUDGET,
                       "%" PRIu64 " bad records in epoch %" PRIu64 "; errors.budget allows %" PRIu64
                       ". First: %s",
-                      self->epoch_errors, self->epoch, allowed, self->bads ? self->bad[0] : "?");
+                      self->epoch_errors, self->epoch, allowed, self->first_bad);
 }
 
 static int fail_for_good(struct opiml_feed *self, struct opiml_error *err) {
@@ -415,9 +428,10 @@ static void add_stage(struct opiml_feed_stats *stats, struct stage *stage) {
     uint32_t last = plan->delivers ? pipeline->ops : plan->last;
     uint64_t bytes_read;
 
-    stats->stations += stage->inlet->ops->stats(
-        stage->inlet, stats->station + stats->stations,
-        OPIML_MAX_STATIONS - PIPELINE_OPS_MAX - 3 - stats->stations, &bytes_read);
+    /* Readers of all datasets and of a cache, two stages' own, the operators, "deliver". */
+    _Static_assert(MIX_MAX + 1 + 2 * 3 + PIPELINE_OPS_MAX + 1 <= OPIML_MAX_STATIONS, "stations");
+    stats->stations += stage->inlet->ops->stats(stage->inlet, stats->station + stats->stations,
+                                                MIX_MAX + 1, &bytes_read);
     stats->bytes_read += bytes_read;
     stats->pool_bytes += plan->total_bytes;
     add_station(stats, stage, "parse", offsetof(struct worker, parse));
@@ -437,7 +451,7 @@ static void add_stage(struct opiml_feed_stats *stats, struct stage *stage) {
  * operator when the compute threads hardly wait; else what brings the rows. */
 static int32_t find_bottleneck(const struct opiml_feed_stats *stats) {
     uint64_t idle = 0, threads = 0, most = 0;
-    int32_t bringer = 0, worker = -1;
+    int32_t bringer = -1, worker = -1;
 
     if (stats->batches == 0 || stats->wait_ns * 20 < stats->elapsed_ns)
         return -1;
@@ -448,9 +462,10 @@ static int32_t find_bottleneck(const struct opiml_feed_stats *stats) {
             idle += station->wait_ns;
             threads += station->threads;
         }
-        if (strncmp(station->name, "read", 4) == 0 || strcmp(station->name, "link") == 0)
-            bringer = (int32_t)i;
-        else if (station->busy_ns > most) {
+        if (strncmp(station->name, "read", 4) == 0 || strcmp(station->name, "link") == 0) {
+            if (bringer < 0 || station->busy_ns > stats->station[bringer].busy_ns)
+                bringer = (int32_t)i;
+        } else if (station->busy_ns > most) {
             most = station->busy_ns;
             worker = (int32_t)i;
         }

@@ -102,8 +102,10 @@ static int open_mixed(struct opiml_pipeline *self, const struct yaml *yaml,
     for (const struct yaml_node *node = list->child; node; node = node->next) {
         const struct yaml_node *weight = yaml_get(node, "weight");
 
-        weights[self->datasets] = weight ? strtod(weight->text, NULL) : 1.0;
-        if (!(weights[self->datasets] > 0) || !(weights[self->datasets] < 1e9))
+        weights[self->datasets] = 1;
+        if ((weight && (weight->kind != YAML_SCALAR ||
+                        !text_parse_double(weight->text, &weights[self->datasets]))) ||
+            !(weights[self->datasets] > 0) || !(weights[self->datasets] < 1e9))
             return yaml_fail(yaml, weight ? weight : node, err, "\"weight\" is a number above 0");
         rc = dataset_open(yaml, node, &self->dataset[self->datasets], err);
         if (rc < 0)
@@ -357,8 +359,15 @@ static void describe_op(const struct pipeline_op *op, struct text *text) {
 static int make_cache_key(struct opiml_pipeline *self, struct opiml_error *err) {
     AUTO_TEXT struct text text = {0};
 
-    for (uint32_t d = 0; d < self->datasets; d++)
-        text_printf(&text, "data %016" PRIx64 "\n", dataset_version(self->dataset[d]));
+    for (uint32_t d = 0; d < self->datasets; d++) {
+        uint64_t params;
+        int rc = dataset_params_hash(self->dataset[d], &params, err);
+
+        if (rc < 0)
+            return rc;
+        text_printf(&text, "data %016" PRIx64 " %016" PRIx64 "\n",
+                    dataset_version(self->dataset[d]), params);
+    }
     for (uint32_t i = 0; i < self->ops; i++) {
         text_printf(&text, "%016" PRIx64 " ", op_implementation(self->op[i]->op));
         describe_op(self->op[i], &text);
@@ -495,8 +504,15 @@ static int hash_pipeline(struct opiml_pipeline *self, struct opiml_error *err) {
                 " positions %" PRIu64 " batch %u drop %d\n",
                 self->seed, (int)self->mix.mode, self->mix.block, self->mix.window,
                 self->mix.positions, self->batch_rows, self->drop_last);
-    for (uint32_t d = 0; d < self->datasets; d++)
-        text_printf(&text, "quota %" PRIu64 "\n", self->mix.quota[d]);
+    for (uint32_t d = 0; d < self->datasets; d++) {
+        uint64_t params;
+        int rc = dataset_params_hash(self->dataset[d], &params, err);
+
+        if (rc < 0)
+            return rc;
+        text_printf(&text, "quota %" PRIu64 " read as %016" PRIx64 "\n", self->mix.quota[d],
+                    params);
+    }
     for (uint32_t i = 0; i < self->ops; i++) {
         describe_op(self->op[i], &text);
         text_printf(&text, " label=%s\n", self->op[i]->label);

@@ -175,4 +175,30 @@ for way in uring pread $forbidden; do
     run $how "$OPIML" feed "$tmp/p-direct.yaml" --digest --json
     check "$way, direct: the same images" same "$(json digest)" "$whole"
 done
+
+# How the same bytes are read is part of what is kept of them, and of a token.
+printf 'name,label\n"a",1\nb,2\n"a",3\n' >"$tmp/quoted.csv"
+for quote in '"' "'"; do
+    for cache in ram disk; do
+        printf 'opiml: 1\nkind: pipeline\ndataset: {uri: quoted.csv, quote: "\\x%02x"}\n' "'$quote" \
+            >"$tmp/q.yaml"
+        printf 'ops:\n  - cache: {in: %s, bytes: 1MiB}\n  - filter: {where: "name == \\"a\\""}\n' $cache \
+            >>"$tmp/q.yaml"
+        printf '  - select: {fields: [label]}\nbatch: {size: 1}\n' >>"$tmp/q.yaml"
+        opiml feed "$tmp/q.yaml" --digest --json
+        eval "q_$cache=$(json digest) n_$cache=$(json samples)"
+    done
+    check "a cache of cells in $quote" same "$q_disk $n_disk" "$q_ram $n_ram"
+    [ "$quote" = "'" ] || token=$(json resume)
+done
+opiml feed "$tmp/q.yaml" --resume "$token"
+check "a token of other quotes" fails 2 "another pipeline"
+
+# Tables that are separated in two ways are read in the first one's.
+printf '1,2\n3,4\n' >"$tmp/t-a.csv"
+printf '5,6\n7,8\n' >"$tmp/t-b.tsv"
+printf 'opiml: 1\nkind: pipeline\ndataset: {uri: "t-*", format: csv, columns: [x, y]}\nbatch: {size: 1}\n' \
+    >"$tmp/t.yaml"
+opiml feed "$tmp/t.yaml" --json
+check "the first table's delimiter is everybody's" same "$(json samples) $(json errors)" "4 0"
 finish

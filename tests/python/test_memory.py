@@ -6,6 +6,8 @@ import signal
 import threading
 import time
 
+from opiml import feed
+
 from helper import ROWS, Case, bits, collect, numpy, opiml, picture, unittest
 
 
@@ -227,6 +229,23 @@ class Processes(Case):
                 pass
             """, path)
         self.assertEqual((reply.stderr, reply.returncode), ("", 0))
+
+    def test_what_nobody_fetched_keeps_nothing_alive(self):
+        path, _ = self.rows(64 * 16)
+        before = tasks()
+        pipe = opiml.Pipeline(path)
+        iterator = iter(pipe)
+        next(iterator)
+        running = iterator.running
+        pointer = running._pointer
+        # As an interrupted wait leaves it: the call went on, and its batch was never fetched.
+        request = running._caller.pending = feed._Request(lambda: feed._take(pointer))
+        running._caller.requests.put(request)
+        request.done.wait()
+        self.assertGreater(tasks(), before)
+        del pipe, iterator, running, request
+        gc.collect()
+        self.assertEqual(tasks(), before)
 
     def test_a_forked_child(self):
         path, _ = self.rows()

@@ -92,7 +92,7 @@ static inline void nn_check_gradients(struct nn_net *net, uint32_t most, double 
                 if (apart < tolerance)
                     break;
             }
-            if (apart >= tolerance)
+            if (!(apart < tolerance))
                 fail_msg("%s[%d]: %g, by differences %g apart", param->name, (int)i, grad, apart);
             checked++;
         }

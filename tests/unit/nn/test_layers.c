@@ -47,7 +47,8 @@ static void batch_norm_is_the_same_in_blocks(void **state) {
     nn_fill(gamma, C);
     nn_fill(beta, C);
     for (int i = 0; i < 2; i++) {
-        struct nn_layer layer = {.kind = NN_BATCH_NORM, .relu = true, .saved = saved[i], .sums = sums[i]};
+        struct nn_layer layer = {
+            .kind = NN_BATCH_NORM, .relu = true, .saved = saved[i], .sums = sums[i]};
         struct nn_param param[4] = {{.value = gamma, .grad = grads[i][0]},
                                     {.value = beta, .grad = grads[i][1]},
                                     {.value = mean[i]},
@@ -96,9 +97,73 @@ static void pools_take_the_first_of_equals(void **state) {
     release(&s);
 }
 
+/* More images than parts: the statistics are those of a plain sum, and no number of threads changes
+ * a bit. */
+static void statistics_of_many_images(void **state) {
+    enum { ROWS = 40, SIDE = 3, CHANNELS = 16 };
+    static float x[ROWS * SIDE * SIDE * CHANNELS], y[COUNT_OF(x)], dy[COUNT_OF(x)],
+        grad[COUNT_OF(x)], dx[3][COUNT_OF(x)], saved[3][5 * CHANNELS], out[3][COUNT_OF(x)];
+    static float gamma[CHANNELS], beta[CHANNELS], mean[CHANNELS], variance[CHANNELS];
+    static float grads[3][2][CHANNELS];
+    static double sums[NN_SUM_PARTS * 2 * CHANNELS];
+
+    nn_fill(x, COUNT_OF(x));
+    nn_fill(dy, COUNT_OF(dy));
+    nn_fill(gamma, CHANNELS);
+    nn_fill(beta, CHANNELS);
+    for (int i = 0; i < 3; i++) {
+        struct nn_layer layer = {
+            .kind = NN_BATCH_NORM, .relu = true, .saved = saved[i], .sums = sums};
+        struct nn_tensor in = {ROWS, CHANNELS, SIDE, SIDE, 16, x, NULL, COUNT_OF(x), false};
+        struct nn_tensor to = {ROWS, CHANNELS, SIDE, SIDE, 16, y, grad, COUNT_OF(y), false};
+        struct nn_param param[4] = {{.value = gamma, .grad = grads[i][0]},
+                                    {.value = beta, .grad = grads[i][1]},
+                                    {.value = mean},
+                                    {.value = variance}};
+
+        nn_threads_set(1u << i);
+        memcpy(grad, dy, sizeof(grad));
+        layer_batch_norm_forward(&layer, &in, &to, param, true);
+        memcpy(out[i], y, sizeof(y));
+        layer_batch_norm_backward(&layer, &in, &to, param, dx[i]);
+    }
+    for (int c = 0; c < CHANNELS; c++) {
+        double sum = 0, squares = 0, count = COUNT_OF(x) / CHANNELS;
+
+        for (size_t i = (size_t)c; i < COUNT_OF(x); i += CHANNELS) {
+            sum += (double)x[i];
+            squares += (double)x[i] * (double)x[i];
+        }
+        sum /= count;
+        assert_true(fabs((double)saved[0][c] - sum) < 1e-5);
+        assert_true(fabs(1 / sqrt(squares / count - sum * sum + 1e-5) -
+                         (double)saved[0][CHANNELS + c]) < 1e-3);
+    }
+    for (int i = 1; i < 3; i++) {
+        assert_memory_equal(saved[i], saved[0], sizeof(saved[0]));
+        assert_memory_equal(out[i], out[0], sizeof(out[0]));
+        assert_memory_equal(dx[i], dx[0], sizeof(dx[0]));
+        assert_memory_equal(grads[i], grads[0], sizeof(grads[0]));
+    }
+}
+
+/* ReLU must not turn what is no number into a zero: the trainer would go on with it. */
+static void no_number_passes_relu(void **state) {
+    struct nn_layer layer = {.kind = NN_ADD, .relu = true};
+    float a[4] = {1, -3, NAN, 0}, b[4] = {1, 1, 1, 0}, sum[4];
+    struct nn_tensor left = {1, 4, 1, 1, 1, a, NULL, 4, false};
+    struct nn_tensor right = {1, 4, 1, 1, 1, b, NULL, 4, false};
+    struct nn_tensor to = {1, 4, 1, 1, 1, sum, NULL, 4, false};
+
+    layer_add_forward(&layer, &left, &right, &to);
+    assert_true(sum[0] == 2 && sum[1] == 0 && isnan(sum[2]) && sum[3] == 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batch_norm_is_the_same_in_blocks),
+        cmocka_unit_test(statistics_of_many_images),
+        cmocka_unit_test(no_number_passes_relu),
         cmocka_unit_test(pools_take_the_first_of_equals),
     };
 

@@ -1,4 +1,6 @@
 /* Cross-entropy against numbers in double. */
+#include <math.h>
+
 #include "nn_harness.h"
 
 static void loss_and_gradient_are_right(void **state) {
@@ -42,8 +44,19 @@ static void large_logits_do_not_overflow(void **state) {
     assert_true(probabilities[0] == 1 && probabilities[1] == 0);
 }
 
+/* A network that has diverged must not look as if it had not. */
+static void no_number_stays_one(void **state) {
+    const float logits[3] = {NAN, 1, 2};
+    const int32_t label = 1;
+    uint32_t correct;
+    float grad[3];
+
+    assert_true(isnan(nn_cross_entropy(logits, 1, 3, &label, NULL, 0.1f, grad, &correct)));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_number_stays_one),
         cmocka_unit_test(loss_and_gradient_are_right),
         cmocka_unit_test(smoothing_and_shares_agree),
         cmocka_unit_test(large_logits_do_not_overflow),

@@ -13,7 +13,8 @@ static struct nn_net *make(uint32_t width, uint32_t batch, uint32_t side) {
     return net;
 }
 
-/* Page gives 6,573,120 parameters for a width of 64 and 10 classes, without the dense layer's bias. */
+/* Page gives 6,573,120 parameters for a width of 64 and 10 classes, without the dense layer's bias.
+ */
 static void the_size_is_the_authors(void **state) {
     struct nn_model_conf conf = {.name = NN_RESNET9, .width = 64, .classes = 10};
     struct nn_net *net;

@@ -1,8 +1,10 @@
 /* The file behind a cache: places, batches, and a disk that is full. */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 
 #include "batch/arena.h"
@@ -147,6 +149,32 @@ static void a_full_disk_ends_the_adding_only(void **state) {
     test_folder_remove(self.folder);
 }
 
+/* Whoever holds the lock may have been stopped: nobody waits for it without end. */
+static void a_lock_that_is_never_let_go_of(void **state) {
+    struct fixture self = {.folder = test_folder()};
+    AUTO_FREE char *path =
+        base_printf("%s/%s", self.folder, "00000000000000020000000000000001.rows");
+    struct cache_file_options options;
+    struct opiml_error err = {0};
+    int fd;
+
+    open_file(&self, MIB(1));
+    fd = open(path, O_RDONLY);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_true(add(self.file, 1, 64));
+    options = (struct cache_file_options){.folder = self.folder,
+                                          .key = {1, 2},
+                                          .records = RECORDS,
+                                          .most_bytes = MIB(1),
+                                          .row_bytes_max = ROW_MAX};
+    assert_true(cache_file_open(&options, &self.file, &err) < 0);
+    assert_non_null(strstr(err.message, "let go"));
+    close_file(&self); /* gives up, too */
+    assert_int_equal(self.written, 0);
+    close(fd);
+    test_folder_remove(self.folder);
+}
+
 static void a_row_too_large_is_not_kept(void **state) {
     struct fixture self = {.folder = test_folder()};
 
@@ -195,6 +223,7 @@ int main(void) {
         cmocka_unit_test(several_threads_fill_several_batches),
         cmocka_unit_test(rows_do_not_wait_for_ever),
         cmocka_unit_test(a_full_disk_ends_the_adding_only),
+        cmocka_unit_test(a_lock_that_is_never_let_go_of),
         cmocka_unit_test(a_row_too_large_is_not_kept),
         cmocka_unit_test(any_allocation_may_fail),
     };

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "../op/pictures.h"
+#include "base/text.h"
 
 /* Text records of a class-folder data set that no decoder takes. */
 static struct opiml_pipeline *broken_images(const char *folder, const char *rest) {
@@ -104,6 +105,63 @@ static void the_token_stays_before_a_refused_batch(void **state) {
     opiml_feed_close(feed);
     opiml_pipeline_close(pipeline);
     test_folder_remove(folder);
+}
+
+/* A record that is bad in every epoch is listed once; the budget's message names one of its epoch.
+ */
+static void a_bad_record_is_listed_once(void **state) {
+    char *folder = test_folder();
+    struct opiml_pipeline *pipeline = broken_images(folder, "errors: {budget: 10}\n");
+    struct opiml_feed_options options;
+    const struct opiml_batch *batch;
+    struct opiml_feed *feed;
+
+    opiml_feed_options_init(&options);
+    options.epochs = 3;
+    feed = harness_feed(pipeline, &options);
+    while (opiml_feed_next(feed, &batch, NULL) == 1)
+        opiml_batch_release(batch);
+    assert_non_null(opiml_feed_bad(feed, 9));
+    assert_null(opiml_feed_bad(feed, 10));
+    opiml_feed_close(feed);
+    opiml_pipeline_close(pipeline);
+    test_folder_remove(folder);
+}
+
+/* As many stations as there can be fit the statistics. */
+static void the_most_stations_there_can_be(void **state) {
+    struct harness data = harness_make(64);
+    AUTO_TEXT struct text text = {0};
+    struct opiml_feed_stats *stats = malloc(sizeof(*stats));
+    struct opiml_feed_options options;
+    const struct opiml_batch *batch;
+    struct opiml_pipeline *pipeline;
+    struct opiml_error err = {0};
+    struct opiml_feed *feed;
+
+    text_add(&text, "opiml: 1\nkind: pipeline\nbatch: {size: 16}\ndatasets:\n");
+    for (int i = 0; i < MIX_MAX; i++)
+        text_printf(&text, "  - {uri: %s, format: raw, fields: [\"x:u8:16\", \"label:i32\"]}\n",
+                    data.folder);
+    text_add(&text, "ops:\n  - cache: {bytes: 1MiB}\n");
+    for (int i = 0; i < PIPELINE_OPS_MAX; i++)
+        text_printf(&text, "  - rename: {from: %s, to: %s}\n", i % 2 ? "y" : "x",
+                    i % 2 ? "x" : "y");
+    if (opiml_pipeline_parse(text.at, text.count, "test.yaml", &pipeline, &err) < 0)
+        fail_msg("%s", err.message);
+    opiml_feed_options_init(&options);
+    options.cut = 1;
+    options.threads = 1;
+    feed = harness_feed(pipeline, &options);
+    while (opiml_feed_next(feed, &batch, NULL) == 1)
+        opiml_batch_release(batch);
+    opiml_feed_stats(feed, stats);
+    assert_int_equal(stats->stations, MIX_MAX + 2 + 2 + PIPELINE_OPS_MAX + 1);
+    assert_string_equal(stats->station[stats->stations - 1].name, "deliver");
+    opiml_feed_close(feed);
+    opiml_pipeline_close(pipeline);
+    free(stats);
+    harness_remove(&data);
 }
 
 /* ---- the pool ---- */
@@ -225,6 +283,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_records_are_holes_within_the_budget),
         cmocka_unit_test(beyond_the_budget_the_run_ends),
+        cmocka_unit_test(a_bad_record_is_listed_once),
+        cmocka_unit_test(the_most_stations_there_can_be),
         cmocka_unit_test(the_token_stays_before_a_refused_batch),
         cmocka_unit_test(the_pool_is_shared_and_never_changes_the_stream),
         cmocka_unit_test(groups_are_mixed_the_same_everywhere),
