@@ -127,13 +127,19 @@ static int activation(dnnl_memory_desc_t *desc, uint32_t n, uint32_t c, uint32_t
     return 0;
 }
 
+static void drop_desc(dnnl_primitive_desc_t *desc) {
+    if (*desc)
+        lib.primitive_desc_destroy(*desc);
+}
+#define AUTO_DESC CLEANUP(drop_desc)
+
 /* Make the primitive of a pass, and the reorder between its weights and the plain ones: to it, or
  * (for gradients) from it. */
 static int make_pass(struct conv *conv, struct pass *pass, const void *desc, dnnl_query_t which,
                      bool gradient, dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *ret_desc,
                      struct opiml_error *err) {
     const dnnl_memory_desc_t *wanted;
-    dnnl_primitive_desc_t reorder;
+    AUTO_DESC dnnl_primitive_desc_t reorder = NULL;
 
     TRY(primitive_desc_create(ret_desc, (const_dnnl_op_desc_t)desc, NULL, lib.engine, hint));
     TRY(primitive_create(&pass->primitive, *ret_desc));
@@ -154,7 +160,6 @@ static int make_pass(struct conv *conv, struct pass *pass, const void *desc, dnn
         TRY(reorder_primitive_desc_create(&reorder, &conv->plain, lib.engine, wanted, lib.engine,
                                           NULL));
     TRY(primitive_create(&pass->reorder, reorder));
-    lib.primitive_desc_destroy(reorder);
     return 0;
 }
 
@@ -162,7 +167,7 @@ static int make_passes(struct conv *conv, const struct nn_conv_shape *shape,
                        struct opiml_error *err) {
     dnnl_dims_t strides = {shape->stride, shape->stride}, pad = {shape->pad, shape->pad};
     dnnl_dims_t weights = {shape->out_c, shape->c, shape->kernel, shape->kernel};
-    dnnl_primitive_desc_t forward, other;
+    AUTO_DESC dnnl_primitive_desc_t forward = NULL, data = NULL, gradient = NULL;
     dnnl_memory_desc_t any;
     dnnl_convolution_desc_t desc;
     int rc;
@@ -181,17 +186,14 @@ static int make_passes(struct conv *conv, const struct nn_conv_shape *shape,
         return rc;
     TRY(convolution_backward_data_desc_init(&desc, dnnl_convolution_auto, &conv->x, &any, &conv->y,
                                             strides, pad, pad));
-    if ((rc = make_pass(conv, &conv->data, &desc, dnnl_query_weights_md, false, forward, &other,
+    if ((rc = make_pass(conv, &conv->data, &desc, dnnl_query_weights_md, false, forward, &data,
                         err)) < 0)
         return rc;
-    lib.primitive_desc_destroy(other);
     TRY(convolution_backward_weights_desc_init(&desc, dnnl_convolution_auto, &conv->x, &any, NULL,
                                                &conv->y, strides, pad, pad));
     if ((rc = make_pass(conv, &conv->weights, &desc, dnnl_query_diff_weights_md, true, forward,
-                        &other, err)) < 0)
+                        &gradient, err)) < 0)
         return rc;
-    lib.primitive_desc_destroy(other);
-    lib.primitive_desc_destroy(forward);
     TRY(memory_create(&conv->mx, &conv->x, lib.engine, DNNL_MEMORY_NONE));
     TRY(memory_create(&conv->mdx, &conv->x, lib.engine, DNNL_MEMORY_NONE));
     TRY(memory_create(&conv->my, &conv->y, lib.engine, DNNL_MEMORY_NONE));
