@@ -107,8 +107,12 @@ static int open_root(struct file_source *file, const char *path, struct opiml_er
         file->base.pattern = true;
         rc = split_path(file, path, true, err);
     } else if (S_ISREG(now.st_mode)) {
+        /* Named by the user, it may be a link to anywhere. */
+        AUTO_FREE char *real = realpath(path, NULL);
+        if (!real)
+            return base_fail_errno(err, errno, "%s", path);
         file->base.single = true;
-        rc = split_path(file, path, false, err);
+        rc = split_path(file, real, false, err);
     } else if (S_ISDIR(now.st_mode)) {
         file->folder = base_strdup(path);
         if (!file->folder)

@@ -194,6 +194,14 @@ done
 opiml feed "$tmp/q.yaml" --resume "$token"
 check "a token of other quotes" fails 2 "another pipeline"
 
+# One file, named by the user, may be a link to anywhere.
+mkdir "$tmp/elsewhere" "$tmp/here"
+printf 'x,label\n1,2\n3,4\n' >"$tmp/elsewhere/x.csv"
+ln -s ../elsewhere/x.csv "$tmp/here/linked.csv"
+printf 'opiml: 1\nkind: pipeline\ndataset: {uri: here/linked.csv}\nbatch: {size: 1}\n' >"$tmp/l.yaml"
+opiml feed "$tmp/l.yaml" --json
+check "a linked file is read" same "$(json samples)" 2
+
 # Tables that are separated in two ways are read in the first one's.
 printf '1,2\n3,4\n' >"$tmp/t-a.csv"
 printf '5,6\n7,8\n' >"$tmp/t-b.tsv"
