@@ -177,8 +177,10 @@ static void *worker_main(void *argument) {
     struct opiml_error err = {0};
     struct task *task;
     uint64_t wait_ns = 0;
+    int rc = run_open(worker, &err);
 
-    if (run_open(worker, &err) < 0)
+    sem_post(&stage->opened);
+    if (rc < 0)
         stage_fail(stage, &err);
     else
         while ((task = tasks_pop(stage->tasks, worker->number, &wait_ns))) {
@@ -233,6 +235,10 @@ static int start(struct stage *stage, struct opiml_error *err) {
     for (uint32_t w = 0; w < plan->threads; w++)
         if ((rc = start_worker(stage, w, err)) < 0)
             return rc;
+    /* What they allocate for their operators is not to come behind the first batch. */
+    for (uint32_t w = 0; w < plan->threads; w++)
+        while (sem_wait(&stage->opened) < 0 && errno == EINTR)
+            ;
     return stage->inlet->ops->start(stage->inlet, stage, err);
 }
 
@@ -251,6 +257,7 @@ int stage_create(const struct plan *plan, struct inlet *inlet, const struct stag
     stage->charge_left = plan->charge_bytes;
     pthread_mutex_init(&stage->lock, NULL);
     sem_init(&stage->changed, 0, 0);
+    sem_init(&stage->opened, 0, 0);
     pthread_cond_init(&stage->charge_free, NULL);
     rc = start(stage, err);
     if (rc < 0) {
@@ -298,6 +305,7 @@ void stage_destroy(struct stage *stage) {
     arena_release(&stage->slots_memory);
     pthread_cond_destroy(&stage->charge_free);
     sem_destroy(&stage->changed);
+    sem_destroy(&stage->opened);
     pthread_mutex_destroy(&stage->lock);
     base_free(stage);
 }

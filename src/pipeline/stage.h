@@ -126,6 +126,7 @@ struct stage {
     pthread_mutex_t lock;
     sem_t changed; /* posted when the next slot is ready, the stage failed or stopped; a semaphore,
                       since posting one is safe in a signal handler */
+    sem_t opened;  /* posted by each worker when its operators' states are made */
     _Atomic bool cancelled;
     pthread_cond_t charge_free;
     uint64_t next; /* seq that stage_next hands out */
