@@ -271,19 +271,19 @@ static bool is_kept(const struct opiml_feed *self, const char *line) {
 }
 
 static void keep_bad(struct opiml_feed *self, const struct slot *slot) {
-    for (uint32_t r = 0; r < slot->slice.rows && self->bads < BAD_KEPT; r++) {
+    for (uint32_t r = 0; r < slot->slice.rows; r++) {
         const struct frame_row *row = &slot->frame.rows[r];
 
         AUTO_FREE char *line = NULL;
 
-        if (row->status != OPIML_ROW_FAILED)
+        if (row->status != OPIML_ROW_FAILED || (self->bads == BAD_KEPT && self->first_bad[0]))
             continue;
         line = row->error_bytes ? base_printf("%.*s", (int)row->error_bytes,
                                               (const char *)slot->frame.at + row->error)
                                 : base_printf("record %" PRIu64, row->sample);
         if (line && !self->first_bad[0])
             text_copy(self->first_bad, sizeof(self->first_bad), line);
-        if (line && !is_kept(self, line))
+        if (line && self->bads < BAD_KEPT && !is_kept(self, line))
             self->bad[self->bads++] = TAKE(line);
     }
 }

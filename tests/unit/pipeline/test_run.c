@@ -128,6 +128,49 @@ static void a_bad_record_is_listed_once(void **state) {
     test_folder_remove(folder);
 }
 
+/* A list that is full from one epoch does not hide which record was the next one's first: here more
+ * go bad when the table is cut between the two. */
+static void a_full_list_does_not_hide_the_first(void **state) {
+    enum { ROWS = 2000, BAD = 1100, BATCH = 100 };
+    struct harness data = harness_make(1);
+    AUTO_TEXT struct text csv = {0}, text = {0}, path = {0};
+    struct opiml_feed_options options;
+    const struct opiml_batch *batch;
+    struct opiml_pipeline *pipeline;
+    struct opiml_error err = {0};
+    struct opiml_feed *feed;
+    int rc, batches = 0;
+
+    text_add(&csv, "x,label\n");
+    for (int i = 0; i < ROWS; i++)
+        text_printf(&csv, "%d,%s\n", i, i < BAD ? "none" : "7");
+    test_write(data.folder, "table.csv", csv.at, csv.count);
+    text_printf(&path, "%s/table.csv", data.folder);
+    text_printf(
+        &text,
+        "opiml: 1\nkind: pipeline\nbatch: {size: %d}\nerrors: {budget: %d}\n"
+        "dataset: {uri: %s, columns: [x, label], types: [\"label:i64\"], header: \"yes\"}\n",
+        BATCH, BAD, path.at);
+    if (opiml_pipeline_parse(text.at, text.count, "test.yaml", &pipeline, &err) < 0)
+        fail_msg("%s", err.message);
+    opiml_feed_options_init(&options);
+    options.epochs = 2;
+    feed = harness_feed(pipeline, &options);
+    while ((rc = opiml_feed_next(feed, &batch, &err)) == 1) {
+        opiml_batch_release(batch);
+        if (++batches == ROWS / BATCH)
+            assert_int_equal(truncate(path.at, 20), 0);
+    }
+    assert_int_equal(rc, OPIML_EBUDGET);
+    assert_non_null(strstr(err.message, "in epoch 1"));
+    assert_non_null(strstr(err.message, "First: file://"));
+    assert_non_null(opiml_feed_bad(feed, 999));
+    assert_null(opiml_feed_bad(feed, 1000));
+    opiml_feed_close(feed);
+    opiml_pipeline_close(pipeline);
+    harness_remove(&data);
+}
+
 /* As many stations as there can be fit the statistics. */
 static void the_most_stations_there_can_be(void **state) {
     struct harness data = harness_make(64);
@@ -284,6 +327,7 @@ int main(void) {
         cmocka_unit_test(bad_records_are_holes_within_the_budget),
         cmocka_unit_test(beyond_the_budget_the_run_ends),
         cmocka_unit_test(a_bad_record_is_listed_once),
+        cmocka_unit_test(a_full_list_does_not_hide_the_first),
         cmocka_unit_test(the_most_stations_there_can_be),
         cmocka_unit_test(the_token_stays_before_a_refused_batch),
         cmocka_unit_test(the_pool_is_shared_and_never_changes_the_stream),
