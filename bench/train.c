@@ -37,7 +37,7 @@ static void step(struct run *run, const struct opiml_batch *batch) {
     struct nn_tensor *output = nn_net_output(run->net);
     uint32_t correct, first = 0;
 
-    CHECK(learn_rows_take(&run->rows, batch, &first, &err));
+    CHECK(learn_rows_take(&run->rows, run->feed, batch, &first, &err));
     nn_net_rows(run->net, run->rows.rows);
     CHECK(nn_net_forward(run->net, true, &err));
     nn_cross_entropy(output->data, run->rows.rows, output->c, run->rows.labels, run->rows.shares,

@@ -80,6 +80,12 @@ OPIML_API int opiml_feed_open(struct opiml_pipeline *pipeline,
  * up to the feed's depth less one; past it the call gives OPIML_EBUSY. */
 OPIML_API int opiml_feed_next(struct opiml_feed *feed, const struct opiml_batch **ret_batch,
                               struct opiml_error *err);
+/* The consumer cannot use a row that it got: make it a bad record, with its URI in the list and
+ * against the error budget. OPIML_EBUDGET once that is passed: the feed has failed then. `reason`
+ * such as "label 12; there are 10 classes". Digest and token stay, as they tell what was delivered;
+ * a hole stays as it is. The consumer's thread, before it releases the batch. */
+OPIML_API int opiml_feed_refuse(struct opiml_feed *feed, const struct opiml_batch *batch,
+                                uint32_t row, const char *reason, struct opiml_error *err);
 /* Give a batch's memory back to its feed. Any thread, any order; NULL is fine. */
 OPIML_API void opiml_batch_release(const struct opiml_batch *batch);
 /* Stop threads, free everything; batches not released become invalid. NULL is fine. */

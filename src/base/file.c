@@ -155,6 +155,8 @@ static int sync_folder(const char *path, struct opiml_error *err) {
     if (slash)
         slash[slash == folder] = 0;
     fd = open_file(slash ? folder : ".", O_RDONLY | O_DIRECTORY);
+    if (fd < 0 && errno == EACCES) /* may be written to, not read: it cannot be synced */
+        return 0;
     if (fd < 0 || (sync_fd(fd) < 0 && errno != EINVAL)) /* some file systems cannot sync folders */
         return base_fail_errno(err, errno, "%s: syncing its folder", path);
     return 0;

@@ -106,29 +106,31 @@ void learn_rows_release(struct learn_rows *rows) {
     rows->shares = NULL;
 }
 
-static int take_label(struct learn_rows *rows, const struct opiml_batch *batch, uint32_t r,
-                      struct opiml_error *err) {
+/* 1: taken; 0: the row is a bad record now. */
+static int take_label(struct learn_rows *rows, struct opiml_feed *feed,
+                      const struct opiml_batch *batch, uint32_t r, struct opiml_error *err) {
     const uint8_t *labels = batch->data[rows->fields->label];
     uint32_t classes = rows->fields->classes;
+    char reason[64];
     int32_t label;
 
     if (rows->shares) {
         size_t bytes = classes * sizeof(float);
 
         memcpy(rows->shares + (size_t)rows->rows * classes, labels + r * bytes, bytes);
-        return 0;
+        return 1;
     }
     memcpy(&label, labels + r * sizeof(label), sizeof(label));
-    if ((uint32_t)label >= classes)
-        return opiml_fail(err, OPIML_ECORRUPT,
-                          "record %" PRIu64 " has label %d; model.classes is %u", batch->samples[r],
-                          label, classes);
+    if ((uint32_t)label >= classes) {
+        snprintf(reason, sizeof(reason), "label %d; there are %u classes", label, classes);
+        return opiml_feed_refuse(feed, batch, r, reason, err);
+    }
     rows->labels[rows->rows] = label;
-    return 0;
+    return 1;
 }
 
-int learn_rows_take(struct learn_rows *rows, const struct opiml_batch *batch, uint32_t *first,
-                    struct opiml_error *err) {
+int learn_rows_take(struct learn_rows *rows, struct opiml_feed *feed,
+                    const struct opiml_batch *batch, uint32_t *first, struct opiml_error *err) {
     const struct learn_fields *fields = rows->fields;
     size_t pixels = (size_t)fields->channels * fields->height * fields->width;
     uint32_t r = *first;
@@ -138,8 +140,10 @@ int learn_rows_take(struct learn_rows *rows, const struct opiml_batch *batch, ui
     for (; r < batch->rows && rows->rows < rows->room; r++) {
         if (batch->status[r] != OPIML_ROW_OK)
             continue;
-        if ((rc = take_label(rows, batch, r, err)) < 0)
+        if ((rc = take_label(rows, feed, batch, r, err)) < 0)
             return rc;
+        if (rc == 0)
+            continue;
         memcpy(rows->images + rows->rows * pixels,
                batch->data[fields->image] + r * pixels * sizeof(float), pixels * sizeof(float));
         rows->rows++;

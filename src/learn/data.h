@@ -39,8 +39,9 @@ int learn_rows_init(struct learn_rows *rows, const struct learn_fields *fields, 
                     uint32_t room, struct opiml_error *err);
 void learn_rows_release(struct learn_rows *rows);
 /* Take rows from row *first on until the room or the batch ends; *first moves to where to go on.
- * OPIML_ECORRUPT for a label outside the classes. */
-int learn_rows_take(struct learn_rows *rows, const struct opiml_batch *batch, uint32_t *first,
-                    struct opiml_error *err);
+ * A label outside the classes makes a bad record of its row: OPIML_EBUDGET when they are too many.
+ */
+int learn_rows_take(struct learn_rows *rows, struct opiml_feed *feed,
+                    const struct opiml_batch *batch, uint32_t *first, struct opiml_error *err);
 
 #endif

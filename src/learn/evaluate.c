@@ -8,7 +8,7 @@ struct totals {
     uint64_t correct, samples;
 };
 
-static int evaluate_batch(struct nn_net *net, struct learn_rows *rows,
+static int evaluate_batch(struct nn_net *net, struct learn_rows *rows, struct opiml_feed *feed,
                           const struct opiml_batch *batch, struct totals *totals,
                           struct opiml_error *err) {
     struct nn_tensor *output = nn_net_output(net);
@@ -16,7 +16,7 @@ static int evaluate_batch(struct nn_net *net, struct learn_rows *rows,
     int rc;
 
     while (first < batch->rows) {
-        if ((rc = learn_rows_take(rows, batch, &first, err)) < 0)
+        if ((rc = learn_rows_take(rows, feed, batch, &first, err)) < 0)
             return rc;
         if (rows->rows == 0)
             break;
@@ -42,7 +42,7 @@ static int evaluate_feed(struct nn_net *net, struct opiml_feed *feed,
     if (rc < 0)
         return rc;
     while ((rc = opiml_feed_next(feed, &batch, err)) == 1) {
-        rc = evaluate_batch(net, &rows, batch, totals, err);
+        rc = evaluate_batch(net, &rows, feed, batch, totals, err);
         opiml_batch_release(batch);
         if (rc < 0)
             return rc;
@@ -71,9 +71,8 @@ static int conclude(const struct totals *totals, const struct opiml_feed_stats *
 }
 
 int learn_evaluate(struct nn_net *net, struct opiml_pipeline *pipeline,
-                   const struct learn_fields *fields, const volatile bool *stop,
-                   struct learn_bad *bad, struct opiml_eval_result *ret_result,
-                   struct opiml_error *err) {
+                   const struct learn_fields *fields, const volatile bool *stop, struct bad *bad,
+                   struct opiml_eval_result *ret_result, struct opiml_error *err) {
     AUTO_FREE struct opiml_feed_stats *stats = base_alloc(sizeof(*stats));
     struct opiml_feed_options options;
     struct totals totals = {0};
@@ -88,7 +87,7 @@ int learn_evaluate(struct nn_net *net, struct opiml_pipeline *pipeline,
         return rc;
     rc = evaluate_feed(net, feed, fields, stop, &totals, err);
     opiml_feed_stats(feed, stats);
-    learn_bad_take(bad, feed);
+    bad_take(bad, feed);
     opiml_feed_close(feed);
     return rc < 0 ? rc : conclude(&totals, stats, start, ret_result, err);
 }

@@ -4,15 +4,14 @@
 
 #include <opiml/train.h>
 
-#include "learn/bad.h"
 #include "learn/data.h"
 #include "nn/nn.h"
+#include "pipeline/bad.h"
 
 /* One pass over the pipeline; its bad records join `bad`, however it ends. `stop` (may be NULL) is
  * looked at between batches: OPIML_ECANCELED. */
 int learn_evaluate(struct nn_net *net, struct opiml_pipeline *pipeline,
-                   const struct learn_fields *fields, const volatile bool *stop,
-                   struct learn_bad *bad, struct opiml_eval_result *ret_result,
-                   struct opiml_error *err);
+                   const struct learn_fields *fields, const volatile bool *stop, struct bad *bad,
+                   struct opiml_eval_result *ret_result, struct opiml_error *err);
 
 #endif

@@ -8,7 +8,7 @@ struct opiml_model {
     struct checkpoint info;
     struct nn_net *net;
     const struct nn_kernels *kernels;
-    struct learn_bad bad;
+    struct bad bad;
     char number[16]; /* a class without a name */
 };
 
@@ -49,7 +49,7 @@ void opiml_model_close(struct opiml_model *self) {
     if (!self)
         return;
     nn_net_destroy(self->net);
-    learn_bad_release(&self->bad);
+    bad_release(&self->bad);
     checkpoint_release(&self->info);
     base_free(self);
 }
@@ -132,5 +132,5 @@ int opiml_model_eval(struct opiml_model *self, const char *path,
 }
 
 const char *opiml_model_bad(const struct opiml_model *self, uint32_t i) {
-    return learn_bad_line(&self->bad, i);
+    return bad_line(&self->bad, i);
 }

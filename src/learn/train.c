@@ -23,7 +23,7 @@ struct opiml_train {
     char *path;              /* of the checkpoint */
     char *description;
     struct learn_rows rows;
-    struct learn_bad bad;
+    struct bad bad;
     volatile bool stop;
     struct opiml_train_progress progress;
     uint64_t started_ns, reported_ns, compute_ns, wait_ns, steps_here, samples_here;
@@ -264,7 +264,7 @@ void opiml_train_close(struct opiml_train *self) {
     base_free(self->path);
     base_free(self->description);
     learn_rows_release(&self->rows);
-    learn_bad_release(&self->bad);
+    bad_release(&self->bad);
     base_free(self);
 }
 
@@ -278,7 +278,7 @@ static int train_step(struct opiml_train *self, const struct opiml_batch *batch,
     double loss;
     int rc;
 
-    if ((rc = learn_rows_take(rows, batch, &first, err)) < 0 || rows->rows == 0)
+    if ((rc = learn_rows_take(rows, self->feed, batch, &first, err)) < 0 || rows->rows == 0)
         return rc;
     nn_net_rows(self->net, rows->rows);
     if ((rc = nn_net_forward(self->net, true, err)) < 0)
@@ -356,7 +356,7 @@ static int end_epoch(struct opiml_train *self, struct opiml_error *err) {
          self->state.epoch % self->config.eval_every == 0) &&
         (rc = evaluate(self, err)) < 0)
         return rc;
-    learn_bad_take(&self->bad, self->feed);
+    bad_take(&self->bad, self->feed);
     report(self, 2, NULL);
     self->errors_before = self->stats.errors;
     self->dropped_before = self->stats.dropped;
@@ -413,7 +413,7 @@ int opiml_train_run(struct opiml_train *self, struct opiml_error *err) {
     rc = run_feed(self, err);
     if (rc < 0 && rc != OPIML_ECANCELED)
         measure(self); /* up to what it failed at */
-    learn_bad_take(&self->bad, self->feed);
+    bad_take(&self->bad, self->feed);
     opiml_feed_close(self->feed);
     self->feed = NULL;
     return rc;
@@ -432,7 +432,7 @@ const char *opiml_train_checkpoint(const struct opiml_train *self) {
 }
 
 const char *opiml_train_bad(const struct opiml_train *self, uint32_t i) {
-    return learn_bad_line(&self->bad, i);
+    return bad_line(&self->bad, i);
 }
 
 const char *opiml_train_describe(const struct opiml_train *self) {

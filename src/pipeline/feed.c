@@ -3,10 +3,10 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "net/link.h"
+#include "pipeline/bad.h"
 #include "pipeline/stage.h"
 #include "pipeline/token.h"
 
-#define BAD_KEPT 1000
 #define LINK_DEPTH 3 /* frames in flight: one arriving, one waiting, one being worked on */
 
 /* The part behind a loopback link, when the pipeline is cut. */
@@ -35,8 +35,7 @@ struct opiml_feed {
     struct opiml_error failed; /* sticky */
     char token[OPIML_TOKEN_BYTES];
     pthread_mutex_t lock; /* over the counters above, for opiml_feed_stats */
-    char *bad[BAD_KEPT];
-    uint32_t bads;
+    struct bad bad;
 };
 
 void opiml_feed_options_init(struct opiml_feed_options *options) {
@@ -254,20 +253,17 @@ void opiml_feed_close(struct opiml_feed *self) {
         self->front.link->ops->close(self->front.link);
     base_free(self->front.plan);
     base_free(self->plan);
-    for (uint32_t i = 0; i < self->bads; i++)
-        base_free(self->bad[i]);
+    bad_release(&self->bad);
     pthread_mutex_destroy(&self->lock);
     base_free(self);
 }
 
 /* ---- delivery ---- */
 
-/* A record that is bad is so in every epoch; one line will do. */
-static bool is_kept(const struct opiml_feed *self, const char *line) {
-    for (uint32_t i = 0; i < self->bads; i++)
-        if (strcmp(self->bad[i], line) == 0)
-            return true;
-    return false;
+static void keep_line(struct opiml_feed *self, const char *line) {
+    if (!self->first_bad[0])
+        text_copy(self->first_bad, sizeof(self->first_bad), line);
+    bad_keep(&self->bad, line);
 }
 
 static void keep_bad(struct opiml_feed *self, const struct slot *slot) {
@@ -276,15 +272,13 @@ static void keep_bad(struct opiml_feed *self, const struct slot *slot) {
 
         AUTO_FREE char *line = NULL;
 
-        if (row->status != OPIML_ROW_FAILED || (self->bads == BAD_KEPT && self->first_bad[0]))
+        if (row->status != OPIML_ROW_FAILED || (self->bad.count == BAD_MAX && self->first_bad[0]))
             continue;
         line = row->error_bytes ? base_printf("%.*s", (int)row->error_bytes,
                                               (const char *)slot->frame.at + row->error)
                                 : base_printf("record %" PRIu64, row->sample);
-        if (line && !self->first_bad[0])
-            text_copy(self->first_bad, sizeof(self->first_bad), line);
-        if (line && self->bads < BAD_KEPT && !is_kept(self, line))
-            self->bad[self->bads++] = TAKE(line);
+        if (line)
+            keep_line(self, line);
     }
 }
 
@@ -387,6 +381,31 @@ int opiml_feed_next(struct opiml_feed *self, const struct opiml_batch **ret_batc
     return 1;
 }
 
+int opiml_feed_refuse(struct opiml_feed *self, const struct opiml_batch *batch, uint32_t row,
+                      const char *reason, struct opiml_error *err) {
+    struct slot *slot = batch->slot;
+    char where[320], line[FRAME_ERROR_BYTES_MAX + 1];
+    struct mix_at at;
+
+    if (row >= batch->rows)
+        return opiml_fail(err, OPIML_EINVAL, "row %u of a batch of %u", row, batch->rows);
+    if (slot->statuses[row] != OPIML_ROW_OK)
+        return 0;
+    mix_find(&self->pipeline->mix, batch->epoch, batch->first_position + row, &at);
+    dataset_describe(self->pipeline->dataset[at.dataset], at.record, where, sizeof(where));
+    snprintf(line, sizeof(line), "%s: %.180s", where, reason);
+    slot->statuses[row] = OPIML_ROW_FAILED;
+    slot->batch.live--;
+    pthread_mutex_lock(&self->lock);
+    self->samples--;
+    self->errors++;
+    self->epoch_errors++;
+    keep_line(self, line);
+    over_budget(self, &self->failed);
+    pthread_mutex_unlock(&self->lock);
+    return self->failed.code ? fail_for_good(self, err) : 0;
+}
+
 void opiml_batch_release(const struct opiml_batch *batch) {
     if (batch)
         stage_recycle(batch->slot);
@@ -397,7 +416,7 @@ void opiml_feed_cancel(struct opiml_feed *self) {
 }
 
 const char *opiml_feed_bad(struct opiml_feed *self, uint32_t i) {
-    return i < self->bads ? self->bad[i] : NULL;
+    return bad_line(&self->bad, i);
 }
 
 /* ---- statistics ---- */

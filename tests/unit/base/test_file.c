@@ -439,6 +439,29 @@ static void a_power_cut_leaves_the_old_or_the_new(void **state) {
     }
 }
 
+/* Its entries cannot be synced, for want of a descriptor; that is no reason to refuse the file. */
+static void a_folder_that_cannot_be_read_is_written_to(void **state) {
+    AUTO_FREE char *folder = below(state, "drop"), *file = text_path(folder, "a");
+    AUTO_FREE char *deeper = text_path(folder, "b/c");
+    int status;
+    pid_t child;
+
+    assert_int_equal(mkdir(folder, 0777), 0);
+    assert_int_equal(chmod(folder, 0333), 0);
+    assert_int_equal(chmod(*state, 0711), 0);
+    child = fork();
+    if (child == 0)
+        _exit((geteuid() != 0 || setuid(65534) == 0) && access(folder, R_OK) < 0 &&
+                      file_write_atomic(file, "new", 3, NULL) == 0 &&
+                      file_make_folders(deeper, NULL) == 0
+                  ? 0
+                  : 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(chmod(folder, 0777), 0);
+    expect_content(file, "new");
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -459,6 +482,7 @@ int main(void) {
         TEST(two_writers_of_one_file_do_not_mix),
         TEST(folders_are_made_with_their_parents),
         TEST(folders_are_not_made_over_files),
+        TEST(a_folder_that_cannot_be_read_is_written_to),
         TEST(the_cache_is_where_users_expect_it),
         TEST(places_in_files),
         TEST(a_power_cut_leaves_the_old_or_the_new),

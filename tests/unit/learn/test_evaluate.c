@@ -7,7 +7,7 @@ static void chunks_and_short_batches_count_alike(void **state) {
     char *folder = learn_folder(LEARN_REST), path[4096];
     struct nn_model_conf conf = {.depth = 8, .width = 4, .classes = 4};
     struct opiml_eval_result first = {0};
-    struct learn_bad bad = {0};
+    struct bad bad = {0};
 
     snprintf(path, sizeof(path), "%s/eval.yaml", folder);
     for (uint32_t rows = 3; rows <= 40; rows += 13) { /* batches of 16 in pieces of 3, 16, 29 */
@@ -43,7 +43,7 @@ static void what_is_left_out_is_counted(void **state) {
                  {"ops: [{filter: {where: \"label != 2\"}}]\nbatch: {size: 16}\n", 30, 10}};
     char *folder = learn_folder(LEARN_REST);
     struct nn_model_conf conf = {.depth = 8, .width = 4, .classes = 4};
-    struct learn_bad bad = {0};
+    struct bad bad = {0};
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct opiml_pipeline *pipeline = learn_pipeline(folder, "eval", cases[i].more);
@@ -71,7 +71,7 @@ static void nothing_to_evaluate_on_is_told(void **state) {
         folder, "eval", "ops: [{filter: {where: \"label > 9\"}}]\nbatch: {size: 16}\n");
     struct nn_model_conf conf = {.depth = 8, .width = 4, .classes = 4};
     struct opiml_eval_result result;
-    struct learn_bad bad = {0};
+    struct bad bad = {0};
     struct opiml_error err = {0};
     struct learn_fields fields;
     struct nn_net *net;
@@ -94,7 +94,7 @@ static void it_can_be_stopped(void **state) {
     struct opiml_pipeline *pipeline;
     struct opiml_eval_result result;
     struct learn_fields fields;
-    struct learn_bad bad = {0};
+    struct bad bad = {0};
     volatile bool stop = true;
     struct nn_net *net;
 

@@ -154,13 +154,17 @@ static void what_filters_leave_out_is_counted(void **state) {
     test_folder_remove(folder);
 }
 
-static void labels_outside_the_classes_are_told(void **state) {
+static void labels_outside_the_classes_are_bad_records(void **state) {
     char *folder = learn_folder(LEARN_REST);
+    struct opiml_train_progress progress;
     struct opiml_error err = {0};
 
     learn_records(folder, "train.bin", 100, 9);
-    assert_int_equal(learn_run(folder, NULL, 1, NULL, NULL, &err), OPIML_ECORRUPT);
-    assert_non_null(strstr(err.message, "label 9"));
+    assert_int_equal(learn_run(folder, NULL, 1, NULL, NULL, &err), OPIML_EBUDGET);
+    assert_non_null(strstr(err.message, "train.bin at offset 76428: label 9; there are 4 classes"));
+    learn_data(folder, "batch: {size: 16}\nerrors: {budget: 1}\n");
+    assert_int_equal(learn_run(folder, NULL, 2, NULL, &progress, NULL), 0);
+    assert_int_equal(progress.errors, 1); /* of the last epoch */
     test_folder_remove(folder);
 }
 
@@ -207,7 +211,7 @@ int main(void) {
         cmocka_unit_test(the_epochs_counts_are_resumed),
         cmocka_unit_test(an_epoch_without_samples_is_told),
         cmocka_unit_test(what_filters_leave_out_is_counted),
-        cmocka_unit_test(labels_outside_the_classes_are_told),
+        cmocka_unit_test(labels_outside_the_classes_are_bad_records),
         cmocka_unit_test(a_model_of_another_shape_is_told),
     };
 

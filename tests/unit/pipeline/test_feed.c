@@ -276,6 +276,43 @@ static void dropped_rows_are_marked_holes(void **state) {
     opiml_pipeline_close(pipeline);
 }
 
+/* What the consumer cannot use counts as what an operator cannot, wherever the rows come from. */
+static void refused_rows_are_bad_records(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(
+        &data, "batch: {size: 8}\nops:\n  - rename: {from: x, to: y}\nerrors: {budget: 2}\n");
+    struct opiml_feed_stats *stats = malloc(sizeof(*stats));
+    struct opiml_feed_options options;
+    const struct opiml_batch *batch;
+    struct opiml_error err = {0};
+    struct opiml_feed *feed;
+
+    opiml_feed_options_init(&options);
+    for (options.cut = -1; options.cut <= 1; options.cut++) {
+        feed = harness_feed(pipeline, &options);
+        assert_int_equal(opiml_feed_next(feed, &batch, NULL), 1);
+        assert_int_equal(opiml_feed_refuse(feed, batch, 8, "odd", &err), OPIML_EINVAL);
+        assert_int_equal(opiml_feed_refuse(feed, batch, 3, "odd", &err), 0);
+        assert_int_equal(opiml_feed_refuse(feed, batch, 3, "odd", &err), 0); /* a hole already */
+        assert_int_equal(batch->status[3], OPIML_ROW_FAILED);
+        assert_int_equal(batch->live, 7);
+        opiml_batch_release(batch);
+        assert_int_equal(opiml_feed_next(feed, &batch, NULL), 1);
+        assert_int_equal(opiml_feed_refuse(feed, batch, 0, "odd", &err), 0);
+        opiml_feed_stats(feed, stats);
+        assert_int_equal(stats->errors, 2);
+        assert_int_equal(stats->samples, 14);
+        assert_non_null(strstr(opiml_feed_bad(feed, 0), "records.bin at offset 60: odd"));
+        assert_int_equal(opiml_feed_refuse(feed, batch, 1, "even", &err), OPIML_EBUDGET);
+        assert_non_null(strstr(err.message, "records.bin at offset 60: odd"));
+        assert_non_null(strstr(opiml_feed_bad(feed, 2), "records.bin at offset 180: even"));
+        opiml_batch_release(batch);
+        assert_int_equal(opiml_feed_next(feed, &batch, NULL), OPIML_EBUDGET);
+        opiml_feed_close(feed);
+    }
+    free(stats);
+    opiml_pipeline_close(pipeline);
+}
+
 static void holding_all_batches_is_busy_not_a_hang(void **state) {
     struct opiml_pipeline *pipeline = harness_pipeline(&data, "batch: {size: 10}\n");
     struct opiml_feed_options options = two_epochs();
@@ -447,6 +484,7 @@ int main(void) {
         cmocka_unit_test(the_cache_changes_nothing),
         cmocka_unit_test(a_cache_on_disk_changes_nothing),
         cmocka_unit_test(dropped_rows_are_marked_holes),
+        cmocka_unit_test(refused_rows_are_bad_records),
         cmocka_unit_test(holding_all_batches_is_busy_not_a_hang),
         cmocka_unit_test(cancelling_ends_an_endless_feed),
         cmocka_unit_test(steady_state_does_not_allocate),
