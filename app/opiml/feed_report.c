@@ -190,7 +190,8 @@ void feed_report_text(const struct feed_report *report) {
            text_format_bytes(peak, sizeof(peak), stats->pool_peak_bytes),
            text_format_bytes(pool, sizeof(pool), stats->pool_bytes),
            text_format_bytes(bytes, sizeof(bytes), feed_rss_peak_bytes()));
-    printf("  allocations since: %" PRIu64 " by opiml, %s (%s) inside the libraries that decode\n",
+    printf("  allocations behind it: %" PRIu64
+           " by opiml, %s (%s) inside the libraries that decode\n",
            stats->allocations, text_format_count(count, sizeof(count), stats->library_allocations),
            text_format_bytes(bytes, sizeof(bytes), stats->library_bytes));
     if (stats->dropped || stats->errors)

@@ -68,7 +68,7 @@ static int folder_shard(const struct make_conf *conf, const struct make_split *s
 
 static void folder_describe(const struct make_conf *conf, const struct make_split *split, char *to,
                             size_t room) {
-    snprintf(to, room, "{uri: %s, format: image-folder}", split->name);
+    snprintf(to, room, "{uri: %s/%s, format: image-folder}", conf->root, split->name);
 }
 
 /* ---- WebDataset ---- */
@@ -146,7 +146,7 @@ static int tar_shard(const struct make_conf *conf, const struct make_split *spli
 
 static void tar_describe(const struct make_conf *conf, const struct make_split *split, char *to,
                          size_t room) {
-    snprintf(to, room, "{uri: %s, format: webdataset}", split->name);
+    snprintf(to, room, "{uri: %s/%s, format: webdataset}", conf->root, split->name);
 }
 
 /* ---- raw records: pixels, then the label ---- */
@@ -188,8 +188,9 @@ static int raw_shard(const struct make_conf *conf, const struct make_split *spli
 
 static void raw_describe(const struct make_conf *conf, const struct make_split *split, char *to,
                          size_t room) {
-    snprintf(to, room, "{uri: %s.bin, format: raw, fields: [\"image:u8:%ux%ux3\", \"label:i32\"]}",
-             split->name, conf->size, conf->size);
+    snprintf(to, room,
+             "{uri: %s/%s.bin, format: raw, fields: [\"image:u8:%ux%ux3\", \"label:i32\"]}",
+             conf->root, split->name, conf->size, conf->size);
 }
 
 const struct make_format make_image_formats[] = {

@@ -111,7 +111,7 @@ static int csv_shard(const struct make_conf *conf, const struct make_split *spli
 
 static void csv_describe(const struct make_conf *conf, const struct make_split *split, char *to,
                          size_t room) {
-    snprintf(to, room, "{uri: %s.csv, format: csv}", split->name);
+    snprintf(to, room, "{uri: %s/%s.csv, format: csv}", conf->root, split->name);
 }
 
 /* ---- raw records ---- */
@@ -152,8 +152,8 @@ static int raw_shard(const struct make_conf *conf, const struct make_split *spli
 
 static void raw_describe(const struct make_conf *conf, const struct make_split *split, char *to,
                          size_t room) {
-    snprintf(to, room, "{uri: %s.bin, format: raw, fields: [\"x:f32:%u\", \"label:i32\"]}",
-             split->name, conf->fields);
+    snprintf(to, room, "{uri: %s/%s.bin, format: raw, fields: [\"x:f32:%u\", \"label:i32\"]}",
+             conf->root, split->name, conf->fields);
 }
 
 const struct make_format make_table_formats[] = {

@@ -50,7 +50,8 @@ struct verb {
     const struct option *options; /* NULL: none but --help */
     size_t config_bytes;
     int args_least, args_most; /* -1: any number */
-    const char *words;         /* "a|b|c" that the first argument completes to; NULL: files */
+    const char *words; /* "a|b|c" that the first argument completes to, VERBS or OPERATORS; NULL:
+                          files */
     /* 0, or a negative code with *err set, which main prints once. */
     int (*run)(struct call *call, struct opiml_error *err);
 };

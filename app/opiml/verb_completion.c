@@ -1,5 +1,6 @@
 /* opiml completion: shell functions, written from the verbs' tables. */
 #include "base/text.h"
+#include "op/registry.h"
 #include "verb.h"
 
 /* "a|b" → "a b" */
@@ -30,6 +31,9 @@ static void verb_words(const char *noun, struct text *to) {
 static void first_words(const struct verb *verb, struct text *to) {
     if (verb->words && strcmp(verb->words, "VERBS") == 0)
         verb_words(NULL, to);
+    else if (verb->words && strcmp(verb->words, "OPERATORS") == 0)
+        for (size_t i = 0; op_list()[i]; i++)
+            text_printf(to, "%s%s", i ? " " : "", op_list()[i]->name);
     else if (verb->words)
         spaced(verb->words, to);
 }
@@ -93,10 +97,13 @@ static void bash(void) {
     for (size_t i = 0; verb_table[i]; i++)
         bash_verb(verb_table[i]);
     puts("    esac\n"
-         "    case $word in\n"
-         "    -*) COMPREPLY=($(compgen -W \"$options\" -- \"$word\")) ;;\n"
-         "    *)  COMPREPLY=($(compgen -W \"$words\" -- \"$word\") $(compgen -f -- \"$word\")) ;;\n"
-         "    esac\n"
+         "    if [ \"${word#-}\" != \"$word\" ]; then\n"
+         "        COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
+         "    elif [ -n \"$words\" ]; then\n"
+         "        COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
+         "    else\n"
+         "        COMPREPLY=($(compgen -f -- \"$word\"))\n"
+         "    fi\n"
          "}\n"
          "complete -o filenames -F _opiml opiml");
 }

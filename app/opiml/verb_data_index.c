@@ -80,8 +80,8 @@ static void show_text(const struct dataset *dataset, double seconds) {
     if (dataset_class(dataset, 0)) {
         printf("  classes      %u:", count_classes(dataset));
         for (uint32_t k = 0; k < 12 && dataset_class(dataset, k); k++)
-            printf(" %s", dataset_class(dataset, k));
-        printf("%s\n", count_classes(dataset) > 12 ? " ..." : "");
+            printf("%s %s", k ? "," : "", dataset_class(dataset, k));
+        printf("%s\n", count_classes(dataset) > 12 ? ", ..." : "");
     }
     for (uint32_t f = 0; f < schema->count; f++) {
         AUTO_TEXT struct text type = {0};

@@ -241,12 +241,12 @@ static int report(const struct make_config *config, const struct job *job, doubl
            config->out, job->split[0].count, job->split[1].count, config->classes,
            job->format->name, seconds);
     for (int s = 0; s < 2; s++) {
-        char line[256];
+        char line[OPIML_TEXT_MAX + 256];
 
         if (!job->split[s].count)
             continue;
         job->format->describe(job->conf, &job->split[s], line, sizeof(line));
-        printf("  %s in a pipeline file beside it: dataset: %s\n", job->split[s].name, line);
+        printf("  in a pipeline file here: dataset: %s\n", line);
     }
     return 0;
 }

@@ -196,6 +196,7 @@ static int feed_run(struct call *call, struct opiml_error *err) {
         return opiml_fail(err, OPIML_EINVAL, "--rank %" PRId64 " is not below --world %" PRId64,
                           config->rank, config->world);
     if ((rc = read_state(config, &state, err)) < 0 ||
+        (config->state && (rc = file_writable(config->state, err)) < 0) ||
         (rc = opiml_pipeline_open(call->args[0], &pipeline, err)) < 0)
         return rc;
     fill_options(config, state ? state : config->resume, &options);

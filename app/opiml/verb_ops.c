@@ -157,6 +157,7 @@ static int ops_run(struct call *call, struct opiml_error *err) {
 const struct verb verb_ops = {
     .name = "ops",
     .args = "[NAME]",
+    .words = "OPERATORS",
     .help = "List the operators, or show one with its parameters",
     .about =
         "Without NAME lists every operator that a pipeline file may use; with it shows the "

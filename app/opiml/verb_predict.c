@@ -43,20 +43,21 @@ static void predictor_release(struct predictor *self) {
     opiml_model_close(self->model);
 }
 
-static int open_row(struct predictor *self, const char *data, struct opiml_error *err) {
-    struct one_row_op ops[ONE_ROW_OPS_MAX];
+/* The pipeline begins with image files, and ends with what the model takes. */
+static int check_pipeline(struct predictor *self, const char *data, struct opiml_error *err) {
     const struct opiml_field *field;
     uint32_t shape[3];
 
-    for (uint32_t k = 0; k < self->pipeline->row_ops; k++)
-        ops[k] = (struct one_row_op){.op = self->pipeline->op[k]->op,
-                                     .params = self->pipeline->op[k]->params,
-                                     .in = pipeline_schema(self->pipeline, k),
-                                     .shape = &self->pipeline->op[k]->shape};
     self->in = opiml_schema_find(pipeline_schema(self->pipeline, 0), "image");
     self->out = opiml_schema_find(opiml_pipeline_schema(self->pipeline), "image");
     if (self->in < 0 || self->out < 0)
         return opiml_fail(err, OPIML_EINVAL, "%s: no field \"image\" goes through it", data);
+    field = &pipeline_schema(self->pipeline, 0)->fields[self->in];
+    if (field->dtype != OPIML_U8 || field->ndim != 1 || field->shape[0] != -1)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s reads pixels, where predict has image files: name with --data a "
+                          "pipeline that decodes",
+                          data);
     field = &opiml_pipeline_schema(self->pipeline)->fields[self->out];
     opiml_model_input(self->model, shape);
     if (field->dtype != OPIML_F32 || field->ndim != 3 || field->shape[0] != shape[0] ||
@@ -65,6 +66,20 @@ static int open_row(struct predictor *self, const char *data, struct opiml_error
                           "%s does not give the f32 images of %u x %u x %u that "
                           "the model takes",
                           data, shape[0], shape[1], shape[2]);
+    return 0;
+}
+
+static int open_row(struct predictor *self, const char *data, struct opiml_error *err) {
+    struct one_row_op ops[ONE_ROW_OPS_MAX];
+    int rc = check_pipeline(self, data, err);
+
+    if (rc < 0)
+        return rc;
+    for (uint32_t k = 0; k < self->pipeline->row_ops; k++)
+        ops[k] = (struct one_row_op){.op = self->pipeline->op[k]->op,
+                                     .params = self->pipeline->op[k]->params,
+                                     .in = pipeline_schema(self->pipeline, k),
+                                     .shape = &self->pipeline->op[k]->shape};
     return one_row_open(ops, self->pipeline->row_ops, &self->row, err);
 }
 
@@ -160,24 +175,59 @@ static void show(struct predictor *self, const char *path, uint32_t top, struct 
     js_add(to, object);
 }
 
+/* A file that cannot be predicted does not keep the others from it. */
+static void tell_bad(const char *path, const struct opiml_error *why, struct js *list) {
+    struct js *object = list ? js_object() : NULL;
+
+    if (!list) {
+        fprintf(stderr, "opiml: predict: %s\n", why->message);
+        return;
+    }
+    js_set(object, "image", js_text(path));
+    js_set(object, "error", js_text(why->message));
+    js_add(list, object);
+}
+
+static int predict_files(struct predictor *self, const struct call *call, uint32_t top,
+                         struct js *list, struct opiml_error *err) {
+    struct opiml_error why = {0};
+    int bad = 0, first = 0;
+
+    for (int i = 1; i < call->count; i++) {
+        int rc = predict_file(self, call->args[i], &why);
+
+        if (rc == 0) {
+            show(self, call->args[i], top, list);
+            continue;
+        }
+        if (call->count == 2 && !list)
+            return opiml_fail(err, rc, "%s", why.message);
+        if (bad++ == 0)
+            first = rc;
+        tell_bad(call->args[i], &why, list);
+    }
+    return bad ? opiml_fail(err, first, "%d of %d images could not be predicted", bad,
+                            call->count - 1)
+               : 0;
+}
+
 static int predict_run(struct call *call, struct opiml_error *err) {
     const struct predict_config *config = call->config;
     CLEANUP(predictor_release) struct predictor self = {0};
     AUTO_JS struct js *list = config->json ? js_array() : NULL;
+    AUTO_FREE char *text = NULL;
     int rc = predictor_open(&self, call->args[0], config->data, err);
 
-    for (int i = 1; rc == 0 && i < call->count; i++) {
-        rc = predict_file(&self, call->args[i], err);
-        if (rc == 0)
-            show(&self, call->args[i], (uint32_t)config->top, list);
-    }
-    if (rc == 0 && list) {
-        AUTO_FREE char *text = js_dump(list, 2);
-
-        if (!text)
-            return base_fail_memory(err, 1000, "JSON");
-        printf("%s\n", text);
-    }
+    if (rc < 0)
+        return rc;
+    rc = predict_files(&self, call, (uint32_t)config->top, list, err);
+    if (!list)
+        return rc;
+    text = js_dump(list, 2);
+    if (!text)
+        return base_fail_memory(err, 1000, "JSON");
+    printf("%s\n", text);
+    call->reported = true;
     return rc;
 }
 
@@ -187,7 +237,9 @@ const struct verb verb_predict = {
     .help = "Say what a trained model sees in images",
     .about = "RUN is a run's folder or a checkpoint file; IMAGE is a JPEG or PNG file. Each goes "
              "through the operators of the run's evaluation pipeline, whose data set has to be "
-             "there still, or of --data. Prints the likeliest classes with their probabilities.",
+             "there still, or of --data. Prints the likeliest classes with their probabilities. "
+             "Files that cannot be read are told, and the exit status is not zero then.\n\n"
+             "JSON is a list: image and classes[] with class, label and probability, or error.",
     .examples = "opiml predict runs/cifar10 cat.jpg dog.png\n"
                 "The five likeliest classes of each.\n",
     .options = predict_options,

@@ -4,11 +4,12 @@
 #include "bad_records.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "run_folder.h"
 #include "screen.h"
 #include "verb.h"
 
 struct train_config {
-    bool resume, json;
+    bool resume, overwrite, json;
     const char *from, *out;
     int64_t epochs, threads;
 };
@@ -17,7 +18,8 @@ struct train_config {
 
 static const struct option train_options[] = {
     {"resume", NULL, NULL, "Go on from the run's own checkpoint", AT(resume), OPTION_FLAG},
-    {"from", "FILE", NULL, "Go on from this checkpoint", AT(from), OPTION_PATH},
+    {"from", "RUN", NULL, "Go on from this run's checkpoint", AT(from), OPTION_PATH},
+    {"overwrite", NULL, NULL, "Replace the checkpoint that is there", AT(overwrite), OPTION_FLAG},
     {"out", "DIR", NULL, "Folder for checkpoints, instead of the file's", AT(out), OPTION_PATH},
     {"epochs", "N", "0", "Passes over the data; 0: as the file says", AT(epochs), OPTION_INT, NULL,
      0, 100000},
@@ -135,12 +137,16 @@ static int print_json(struct opiml_train *train, struct run *run, int rc,
 static int train_run(struct call *call, struct opiml_error *err) {
     const struct train_config *config = call->config;
     CLEANUP(close_train) struct opiml_train *train = NULL;
+    AUTO_FREE char *from = NULL;
     struct run run = {.config = config, .bad = {.verb = "train", .line = bad_line}};
     struct opiml_train_options options;
     int rc;
 
+    if (config->from && (rc = run_checkpoint(config->from, &from, err)) < 0)
+        return rc;
     opiml_train_options_init(&options);
-    options.resume = config->from ? config->from : config->resume ? "" : NULL;
+    options.resume = from ? from : config->resume ? "" : NULL;
+    options.overwrite = config->overwrite;
     options.out = config->out;
     options.epochs = (uint32_t)config->epochs;
     options.threads = (uint32_t)config->threads;
@@ -170,7 +176,7 @@ static int train_run(struct call *call, struct opiml_error *err) {
         const struct opiml_train_progress *p = opiml_train_result(train);
 
         if (p->step == p->steps && p->utilisation == 0)
-            printf("\nall epochs are done\n");
+            printf("\nall %u epochs were done already; --epochs trains on\n", p->epochs);
         else
             printf("\nthe trainer computed %.1f%% of the time and waited for data %.1f%%\n",
                    100 * p->utilisation, 100 * (1 - p->utilisation));
@@ -187,7 +193,9 @@ const struct verb verb_train = {
              "schedule. Trains, evaluates after each epoch, and writes a checkpoint after each "
              "epoch and when it is interrupted (SIGINT, SIGTERM); the checkpoint is replaced "
              "atomically.\n\n"
-             "A run that was stopped goes on with --resume, to the same weights bit for bit where "
+             "Where a checkpoint is already, the run goes on with --resume, or replaces it with "
+             "--overwrite. A run that was stopped goes on with --resume, to the same weights bit "
+             "for bit where "
              "threads, "
              "instruction set and oneDNN are the same; a difference is told.\n\n"
              "A bad record is left out, counted and listed on standard error. Past the error "

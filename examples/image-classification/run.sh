@@ -36,7 +36,7 @@ if [ ! -d "$images/train" ]; then
 fi
 step opiml data peek "$images/train" 1234
 step opiml feed "$what-train.yaml"
-step opiml train "$config"
+step opiml train "$config" --overwrite
 step opiml eval "runs/$what" --data "$what-eval.yaml"
 picture=$(find "$images/test" -name '*.jpg' | LC_ALL=C sort | sed -n 777p)
 step opiml predict "runs/$what" "$picture"

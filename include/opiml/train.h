@@ -31,6 +31,7 @@ struct opiml_train_options {
     uint32_t size;
     const char *resume; /* a checkpoint to go on from; "": the run's own; NULL: start anew */
     const char *out;    /* overrides the file's `out` */
+    bool overwrite;     /* replace a checkpoint that is there; else it is an error */
     uint32_t epochs;    /* overrides schedule.epochs; 0: as the file says */
     uint32_t threads;   /* compute threads; 0: as the file says */
     void (*report)(void *context, const struct opiml_train_progress *progress); /* may be NULL */

@@ -170,6 +170,8 @@ class Pipeline:
 
     def load_state_dict(self, state):
         """Let the next `for` go on where state_dict() was taken."""
+        if not isinstance(state, dict) or set(state) != {"token"}:
+            raise TypeError("load_state_dict wants what state_dict gave: {'token': ...}")
         self._stop("load_state_dict was called")
         self._token = state["token"]
 

@@ -26,7 +26,7 @@ static const struct {
     [OPIML_PARAM_BOOL] = {sizeof(bool), 1, "true or false", "true or false"},
     [OPIML_PARAM_U32] = {4, 4, "whole number", "a whole number"},
     [OPIML_PARAM_U64] = {8, _Alignof(uint64_t), "whole number or size",
-                         "a whole number or a size such as 64MiB"},
+                         "a whole number from 0 (of bytes also 64MiB and the like)"},
     [OPIML_PARAM_I64] = {8, _Alignof(int64_t), "whole number, may be negative",
                          "a whole number, with or without sign"},
     [OPIML_PARAM_F64] = {8, _Alignof(double), "number", "a number"},
@@ -544,10 +544,12 @@ int conf_path(const char *path, char name[OPIML_TEXT_MAX], struct opiml_error *e
     AUTO_FREE char *joined = NULL;
     char *slash = folder ? strrchr(folder, '/') : NULL;
 
-    if (!name[0] || !slash)
-        return folder ? 0 : base_fail_memory(err, strlen(path), "a file's name");
-    slash[1] = 0;
-    joined = text_path(folder, name);
+    if (!folder)
+        return base_fail_memory(err, strlen(path), "a file's name");
+    if (!name[0])
+        return 0;
+    *(slash ? slash + 1 : folder) = 0;
+    joined = text_user_path(folder, name);
     if (!joined)
         return base_fail_memory(err, strlen(path), "a file's name");
     if (!text_copy(name, OPIML_TEXT_MAX, joined))

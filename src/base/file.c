@@ -78,6 +78,8 @@ int file_read(const char *path, uint64_t limit, char **ret_data, size_t *ret_byt
 
     if (fd < 0 || fstat(fd, &info) < 0)
         return base_fail_errno(err, errno, "%s", path);
+    if (S_ISDIR(info.st_mode))
+        return opiml_fail(err, OPIML_EINVAL, "%s: a folder, where a file is wanted", path);
     if (info.st_size > 0 && (uint64_t)info.st_size > limit)
         return too_large(path, limit, err);
     for (;;) {
@@ -129,7 +131,7 @@ int file_writer_init(struct file_writer *writer, const char *path, struct opiml_
         int errnum = errno;
 
         base_free(TAKE(writer->temporary));
-        return base_fail_errno(err, errnum, "%s: making its new version", path);
+        return base_fail_errno(err, errnum, "%s: cannot be written", path);
     }
     return 0;
 }
@@ -184,6 +186,12 @@ void file_writer_release(struct file_writer *writer) {
     base_free(writer->temporary);
     base_free(writer->path);
     *writer = (struct file_writer){.fd = -1};
+}
+
+int file_writable(const char *path, struct opiml_error *err) {
+    CLEANUP(file_writer_release) struct file_writer writer;
+
+    return file_writer_init(&writer, path, err);
 }
 
 int file_write_atomic(const char *path, const void *data, size_t bytes, struct opiml_error *err) {

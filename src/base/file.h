@@ -24,6 +24,8 @@ int file_writer_add(struct file_writer *writer, const void *data, size_t bytes,
                     struct opiml_error *err);
 int file_writer_commit(struct file_writer *writer, struct opiml_error *err);
 void file_writer_release(struct file_writer *writer);
+/* Whether a file could be replaced: before the work whose result it is to hold. */
+int file_writable(const char *path, struct opiml_error *err);
 int file_make_folders(const char *path, struct opiml_error *err); /* like mkdir -p */
 /* $XDG_CACHE_HOME/opiml, else ~/.cache/opiml; made when missing. The caller frees. */
 int file_cache_folder(char **ret_path, struct opiml_error *err);

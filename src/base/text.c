@@ -118,6 +118,12 @@ char *text_path(const char *folder, const char *name) {
     return base_printf("%s%s%s", folder, text_ends(folder, "/") ? "" : "/", name);
 }
 
+char *text_user_path(const char *folder, const char *name) {
+    const char *home = name[0] == '~' && name[1] == '/' ? getenv("HOME") : NULL;
+
+    return home && home[0] ? text_path(home, name + 2) : text_path(folder, name);
+}
+
 /* ---- did you mean ---- */
 
 #define WORD_MAX 63

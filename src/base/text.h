@@ -42,5 +42,7 @@ char *text_format_bytes(char *to, size_t room, uint64_t bytes);
 char *text_format_count(char *to, size_t room, uint64_t count);
 /* Join with one slash; an absolute `name` stands alone. The caller frees. */
 char *text_path(const char *folder, const char *name);
+/* The same for what a person wrote: "~/" is the home folder. */
+char *text_user_path(const char *folder, const char *name);
 
 #endif

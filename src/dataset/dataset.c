@@ -61,7 +61,7 @@ static int fail_format(const char *name, struct opiml_error *err) {
     }
     const char *near = text_nearest(name, words);
     return opiml_fail(err, OPIML_EINVAL, "there is no format \"%s\"%s%s%s; there are auto, %s",
-                      name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "",
+                      name, near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "",
                       names.at ? names.at : "");
 }
 
@@ -198,9 +198,9 @@ static int fail_unclear(const struct source *source, const struct source_listing
     if (listing->count == 0)
         return opiml_fail(err, OPIML_ENOENT, "%s holds no files", source->uri);
     return opiml_fail(err, OPIML_EINVAL,
-                      "%s: the format is not clear from its %zu files (%s); say format: "
+                      "%s: the format is not clear from its %zu file%s (%s); say format: "
                       "image-folder, webdataset, raw or csv",
-                      source->uri, listing->count,
+                      source->uri, listing->count, listing->count == 1 ? "" : "s",
                       found->count ? found->at : "none of a known kind");
 }
 
@@ -405,7 +405,11 @@ int dataset_open(const struct yaml *yaml, const struct yaml_node *node,
                                     .yaml = yaml,
                                     .node = node};
     rc = open_request(&request, common->direct, ret_dataset, &why);
-    return rc < 0 ? opiml_fail(err, rc, "%s", why.message) : 0;
+    if (rc < 0)
+        yaml_fail(yaml, node, err, "%s", why.message);
+    if (rc < 0 && err)
+        err->code = rc;
+    return rc;
 }
 
 int dataset_open_uri(const char *uri, const char *format, struct dataset **ret_dataset,

@@ -43,7 +43,7 @@ int source_open(const char *uri, const char *base, struct source **ret_source,
         return opiml_fail(err, OPIML_EINVAL, "the dataset's uri is empty");
     if (length == 0) {
         /* A path: relative to `base`, or else to the current folder. */
-        AUTO_FREE char *path = text_path(base && base[0] ? base : ".", uri);
+        AUTO_FREE char *path = text_user_path(base && base[0] ? base : ".", uri);
         if (!path)
             return base_fail_memory(err, strlen(uri), "a path");
         return kind[0]->open(path, ret_source, err);

@@ -1,6 +1,8 @@
 /* From batches to a network's input. */
 #include "learn/data.h"
 
+#include <strings.h>
+
 static uint32_t count_classes(const struct opiml_pipeline *pipeline) {
     uint32_t count = 0;
 
@@ -69,6 +71,21 @@ struct js *learn_class_names(const struct opiml_pipeline *pipeline) {
     for (uint32_t i = 0; opiml_pipeline_class(pipeline, i); i++)
         js_add(names, js_text(opiml_pipeline_class(pipeline, i)));
     return names;
+}
+
+bool learn_class_names_are_splits(const struct js *names) {
+    static const char *const splits[] = {"train", "training", "test",       "testing",
+                                         "val",   "valid",    "validation", "eval"};
+
+    for (size_t i = 0; i < js_count(names); i++) {
+        bool known = false;
+
+        for (size_t k = 0; k < COUNT_OF(splits); k++)
+            known |= strcasecmp(js_as_text(js_at(names, i), ""), splits[k]) == 0;
+        if (!known)
+            return false;
+    }
+    return js_count(names) > 0;
 }
 
 int learn_class_names_match(const struct js *names, const char *where, const struct js *known,

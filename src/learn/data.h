@@ -20,6 +20,8 @@ int learn_fields_find(struct opiml_pipeline *pipeline, const char *name, uint32_
 
 /* The names of a dataset's classes by label, an array; empty when its format has none. */
 struct js *learn_class_names(const struct opiml_pipeline *pipeline);
+/* Whether they are "train", "test" and the like, which stand one folder above the classes. */
+bool learn_class_names_are_splits(const struct js *names);
 /* Do labels mean the same? Known names may go on where the others end; without names on either side
  * there is nothing to tell. OPIML_EINVAL shows the first difference. `where` and `known_where` say
  * whose they are. */

@@ -1,6 +1,7 @@
 /* The training loop of one process. */
 #include <opiml/train.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -105,6 +106,10 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
         return rc;
     config->model.classes = self->fields.classes;
     self->state.classes = learn_class_names(self->data);
+    if (learn_class_names_are_splits(self->state.classes))
+        report(self, 0,
+               "the classes are named like parts of a dataset (train, test): is the dataset's uri "
+               "one folder too high?");
     return config->data.eval[0] ? open_eval(self, err) : 0;
 }
 
@@ -178,6 +183,14 @@ static int check_same(const struct opiml_train *self, const struct checkpoint *b
     return 0;
 }
 
+/* Whether that is the run's own checkpoint, by whatever name. */
+static bool is_own(const struct opiml_train *self, const char *path) {
+    struct stat own, other;
+
+    return path && (!path[0] || (stat(self->path, &own) == 0 && stat(path, &other) == 0 &&
+                                 own.st_dev == other.st_dev && own.st_ino == other.st_ino));
+}
+
 static int resume(struct opiml_train *self, struct opiml_error *err) {
     const char *path = self->options.resume[0] ? self->options.resume : self->path;
     CLEANUP(safetensors_release) struct safetensors file = {0};
@@ -199,6 +212,19 @@ static int resume(struct opiml_train *self, struct opiml_error *err) {
     memcpy(self->state.token, before.token, sizeof(before.token));
     warn_of_difference(self, &before);
     return 0;
+}
+
+/* Where the checkpoint will go: not over another run's, and not where it could not be written after
+ * the first epoch. */
+static int check_place(const struct opiml_train *self, struct opiml_error *err) {
+    const char *from = self->options.resume;
+
+    if (access(self->path, F_OK) == 0 && !self->options.overwrite && !is_own(self, from))
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: there is a trained model already: --resume goes on with it, "
+                          "--overwrite replaces it, --out DIR leaves it",
+                          self->path);
+    return file_writable(self->path, err);
 }
 
 static int open_run(struct opiml_train *self, const char *path, struct opiml_error *err) {
@@ -229,13 +255,9 @@ static int open_run(struct opiml_train *self, const char *path, struct opiml_err
                                                    .steps = opiml_pipeline_batches(self->data) *
                                                             self->config.schedule.epochs,
                                                    .eval_accuracy = -1};
-    if (self->options.resume)
-        return resume(self, err);
-    if (access(self->path, F_OK) == 0)
-        report(self, 0,
-               "there is a checkpoint already, which the first epoch's will replace; "
-               "--resume would go on from it");
-    return 0;
+    if ((rc = check_place(self, err)) < 0)
+        return rc;
+    return self->options.resume ? resume(self, err) : 0;
 }
 
 int opiml_train_open(const char *path, const struct opiml_train_options *options,
@@ -403,8 +425,10 @@ int opiml_train_run(struct opiml_train *self, struct opiml_error *err) {
     struct opiml_feed_options options;
     int rc;
 
-    if (self->state.step >= self->progress.steps)
+    if (self->state.step >= self->progress.steps) {
+        measure(self);
         return 0;
+    }
     opiml_feed_options_init(&options);
     options.epochs = self->config.schedule.epochs;
     options.resume = self->state.token[0] ? self->state.token : NULL;

@@ -56,6 +56,11 @@ static int derive(struct params *p, struct opiml_error *err) {
         if ((rc = pick("mean", &p->mean, p->affine.channels, c, &mean, err)) < 0 ||
             (rc = pick("std", &p->std, p->affine.channels, c, &std, err)) < 0)
             return rc;
+        if (p->from == OPIML_U8 && mean > 1)
+            return opiml_fail(err, OPIML_EINVAL,
+                              "mean: %g is beyond white: the values of u8 images are taken as 0 to "
+                              "1, so that the mean is %g / 255 = %.3g",
+                              mean, mean, mean / 255);
         if (!(std > 0))
             return opiml_fail(err, OPIML_EINVAL, "std: %g must be above 0", std);
         p->affine.scale[c] = scale = (float)(1.0 / (unit * std));

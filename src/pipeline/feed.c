@@ -339,9 +339,10 @@ static int over_budget(struct opiml_feed *self, struct opiml_error *err) {
     if (self->epoch_errors <= allowed)
         return 0;
     return opiml_fail(err, OPIML_EBUDGET,
-                      "%" PRIu64 " bad records in epoch %" PRIu64 "; errors.budget allows %" PRIu64
+                      "%" PRIu64 " bad record%s in epoch %" PRIu64 "; errors.budget allows %" PRIu64
                       ". First: %s",
-                      self->epoch_errors, self->epoch, allowed, self->first_bad);
+                      self->epoch_errors, self->epoch_errors == 1 ? "" : "s", self->epoch, allowed,
+                      self->first_bad);
 }
 
 static int fail_for_good(struct opiml_feed *self, struct opiml_error *err) {

@@ -449,11 +449,13 @@ static int read_ops(struct opiml_pipeline *self, const struct yaml *yaml, struct
         return yaml_fail(yaml, list ? list : yaml->root, err, "no field is left to deliver");
     for (uint32_t f = 0; f < out->count; f++)
         if (!opiml_field_fixed(&out->fields[f]))
-            return yaml_fail(yaml, list ? list : yaml->root, err,
-                             "rows of \"%s\" differ in shape and cannot be batched: crop or resize "
-                             "images (%s), or leave the field out with select",
-                             out->fields[f].name,
-                             "decode, then random_resized_crop or center_crop");
+            return yaml_fail(
+                yaml, list ? list : yaml->root, err,
+                "rows of \"%s\" differ in shape and cannot be batched: give images one "
+                "size (%s), or leave the field out with select",
+                out->fields[f].name,
+                "decode, then center_crop, random_resized_crop, or resize with two "
+                "numbers");
     return 0;
 }
 

@@ -189,14 +189,14 @@ static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error
     fixed = plan->read_bytes + plan->worker_bytes * plan->threads + plan->cache_bytes + charge;
     plan->slots = PLAN_SLOTS_MIN;
     if (fixed + plan->slots * plan->slot_bytes > pool_bytes)
-        return opiml_fail(err, OPIML_ELIMIT,
-                          "pool: %" PRIu64
-                          " MiB are too few: %u batches of %.1f MiB, reads of %.1f "
-                          "MiB, a cache of %.1f MiB and %u threads of %.1f MiB need %.0f MiB",
-                          pool_bytes >> 20, plan->slots, (double)plan->slot_bytes / MIB(1),
-                          (double)plan->read_bytes / MIB(1), (double)plan->cache_bytes / MIB(1),
-                          plan->threads, (double)plan->worker_bytes / MIB(1),
-                          (double)(fixed + plan->slots * plan->slot_bytes) / MIB(1) + 1);
+        return opiml_fail(
+            err, OPIML_ELIMIT,
+            "%s: pool: %" PRIu64 " MiB are too few: %u batches of %.1f MiB, reads of %.1f "
+            "MiB, a cache of %.1f MiB and %u threads of %.1f MiB need %.0f MiB",
+            plan->pipeline->name, pool_bytes >> 20, plan->slots, (double)plan->slot_bytes / MIB(1),
+            (double)plan->read_bytes / MIB(1), (double)plan->cache_bytes / MIB(1), plan->threads,
+            (double)plan->worker_bytes / MIB(1),
+            (double)(fixed + plan->slots * plan->slot_bytes) / MIB(1) + 1);
     while (plan->slots < PLAN_SLOTS_MAX &&
            (plan->slots + 1) * plan->slot_bytes <= PLAN_SLOTS_BYTES &&
            fixed + (plan->slots + 1) * plan->slot_bytes <= pool_bytes)

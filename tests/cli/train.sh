@@ -73,7 +73,11 @@ check "classes are counted" same "$(metadata classes "$tmp/again/$weights")" 7
 
 # --- evaluate, predict ---
 
-opiml train "$tmp/t-whole.yaml" --out "$tmp/again" --json
+opiml train "$tmp/t-whole.yaml" --out "$tmp/again"
+check "a trained model is not replaced unasked" fails 2 "there is a trained model already.*--overwrite"
+opiml train "$tmp/t-whole.yaml" --out "$tmp/again" --resume
+check "a run that is done says so" out_has "all 3 epochs were done already; --epochs trains on"
+opiml train "$tmp/t-whole.yaml" --out "$tmp/again" --overwrite --json
 accuracy=$(json eval_accuracy)
 opiml eval "$tmp/again" --json
 check "eval says what training said" same "$(json accuracy) $(json samples)" "$accuracy 28"
@@ -111,6 +115,23 @@ opiml predict "$tmp/again" "$tmp/text.jpg"
 check "no image at all" fails 6 "text\.jpg: "
 opiml predict "$tmp/again" "$tmp/none.jpg"
 check "an image that is not there" fails 3 "none\.jpg"
+
+opiml predict "$tmp/again" "$tmp/text.jpg" "$picture" "$tmp/none.jpg"
+check "bad ones do not keep others from it" fails 6 "2 of 3 images could not be predicted"
+check "each of them is told" err_has "none\.jpg: No such file"
+check "and the good one predicted" out_has "^$picture"
+opiml predict "$tmp/again" "$tmp/text.jpg" "$picture" --json
+check "in JSON too" same "$(json 0.error | grep -c "text\.jpg: ") $(json 1.image)" "1 $picture"
+cat >"$tmp/pixels.yaml" <<'YAML'
+opiml: 1
+kind: pipeline
+dataset: {uri: pixels.bin, format: raw, fields: ["image:u8:8x8x3", "label:i32"]}
+ops: [{normalize: {to: f32, layout: nchw}}]
+batch: {size: 2}
+YAML
+head -c 392 /dev/zero >"$tmp/pixels.bin"
+opiml predict "$tmp/again" "$picture" --data "$tmp/pixels.yaml"
+check "a pipeline of pixels" fails 2 "pixels.yaml reads pixels, where predict has image files"
 
 # --- stopped, killed, resumed ---
 
@@ -158,7 +179,7 @@ check "nothing to resume" fails 3 "fresh/$weights"
 # --- checkpoints ---
 
 training wide 3 a b 6
-opiml train "$tmp/t-wide.yaml" --from "$tmp/again/$weights"
+opiml train "$tmp/t-wide.yaml" --from "$tmp/again"
 check "a model of another shape" fails 2 "$weights: tensor \"conv1.weight\" is \[4, 3, 3, 3\], the model's is \[6"
 images small data/test
 sed -i 's/\[8, 8\]/[6, 6]/' "$tmp/small.yaml"
@@ -231,7 +252,7 @@ check "bad records within the budget" status_is 0
 check "are counted in each epoch" same "$(json epochs.0.errors) $(json epochs.1.errors)" "2 2"
 check "are part of the JSON" out_has '"file://.*star/bad1\.jpg'
 check "are listed once" same "$(grep -c '^opiml: train: bad record: .*/bad[12]\.jpg' "$tmp/err")" 2
-opiml train "$tmp/t-dented.yaml"
+opiml train "$tmp/t-dented.yaml" --overwrite
 check "stand on the epoch's line" out_has '^epoch   2/2 .*  2 bad records$'
 images over dented 'errors: {budget: 1}'
 training over 2 over

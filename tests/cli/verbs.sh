@@ -108,6 +108,8 @@ if command -v bash >/dev/null; then
     check "completes a verb" same "$(complete opiml fe)" feed
     check "completes a second word" same "$(complete opiml data ma)" make
     check "completes an option" same "$(complete opiml feed --ep)" --epochs
+    check "completes an operator" same "$(complete opiml ops random_fl)" random_flip
+    check "completes a word, with no files" same "$(complete opiml completion "")" "bash zsh fish"
     check "completes a choice" same "$(complete opiml data make --format webd)" webdataset
 else
     skip "bash completes" "no bash"

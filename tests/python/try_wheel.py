@@ -1,7 +1,9 @@
 """What tools/try-wheel runs with an installed wheel, away from this tree: read pictures, shuffled and
 cropped, into NumPy arrays, and say which libraries did it."""
+import json
 import os
 import struct
+import subprocess
 import sys
 import tempfile
 import zlib
@@ -51,6 +53,9 @@ def main():
             seen += zip(label.tolist(), image[:, 0, 0, 1].tolist())
         assert sorted(seen) == [(c, n) for c in range(CLASSES) for n in range(EACH)]
         assert seen != sorted(seen), "shuffled"
+        report = subprocess.run([f"{sys.prefix}/bin/opiml", "feed", f"{folder}/p.yaml", "--digest", "--json"],
+                                check=True, stdout=subprocess.PIPE).stdout
+        assert json.loads(report)["digest"] == pipe.stats()["digest"], report
         print(f"opiml {opiml.__version__}: {len(seen)} pictures, digest {pipe.stats()['digest']}")
     with open("/proc/self/maps") as file:
         loaded = {line.split()[-1] for line in file if ".so" in line}

@@ -120,10 +120,10 @@ static void mistakes_say_where_what_and_instead(void **state) {
         {"count:", "a.yaml:1:1: op: count: wants a whole number and got nothing"},
         {"count: [1]", "a.yaml:1:8: op: count: wants a whole number, not a list"},
         {"count: {a: 1}", "a.yaml:1:8: op: count: wants a whole number, not a mapping"},
-        {"pool_bytes: -5",
-         "a.yaml:1:13: op: pool_bytes: \"-5\" is not a whole number or a size such as 64MiB"},
-        {"pool_bytes: 5 MB",
-         "a.yaml:1:13: op: pool_bytes: \"5 MB\" is not a whole number or a size such as 64MiB"},
+        {"pool_bytes: -5", "a.yaml:1:13: op: pool_bytes: \"-5\" is not a whole number from 0 (of "
+                           "bytes also 64MiB and the like)"},
+        {"pool_bytes: 5 MB", "a.yaml:1:13: op: pool_bytes: \"5 MB\" is not a whole number from 0 "
+                             "(of bytes also 64MiB and the like)"},
         {"shift: 11", "a.yaml:1:8: op: shift: 11 is out of range: -10 to 10"},
         {"shift: 9223372036854775808",
          "a.yaml:1:8: op: shift: \"9223372036854775808\" is not a whole number, with or without "

@@ -116,6 +116,7 @@ static inline int learn_run(const char *folder, const char *resume, uint32_t epo
     snprintf(path, sizeof(path), "%s/train.yaml", folder);
     opiml_train_options_init(&options);
     options.resume = resume;
+    options.overwrite = true;
     options.epochs = epochs;
     options.report = watch ? learn_report : NULL;
     options.context = watch;

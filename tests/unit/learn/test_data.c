@@ -118,6 +118,18 @@ static void other_names_are_other_classes(void **state) {
     js_free(none);
 }
 
+static void parts_of_a_dataset_are_no_classes(void **state) {
+    struct js *splits = names_of("test", "Train", NULL), *mixed = names_of("cat", "train", NULL);
+    struct js *none = js_array();
+
+    assert_true(learn_class_names_are_splits(splits));
+    assert_false(learn_class_names_are_splits(mixed));
+    assert_false(learn_class_names_are_splits(none));
+    js_free(splits);
+    js_free(mixed);
+    js_free(none);
+}
+
 /* Without model.classes. */
 static void classes_are_counted(void **state) {
     char *folder = test_folder(), text[4096];
@@ -164,6 +176,7 @@ int main(void) {
         cmocka_unit_test(holes_do_not_count),
         cmocka_unit_test(shares_go_along),
         cmocka_unit_test(other_names_are_other_classes),
+        cmocka_unit_test(parts_of_a_dataset_are_no_classes),
         cmocka_unit_test(classes_are_counted),
     };
 

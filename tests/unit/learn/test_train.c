@@ -1,6 +1,9 @@
 /* The training loop: it learns, stops, and goes on to the same weights. */
 #include "learn_harness.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "base/file.h"
 
 static void it_learns(void **state) {
@@ -168,6 +171,56 @@ static void labels_outside_the_classes_are_bad_records(void **state) {
     test_folder_remove(folder);
 }
 
+static int open_only(const char *folder, const char *resume, struct opiml_error *err) {
+    struct opiml_train_options options;
+    struct opiml_train *train = NULL;
+    char path[4096];
+    int rc;
+
+    snprintf(path, sizeof(path), "%s/train.yaml", folder);
+    opiml_train_options_init(&options);
+    options.resume = resume;
+    rc = opiml_train_open(path, &options, &train, err);
+    opiml_train_close(train);
+    return rc;
+}
+
+/* A trained model is worth more than the next command. */
+static void a_checkpoint_is_not_replaced_unasked(void **state) {
+    char *folder = learn_folder(LEARN_REST), own[4096], out[4096];
+    struct opiml_error err = {0};
+
+    assert_int_equal(learn_run(folder, NULL, 1, NULL, NULL, &err), 0);
+    assert_int_equal(open_only(folder, NULL, &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "--overwrite replaces it"));
+    assert_int_equal(open_only(folder, "", &err), 0);
+    snprintf(own, sizeof(own), "%s/run/../run/checkpoint.safetensors", folder);
+    assert_int_equal(open_only(folder, own, &err), 0);
+    snprintf(out, sizeof(out), "%s/other.safetensors", folder);
+    assert_int_equal(rename(own, out), 0);
+    assert_int_equal(open_only(folder, out, &err), 0);
+    assert_int_equal(learn_run(folder, NULL, 1, NULL, NULL, &err), 0);
+    assert_int_equal(open_only(folder, out, &err), OPIML_EINVAL); /* it is another's */
+    test_folder_remove(folder);
+}
+
+static void where_nothing_can_be_written_is_told_first(void **state) {
+    char *folder = learn_folder(LEARN_REST), out[4096];
+    struct opiml_error err = {0};
+
+    snprintf(out, sizeof(out), "%s/run", folder);
+    assert_int_equal(mkdir(out, 0777), 0);
+    if (geteuid() == 0) { /* whom no mode stops */
+        assert_int_equal(rmdir(out), 0);
+        assert_int_equal(symlink("/proc/self", out), 0);
+    } else {
+        assert_int_equal(chmod(out, 0555), 0);
+    }
+    assert_true(open_only(folder, NULL, &err) < 0);
+    assert_non_null(strstr(err.message, "checkpoint.safetensors: cannot be written"));
+    test_folder_remove(folder);
+}
+
 /* The same training file, of 14 layers. */
 static void deeper(const char *folder, const char *text) {
     const char *at = strstr(text, "depth: 8");
@@ -211,6 +264,8 @@ int main(void) {
         cmocka_unit_test(the_epochs_counts_are_resumed),
         cmocka_unit_test(an_epoch_without_samples_is_told),
         cmocka_unit_test(what_filters_leave_out_is_counted),
+        cmocka_unit_test(a_checkpoint_is_not_replaced_unasked),
+        cmocka_unit_test(where_nothing_can_be_written_is_told_first),
         cmocka_unit_test(labels_outside_the_classes_are_bad_records),
         cmocka_unit_test(a_model_of_another_shape_is_told),
     };
