@@ -1,5 +1,8 @@
 /* opiml: finds the verb, reads its options, runs it, and turns its error into a line and a status.
  */
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -141,6 +144,16 @@ static int run_verb(const struct verb *verb, int argc, char **argv) {
     return close_output(&err) < 0 ? fail(verb->name, &err) : 0;
 }
 
+/* As many descriptors as this process may have: a mix of datasets keeps many files open. */
+static void allow_files(void) {
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv) {
     const struct verb *verb;
     struct opiml_error err = {0};
@@ -148,6 +161,8 @@ int main(int argc, char **argv) {
     char version[] = "version";
     int used = 0;
 
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error like a full disk */
+    allow_files();
     if (levels && log_configure(levels, &err) < 0)
         return fail("OPIML_LOG", &err);
     if (argc < 2) {

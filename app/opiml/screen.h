@@ -3,6 +3,7 @@
 #define APP_SCREEN_H
 
 #include "base/base.h"
+#include "base/text.h"
 
 /* A stream that may be written to with colours: a terminal, not a dumb one, NO_COLOR not set. */
 bool screen_colour(FILE *stream);
@@ -23,6 +24,13 @@ void progress_end(struct progress *progress); /* wipes the line */
 char *screen_duration(char *to, size_t room, double seconds);
 /* A bar of `cells` characters; 0 to 1. */
 void screen_bar(FILE *to, double share, int cells);
+
+#define SCREEN_NAME_BYTES 1024
+/* A name from outside, which may hold any bytes, as it may be shown; in `to`, which is returned. */
+static inline const char *screen_name(char to[static SCREEN_NAME_BYTES], const char *name) {
+    text_show(to, SCREEN_NAME_BYTES, 0, name, strlen(name));
+    return to;
+}
 
 /* SIGINT and SIGTERM: the first sets a flag and calls `stop` (async-signal-safe) with its context,
  * a second one ends the program at once. */

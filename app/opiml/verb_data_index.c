@@ -79,8 +79,11 @@ static void show_text(const struct dataset *dataset, double seconds) {
            text_format_bytes(bytes, sizeof(bytes), dataset_max_read(dataset)));
     if (dataset_class(dataset, 0)) {
         printf("  classes      %u:", count_classes(dataset));
-        for (uint32_t k = 0; k < 12 && dataset_class(dataset, k); k++)
-            printf("%s %s", k ? "," : "", dataset_class(dataset, k));
+        for (uint32_t k = 0; k < 12 && dataset_class(dataset, k); k++) {
+            char name[SCREEN_NAME_BYTES];
+
+            printf("%s %s", k ? "," : "", screen_name(name, dataset_class(dataset, k)));
+        }
         printf("%s\n", count_classes(dataset) > 12 ? ", ..." : "");
     }
     for (uint32_t f = 0; f < schema->count; f++) {

@@ -32,13 +32,14 @@ static void show_text(const struct dataset *dataset, const struct record *record
         record_format(field, &record->values[f], &value);
         printf("\t%s=%s", field->name, value.at ? value.at : "");
         if (strcmp(field->name, "label") == 0 && field->dtype == OPIML_I32 && field->ndim == 0) {
+            char shown[SCREEN_NAME_BYTES];
             int32_t label;
             const char *name;
 
             memcpy(&label, record->values[f].data, sizeof(label));
             name = label >= 0 ? dataset_class(dataset, (uint32_t)label) : NULL;
             if (name)
-                printf(" (%s)", name);
+                printf(" (%s)", screen_name(shown, name));
         }
     }
     putchar('\n');
@@ -64,6 +65,14 @@ static int show_json(const struct dataset *dataset, const struct record *record,
     return 0;
 }
 
+static int fail_at(const struct dataset *dataset, uint64_t record, const struct opiml_error *why,
+                   struct opiml_error *err) {
+    char where[1024];
+
+    return opiml_fail(err, why->code, "record %" PRIu64 ", %s: %s", record,
+                      dataset_describe(dataset, record, where, sizeof(where)), why->message);
+}
+
 static int ls_run(struct call *call, struct opiml_error *err) {
     const struct ls_config *config = call->config;
     CLEANUP(records_close_at) struct dataset *dataset = NULL;
@@ -79,13 +88,14 @@ static int ls_run(struct call *call, struct opiml_error *err) {
         end = base_min_u64(end, (uint64_t)config->from + (uint64_t)config->limit);
     signals_catch(NULL, NULL);
     for (uint64_t i = (uint64_t)config->from; i < end && rc >= 0; i++) {
+        struct opiml_error why = {0};
         char key[1024];
 
         if (signals_seen())
             return signals_fail(err);
         dataset_key(dataset, i, key, sizeof(key));
-        if ((rc = record_read(dataset, i, &record, err)) < 0)
-            return rc;
+        if ((rc = record_read(dataset, i, &record, &why)) < 0)
+            return fail_at(dataset, i, &why, err);
         if (config->json)
             rc = show_json(dataset, &record, key, err);
         else

@@ -65,11 +65,12 @@ static void show_fields(const struct dataset *dataset, const struct record *reco
         record_format(field, &record->values[f], &value);
         printf("  %-16s %-20s %s", field->name, type.at ? type.at : "", value.at ? value.at : "");
         if (strcmp(field->name, "label") == 0 && field->dtype == OPIML_I32 && field->ndim == 0) {
+            char name[SCREEN_NAME_BYTES];
             int32_t label;
 
             memcpy(&label, record->values[f].data, sizeof(label));
             if (label >= 0 && dataset_class(dataset, (uint32_t)label))
-                printf(" (%s)", dataset_class(dataset, (uint32_t)label));
+                printf(" (%s)", screen_name(name, dataset_class(dataset, (uint32_t)label)));
         }
         putchar('\n');
     }

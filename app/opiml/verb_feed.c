@@ -75,6 +75,8 @@ static int read_state(const struct feed_config *config, char **ret_token, struct
     if (rc < 0)
         return opiml_fail(err, rc, "%s", why.message);
     text[strcspn(text, "\r\n")] = 0;
+    if (strncmp(text, "opiml", 5) != 0)
+        return opiml_fail(err, OPIML_EINVAL, "%s: no resume token is in it", config->state);
     *ret_token = TAKE(text);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "one_row.h"
 #include "pipeline/pipeline.h"
 #include "run_folder.h"
+#include "screen.h"
 #include "verb.h"
 
 #define FILE_MAX MIB(256)
@@ -150,8 +151,10 @@ static uint32_t take_best(struct predictor *self, float *ret_probability) {
 static void show(struct predictor *self, const char *path, uint32_t top, struct js *to) {
     struct js *object = to ? js_object() : NULL, *classes = to ? js_array() : NULL;
 
+    char shown[SCREEN_NAME_BYTES];
+
     if (!to)
-        printf("%s\n", path);
+        printf("%s\n", screen_name(shown, path));
     for (uint32_t i = 0; i < top && i < opiml_model_classes(self->model); i++) {
         float probability;
         uint32_t label = take_best(self, &probability);
@@ -165,7 +168,7 @@ static void show(struct predictor *self, const char *path, uint32_t top, struct 
             js_add(classes, entry);
         } else {
             printf("  %6.2f%%  %s\n", 100.0 * (double)probability,
-                   opiml_model_class(self->model, label));
+                   screen_name(shown, opiml_model_class(self->model, label)));
         }
     }
     if (!to)

@@ -1,9 +1,13 @@
 /* Whole files. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -113,16 +117,64 @@ int file_read(const char *path, uint64_t limit, char **ret_data, size_t *ret_byt
 
 /* ---- writing ---- */
 
+#define TEMPORARY ".tmp-"
+
+/* What a name stands for: the file behind a link, which stays; nothing but a file is replaced. */
+static int find_target(const char *path, char **ret_path, struct opiml_error *err) {
+    char resolved[PATH_MAX];
+    struct stat info;
+    bool there = stat(path, &info) == 0;
+
+    if (!path[0])
+        return opiml_fail(err, OPIML_EINVAL, "a file without a name cannot be written");
+    if (there && !S_ISREG(info.st_mode))
+        return opiml_fail(err, OPIML_EINVAL, "%s: no regular file, which writing would replace",
+                          path);
+    *ret_path = base_strdup(there && realpath(path, resolved) ? resolved : path);
+    return *ret_path ? 0 : base_fail_memory(err, strlen(path), "a file's name");
+}
+
+/* What a writer that was killed has left: a minute old, and no process holds its lock. */
+static bool is_left_over(const char *path) {
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat info;
+
+    return fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
+           time(NULL) - info.st_mtime > 60 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+static void remove_left_over(const char *path) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    AUTO_FREE char *folder =
+        base_printf("%.*s", slash ? (int)(slash - path + 1) : 2, slash ? path : "./");
+    AUTO_FREE char *start = base_printf("%s" TEMPORARY, name);
+    DIR *dir = folder && start ? opendir(folder) : NULL;
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        AUTO_FREE char *left = NULL;
+
+        if (strncmp(entry->d_name, start, strlen(start)) == 0 &&
+            (left = text_path(folder, entry->d_name)) && is_left_over(left))
+            unlink(left);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 /* The name is random beside the process id: in two containers on one volume ids are the same. */
 int file_writer_init(struct file_writer *writer, const char *path, struct opiml_error *err) {
     uint32_t random = 0;
+    int rc;
 
     *writer = (struct file_writer){.fd = -1};
+    if ((rc = find_target(path, &writer->path, err)) < 0)
+        return rc;
     if (getrandom(&random, sizeof(random), 0) < 0)
         return base_fail_errno(err, errno, "%s: a name for its new version", path);
-    writer->path = base_strdup(path);
-    writer->temporary = base_printf("%s.tmp-%d-%08" PRIx32, path, (int)getpid(), random);
-    if (!writer->path || !writer->temporary) {
+    writer->temporary =
+        base_printf("%s" TEMPORARY "%d-%08" PRIx32, writer->path, (int)getpid(), random);
+    if (!writer->temporary) {
         base_free(TAKE(writer->temporary)); /* nothing to remove yet */
         return base_fail_memory(err, strlen(path), "a file's name");
     }
@@ -133,6 +185,7 @@ int file_writer_init(struct file_writer *writer, const char *path, struct opiml_
         base_free(TAKE(writer->temporary));
         return base_fail_errno(err, errnum, "%s: cannot be written", path);
     }
+    flock(writer->fd, LOCK_EX | LOCK_NB); /* tells remove_left_over that somebody is at it */
     return 0;
 }
 
@@ -191,6 +244,7 @@ void file_writer_release(struct file_writer *writer) {
 int file_writable(const char *path, struct opiml_error *err) {
     CLEANUP(file_writer_release) struct file_writer writer;
 
+    remove_left_over(path);
     return file_writer_init(&writer, path, err);
 }
 

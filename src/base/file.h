@@ -9,7 +9,8 @@
 int file_read(const char *path, uint64_t limit, char **ret_data, size_t *ret_bytes,
               struct opiml_error *err);
 /* Replace a file so that a crash at any instant leaves the old or the new one whole: written beside
- * it, synced, renamed, folder synced. */
+ * it, synced, renamed, folder synced. A link stays, and the file behind it is replaced; what is no
+ * regular file is refused. */
 int file_write_atomic(const char *path, const void *data, size_t bytes, struct opiml_error *err);
 /* The same in pieces, for what does not fit in memory. `init` opens PATH.tmp-PID-RANDOM, which only
  * a kill leaves behind; `commit` renames; `release` after a failure (or a commit) closes and
@@ -24,7 +25,8 @@ int file_writer_add(struct file_writer *writer, const void *data, size_t bytes,
                     struct opiml_error *err);
 int file_writer_commit(struct file_writer *writer, struct opiml_error *err);
 void file_writer_release(struct file_writer *writer);
-/* Whether a file could be replaced: before the work whose result it is to hold. */
+/* Whether a file could be replaced: before the work whose result it is to hold. Removes what
+ * writers of it that were killed have left. */
 int file_writable(const char *path, struct opiml_error *err);
 int file_make_folders(const char *path, struct opiml_error *err); /* like mkdir -p */
 /* $XDG_CACHE_HOME/opiml, else ~/.cache/opiml; made when missing. The caller frees. */

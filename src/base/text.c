@@ -84,12 +84,6 @@ bool text_starts(const char *text, const char *prefix) {
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-void text_one_line(char *line) {
-    for (; *line; line++)
-        if ((unsigned char)*line < ' ' || *line == 0x7f)
-            *line = ' ';
-}
-
 size_t text_utf8_bytes(const char *at, size_t bytes) {
     const unsigned char *byte = (const unsigned char *)at;
     uint32_t least, code;
@@ -110,6 +104,48 @@ size_t text_utf8_bytes(const char *at, size_t bytes) {
         code = code << 6 | (byte[i] & 0x3f);
     }
     return code < least || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : length;
+}
+
+/* Controls of ASCII, and of Latin-1 as UTF-8 has them; the marks for directions of writing. */
+static bool is_plain(const char *at, size_t bytes) {
+    const unsigned char *byte = (const unsigned char *)at;
+
+    if (bytes == 1)
+        return byte[0] >= ' ' && byte[0] != 0x7f;
+    if (byte[0] == 0xc2)
+        return byte[1] >= 0xa0;
+    if (byte[0] == 0xe2 && byte[1] == 0x80)
+        return !(byte[2] == 0x8e || byte[2] == 0x8f || (byte[2] >= 0xa8 && byte[2] <= 0xae));
+    return !(byte[0] == 0xe2 && byte[1] == 0x81 && byte[2] >= 0xa6 && byte[2] <= 0xa9);
+}
+
+void text_one_line(char *line) {
+    for (size_t left = strlen(line), step; left > 0; line += step, left -= step) {
+        size_t length = text_utf8_bytes(line, left);
+
+        step = length ? length : 1;
+        if (!is_plain(line, step))
+            memset(line, ' ', step);
+    }
+}
+
+size_t text_show(char *to, size_t room, size_t used, const char *from, size_t bytes) {
+    for (size_t i = 0, step; i < bytes; i += step) {
+        size_t length = text_utf8_bytes(from + i, bytes - i);
+        bool plain = length > 0 && is_plain(from + i, length);
+
+        step = length ? length : 1;
+        if (used + (plain ? step : 4 * step) >= room)
+            break;
+        for (size_t k = 0; !plain && k < step; k++)
+            used += (size_t)snprintf(to + used, room - used, "\\x%02x", (unsigned char)from[i + k]);
+        if (plain)
+            memcpy(to + used, from + i, step);
+        used += plain ? step : 0;
+    }
+    if (room > 0)
+        to[used < room ? used : room - 1] = 0;
+    return used;
 }
 
 char *text_path(const char *folder, const char *name) {

@@ -40,6 +40,9 @@ bool text_parse_bytes(const char *text, uint64_t *ret_bytes);
 /* "1.2 GiB" and "1,234,567" into the caller's buffer (32 bytes suffice), which is returned. */
 char *text_format_bytes(char *to, size_t room, uint64_t bytes);
 char *text_format_count(char *to, size_t room, uint64_t count);
+/* Append a name of any bytes at to[used], for a line on a terminal: what would break it, move it or
+ * reorder its letters is \xNN. Cut where the room ends; zero-terminated. Returns the new `used`. */
+size_t text_show(char *to, size_t room, size_t used, const char *from, size_t bytes);
 /* Join with one slash; an absolute `name` stands alone. The caller frees. */
 char *text_path(const char *folder, const char *name);
 /* The same for what a person wrote: "~/" is the home folder. */

@@ -506,44 +506,27 @@ uint64_t dataset_parse_bytes(const struct dataset *dataset) {
     return base_align_up(dataset->format->scratch_bytes(&dataset->index), 64);
 }
 
-/* Names may hold any byte: what would break a line or a terminal is shown as \xNN. */
-static void show(char *to, size_t room, size_t *used, const char *from, size_t bytes) {
-    for (size_t i = 0; i < bytes; i++) {
-        unsigned char c = (unsigned char)from[i];
-        bool plain = c >= 0x20 && c != 0x7f;
-        if (*used + (plain ? 1 : 4) >= room)
-            break;
-        if (plain)
-            to[(*used)++] = (char)c;
-        else
-            *used += (size_t)snprintf(to + *used, room - *used, "\\x%02x", c);
-    }
-    if (room > 0)
-        to[*used < room ? *used : room - 1] = '\0';
-}
-
 char *dataset_describe(const struct dataset *dataset, uint64_t record, char *to, size_t room) {
     struct index_place place = index_find(&dataset->index, record);
     const char *key = index_object_key(&dataset->index, place.object);
-    size_t used = 0;
+    const char *prefix = dataset->source->prefix;
+    size_t used = text_show(to, room, 0, prefix, strlen(prefix));
     char offset[40];
-    show(to, room, &used, dataset->source->prefix, strlen(dataset->source->prefix));
-    show(to, room, &used, key, strlen(key));
+    used = text_show(to, room, used, key, strlen(key));
     if (!(dataset->index.header->flags & INDEX_WHOLE)) {
         int n = snprintf(offset, sizeof(offset), " at offset %" PRIu64, place.offset);
-        show(to, room, &used, offset, (size_t)n);
+        text_show(to, room, used, offset, (size_t)n);
     }
     return to;
 }
 
 char *dataset_key(const struct dataset *dataset, uint64_t record, char *to, size_t room) {
     const struct index *index = &dataset->index;
-    size_t used = 0;
     if (!(index->header->flags & INDEX_KEYS) || !index->records) {
         snprintf(to, room, "row %" PRIu64, record);
         return to;
     }
     const struct index_record *at = &index->records[record];
-    show(to, room, &used, index->pool + at->key, at->key_bytes);
+    text_show(to, room, 0, index->pool + at->key, at->key_bytes);
     return to;
 }

@@ -5,6 +5,7 @@
 #include "dataset/format.h"
 
 #include <locale.h>
+#include <math.h>
 #include <strings.h>
 
 #include "base/hash.h"
@@ -203,6 +204,8 @@ static bool read_float(const uint8_t *at, uint32_t bytes, bool narrow, locale_t 
     if (narrow) {
         float number = strtof_l(text, &end, locale);
         uint32_t bits = 0x7fc00000;
+        if (isinf(number) && !isinf(strtod_l(text, &end, locale)))
+            return false; /* a number, but not of this type */
         if (number == number)
             memcpy(&bits, &number, sizeof(bits));
         *ret_bits = bits;

@@ -260,7 +260,7 @@ static int file_list(struct source *source, struct source_listing *ret_listing,
 static int64_t file_read_range(struct source *source, const char *key, void *to, size_t bytes,
                                uint64_t offset, struct opiml_error *err) {
     struct file_source *file = (struct file_source *)source;
-    AUTO_FD int fd = walk_open(file->root, key, O_RDONLY | O_NOCTTY);
+    AUTO_FD int fd = walk_open(file->root, key, O_RDONLY | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return opiml_fail(err, file_code(-fd), "%s%s: %s", source->prefix, key, strerror(-fd));
     return file_pread(fd, to, bytes, offset, key, err);
@@ -325,6 +325,8 @@ int file_code(int errnum) {
     case EXDEV: /* a link that leads out of the root */
     case ELOOP: return OPIML_EACCES;
     case ENOMEM: return OPIML_ENOMEM;
+    case EMFILE:
+    case ENFILE: return OPIML_ELIMIT;
     default: return OPIML_EIO;
     }
 }

@@ -41,7 +41,7 @@ struct pool {
 static int open_once(const struct pool *pool, const struct source_read *read) {
     const struct source *source = &pool->source->base;
     const char *key = source->key(source->key_context, read->object);
-    int flags = O_RDONLY | O_NOCTTY;
+    int flags = O_RDONLY | O_NOCTTY | O_NONBLOCK; /* of pipes: do not wait for a writer */
     int fd = walk_open(pool->source->root, key, flags | (pool->direct ? O_DIRECT : 0));
     if (fd == -EINVAL && pool->direct)
         fd = walk_open(pool->source->root, key, flags);

@@ -52,7 +52,7 @@ struct ring {
     struct source_queue base;
     struct file_source *source;
     struct io_uring uring;
-    bool opened, chains, asked_direct, direct, registered, closing, woken;
+    bool opened, chains, asked_direct, direct, blocking, registered, closing, woken;
     struct open_how how, slot_how; /* they outlive the requests that point to them */
     int wake_fd;
     uint64_t wake_count; /* where the wake descriptor is read to */
@@ -115,10 +115,13 @@ static const char *object_key(const struct ring *ring, uint32_t object) {
     return source->key(source->key_context, object);
 }
 
-static void set_direct(struct ring *ring, bool direct) {
+/* Opening does not wait, as for a file that has become a pipe, unless `blocking`. */
+static void set_how(struct ring *ring, bool direct, bool blocking) {
     ring->direct = direct;
+    ring->blocking = blocking;
     ring->how = (struct open_how){
-        .flags = O_RDONLY | O_NOCTTY | O_CLOEXEC | (direct ? O_DIRECT : 0),
+        .flags =
+            O_RDONLY | O_NOCTTY | O_CLOEXEC | (direct ? O_DIRECT : 0) | (blocking ? 0 : O_NONBLOCK),
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
     ring->slot_how = ring->how;
@@ -244,9 +247,29 @@ static bool passing(int result) {
     return result == -EINTR || result == -EAGAIN || result == -ECANCELED;
 }
 
-/* Try a failed read again where that may help; otherwise it is done. */
+/* A file that is open already becomes as the ring now has them. */
+static void set_flags(const struct ring *ring, const struct ring_file *file) {
+    if (file->state == FILE_OPEN)
+        fcntl(file->fd, F_SETFL, (ring->direct ? O_DIRECT : 0) | (ring->blocking ? 0 : O_NONBLOCK));
+}
+
+static void set_all_flags(const struct ring *ring) {
+    for (uint32_t i = 0; i < ring->file_count; i++)
+        set_flags(ring, &ring->files[i]);
+}
+
+/* Try a failed read again where that may help; otherwise it is done. Some file systems' reads want
+ * to wait. */
 static void retry(struct ring *ring, uint32_t number, int result) {
     struct ring_op *op = &ring->ops[number];
+    if (result == -EAGAIN && !ring->blocking && !ring->closing) {
+        if (file_changed(ring->source, op->read->object, -1)) {
+            finish_failed(ring, number, OPIML_ESTALE, 0);
+            return;
+        }
+        set_how(ring, ring->direct, true);
+        set_all_flags(ring);
+    }
     if (!passing(result) || ring->closing || op->retries++ >= RETRIES_MAX)
         finish_failed(ring, number, file_code(-result), -result);
     else
@@ -257,10 +280,8 @@ static void retry(struct ring *ring, uint32_t number, int result) {
 static void stop_direct(struct ring *ring) {
     if (!ring->direct)
         return;
-    set_direct(ring, false);
-    for (uint32_t i = 0; i < ring->file_count; i++)
-        if (ring->files[i].state == FILE_OPEN)
-            fcntl(ring->files[i].fd, F_SETFL, 0);
+    set_how(ring, false, ring->blocking);
+    set_all_flags(ring);
 }
 
 static void end_read(struct ring *ring, uint32_t number, int result) {
@@ -343,8 +364,8 @@ static void end_open(struct ring *ring, uint32_t number, int result) {
     }
     file->fd = result;
     file->state = FILE_OPEN;
-    if (ring->asked_direct && !ring->direct)
-        fcntl(file->fd, F_SETFL, 0);
+    if (ring->blocking || ring->direct != ring->asked_direct)
+        set_flags(ring, file); /* they may have been others when its opening began */
     while ((waiting = take_waiting(ring, file)) != NONE) {
         struct ring_op *op = &ring->ops[waiting];
         plan(ring, op);
@@ -583,7 +604,7 @@ int file_ring_open(struct file_source *source, uint32_t depth, bool direct, void
     for (uint32_t i = 0; i < ring->depth; i++)
         ring->ops[i].next = i + 1 < ring->depth ? i + 1 : NONE;
     ring->asked_direct = direct;
-    set_direct(ring, direct);
+    set_how(ring, direct, false);
     ring->wake_fd = eventfd(0, EFD_CLOEXEC);
     if (ring->wake_fd < 0)
         return base_fail_errno(err, errno, "eventfd");
@@ -594,7 +615,10 @@ int file_ring_open(struct file_source *source, uint32_t depth, bool direct, void
         return rc;
     register_all(ring);
     arm_wake(ring);
-    io_uring_submit(&ring->uring);
+    if (io_uring_submit(&ring->uring) < 0) {
+        ring->owed = 0;
+        return opiml_fail(err, OPIML_ENOTSUP, "io_uring may be set up here, but not used");
+    }
     *ret_queue = &TAKE(ring)->base;
     return 0;
 }

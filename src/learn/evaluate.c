@@ -60,6 +60,9 @@ static int conclude(const struct totals *totals, const struct opiml_feed_stats *
                           "the evaluation pipeline delivered no sample: filters left out %" PRIu64
                           ", %" PRIu64 " were bad",
                           stats->dropped, stats->errors);
+    if (totals->loss != totals->loss)
+        return opiml_fail(err, OPIML_ECORRUPT,
+                          "the model's output is no number: its weights are damaged");
     *ret_result =
         (struct opiml_eval_result){.samples = totals->samples,
                                    .errors = stats->errors,

@@ -91,9 +91,14 @@ int opiml_model_predict(struct opiml_model *self, const float *images, uint32_t 
         nn_net_rows(self->net, count);
         if ((rc = nn_net_forward(self->net, false, err)) < 0)
             return rc;
-        for (uint32_t r = 0; r < count; r++)
-            nn_softmax(output->data + (size_t)r * output->c, output->c,
-                       probabilities + ((size_t)first + r) * output->c);
+        for (uint32_t r = 0; r < count; r++) {
+            float *to = probabilities + ((size_t)first + r) * output->c;
+
+            nn_softmax(output->data + (size_t)r * output->c, output->c, to);
+            if (to[0] != to[0]) /* all of them, then */
+                return opiml_fail(err, OPIML_ECORRUPT,
+                                  "the model's output is no number: its weights are damaged");
+        }
     }
     return 0;
 }

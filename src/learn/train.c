@@ -197,6 +197,8 @@ static int resume(struct opiml_train *self, struct opiml_error *err) {
     CLEANUP(checkpoint_release) struct checkpoint before = {0};
     int rc;
 
+    if (access(path, F_OK) < 0)
+        return base_fail_errno(err, errno, "%s: nothing to go on from; leave out --resume", path);
     if ((rc = safetensors_read(path, &file, err)) < 0 ||
         (rc = checkpoint_describe(&file, &before, err)) < 0 ||
         (rc = learn_class_names_match(self->state.classes, self->config.data.train, before.classes,

@@ -2,23 +2,41 @@
 #include "nn/safetensors.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 
 #define FILE_MAX (UINT64_C(64) << 30)
+#define SUM_KEY "xxh3_128"
+#define SUM_BYTES 33
 
 /* ---- writing ---- */
 
+/* XXH3-128 of all tensors' bytes, in hexadecimal digits. */
+static char *format_sum(struct hash128 sum, char to[SUM_BYTES]) {
+    snprintf(to, SUM_BYTES, "%016" PRIx64 "%016" PRIx64, sum.high, sum.low);
+    return to;
+}
+
+static int sum_entries(const struct safetensors_entry *entries, uint32_t count, char to[SUM_BYTES],
+                       struct opiml_error *err) {
+    AUTO_FREE struct hash_piece *pieces = base_alloc_array(count, sizeof(*pieces));
+
+    if (!pieces)
+        return base_fail_memory(err, count * sizeof(*pieces), "a checksum");
+    for (uint32_t i = 0; i < count; i++)
+        pieces[i] = (struct hash_piece){entries[i].data, entries[i].count * sizeof(float)};
+    format_sum(hash_128_pieces(pieces, count), to);
+    return 0;
+}
+
 static struct js *header_of(const struct safetensors_entry *entries, uint32_t count,
-                            struct js *metadata) {
-    struct js *header = js_object();
+                            struct js *metadata, const char *sum) {
+    struct js *header = js_object(), *texts = js_object();
     uint64_t offset = 0;
 
-    if (metadata) {
-        struct js *texts = js_object();
-
-        for (const char *key = js_next_key(metadata, NULL); key; key = js_next_key(metadata, key))
-            js_set(texts, key, js_text(js_as_text(js_get(metadata, key), "")));
-        js_set(header, "__metadata__", texts);
-    }
+    for (const char *key = js_next_key(metadata, NULL); key; key = js_next_key(metadata, key))
+        js_set(texts, key, js_text(js_as_text(js_get(metadata, key), "")));
+    js_set(texts, SUM_KEY, js_text(sum));
+    js_set(header, "__metadata__", texts);
     for (uint32_t i = 0; i < count; i++) {
         struct js *entry = js_object(), *shape = js_array(), *offsets = js_array();
 
@@ -38,11 +56,16 @@ static struct js *header_of(const struct safetensors_entry *entries, uint32_t co
 int safetensors_write(const char *path, const struct safetensors_entry *entries, uint32_t count,
                       struct js *metadata, struct opiml_error *err) {
     CLEANUP(file_writer_release) struct file_writer writer = {.fd = -1};
-    AUTO_JS struct js *header = header_of(entries, count, metadata);
-    AUTO_FREE char *text = js_dump(header, 0);
+    AUTO_JS struct js *header = NULL;
+    AUTO_FREE char *text = NULL;
+    char sum[SUM_BYTES];
     uint64_t length, padded;
-    int rc;
+    int rc = sum_entries(entries, count, sum, err);
 
+    if (rc < 0)
+        return rc;
+    header = header_of(entries, count, metadata, sum);
+    text = js_dump(header, 0);
     if (!text)
         return base_fail_memory(err, count * 100, "a checkpoint's header");
     length = strlen(text);
@@ -90,8 +113,22 @@ static int read_entry(const struct safetensors *file, const struct js *info, con
     return (uintptr_t)entry->data % sizeof(float) ? bad(file, err, "a tensor at an odd offset") : 0;
 }
 
+/* The tensors fill the file, and are what was written; other programs' files have no sum. */
+static int check_data(const struct safetensors *file, const char *data, uint64_t room,
+                      uint64_t total, struct opiml_error *err) {
+    const char *sum = safetensors_metadata(file, SUM_KEY);
+    char here[SUM_BYTES];
+
+    if (total != room)
+        return bad(file, err, "its tensors do not fill it");
+    if (sum && strcmp(sum, format_sum(hash_128(data, room), here)) != 0)
+        return opiml_fail(err, OPIML_ECORRUPT, "%s: damaged: its checksum is another", file->name);
+    return 0;
+}
+
 static int read_entries(struct safetensors *file, struct opiml_error *err) {
-    uint64_t length;
+    uint64_t length, room, total = 0;
+    const char *data;
     int rc;
 
     if (file->bytes < sizeof(length))
@@ -104,18 +141,21 @@ static int read_entries(struct safetensors *file, struct opiml_error *err) {
     file->entries = base_alloc_array(js_count(file->header) + 1, sizeof(*file->entries));
     if (!file->entries)
         return base_fail_memory(err, js_count(file->header) * sizeof(*file->entries), file->name);
+    data = file->memory + sizeof(length) + length;
+    room = file->bytes - sizeof(length) - length;
     for (const char *key = js_next_key(file->header, NULL); key;
          key = js_next_key(file->header, key)) {
+        struct safetensors_entry *entry = &file->entries[file->count];
+
         if (strcmp(key, "__metadata__") == 0)
             continue;
-        file->entries[file->count].name = key;
-        rc = read_entry(file, js_get(file->header, key), file->memory + sizeof(length) + length,
-                        file->bytes - sizeof(length) - length, &file->entries[file->count], err);
-        if (rc < 0)
+        entry->name = key;
+        if ((rc = read_entry(file, js_get(file->header, key), data, room, entry, err)) < 0)
             return rc;
+        total += entry->count * sizeof(float);
         file->count++;
     }
-    return 0;
+    return check_data(file, data, room, total, err);
 }
 
 int safetensors_parse(char *data, size_t bytes, const char *name, struct safetensors *ret_file,

@@ -1,6 +1,8 @@
 /* Vector kernels of the resampler: plain C, then its twins, then the choice. */
 #include "op/kernels.h"
 
+#include "base/log.h"
+
 #include <pthread.h>
 
 #include "base/base.h"
@@ -356,6 +358,9 @@ static const struct kernels *chosen;
 static void choose(void) {
     const char *wish = getenv("OPIML_SIMD");
 
+    if (wish && wish[0] && strcmp(wish, plain.name) != 0 && strcmp(wish, vectors.name) != 0)
+        log_write("op", LOG_WARN, "OPIML_SIMD=%s: there are %s and %s here", wish, plain.name,
+                  vectors.name);
     chosen = have_vectors() && !(wish && strcmp(wish, plain.name) == 0) ? &vectors : &plain;
 }
 

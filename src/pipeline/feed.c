@@ -7,6 +7,7 @@
 #include "pipeline/stage.h"
 #include "pipeline/token.h"
 
+#define WHERE_BYTES 320
 #define LINK_DEPTH 3 /* frames in flight: one arriving, one waiting, one being worked on */
 
 /* The part behind a loopback link, when the pipeline is cut. */
@@ -266,7 +267,18 @@ static void keep_line(struct opiml_feed *self, const char *line) {
     bad_keep(&self->bad, line);
 }
 
+/* Where the record of a position comes from. Returns `to`. */
+static char *describe(const struct opiml_feed *self, uint64_t epoch, uint64_t position,
+                      char to[WHERE_BYTES]) {
+    struct mix_at at;
+
+    mix_find(&self->pipeline->mix, epoch, position, &at);
+    return dataset_describe(self->pipeline->dataset[at.dataset], at.record, to, WHERE_BYTES);
+}
+
 static void keep_bad(struct opiml_feed *self, const struct slot *slot) {
+    char where[WHERE_BYTES];
+
     for (uint32_t r = 0; r < slot->slice.rows; r++) {
         const struct frame_row *row = &slot->frame.rows[r];
 
@@ -274,9 +286,11 @@ static void keep_bad(struct opiml_feed *self, const struct slot *slot) {
 
         if (row->status != OPIML_ROW_FAILED || (self->bad.count == BAD_MAX && self->first_bad[0]))
             continue;
-        line = row->error_bytes ? base_printf("%.*s", (int)row->error_bytes,
-                                              (const char *)slot->frame.at + row->error)
-                                : base_printf("record %" PRIu64, row->sample);
+        line = row->error_bytes
+                   ? base_printf("%.*s", (int)row->error_bytes,
+                                 (const char *)slot->frame.at + row->error)
+                   : base_printf("%s: one of many in its batch",
+                                 describe(self, slot->slice.epoch, slot->slice.first + r, where));
         if (line)
             keep_line(self, line);
     }
@@ -385,16 +399,14 @@ int opiml_feed_next(struct opiml_feed *self, const struct opiml_batch **ret_batc
 int opiml_feed_refuse(struct opiml_feed *self, const struct opiml_batch *batch, uint32_t row,
                       const char *reason, struct opiml_error *err) {
     struct slot *slot = batch->slot;
-    char where[320], line[FRAME_ERROR_BYTES_MAX + 1];
-    struct mix_at at;
+    char where[WHERE_BYTES], line[FRAME_ERROR_BYTES_MAX + 1];
 
     if (row >= batch->rows)
         return opiml_fail(err, OPIML_EINVAL, "row %u of a batch of %u", row, batch->rows);
     if (slot->statuses[row] != OPIML_ROW_OK)
         return 0;
-    mix_find(&self->pipeline->mix, batch->epoch, batch->first_position + row, &at);
-    dataset_describe(self->pipeline->dataset[at.dataset], at.record, where, sizeof(where));
-    snprintf(line, sizeof(line), "%s: %.180s", where, reason);
+    snprintf(line, sizeof(line), "%s: %.180s",
+             describe(self, batch->epoch, batch->first_position + row, where), reason);
     slot->statuses[row] = OPIML_ROW_FAILED;
     slot->batch.live--;
     pthread_mutex_lock(&self->lock);

@@ -235,8 +235,9 @@ static int reader_row(struct inlet *inlet, const struct task *task, struct opiml
     struct reader *self = (struct reader *)inlet;
 
     if (task->result < 0)
-        return opiml_fail(err, task->result, "%s",
-                          task->errnum ? strerror(task->errnum) : opiml_code_text(task->result));
+        return opiml_fail(err, task->result, "%s%s",
+                          task->errnum ? strerror(task->errnum) : opiml_code_text(task->result),
+                          task->errnum == EMFILE ? ": raise the limit, with ulimit -n" : "");
     return dataset_parse(self->plan->pipeline->dataset[task->dataset], task->record, task->data,
                          task->bytes, values, scratch, err);
 }

@@ -248,8 +248,7 @@ static void default_label(const struct opiml_pipeline *self, struct pipeline_op 
     uint32_t nth = 0;
 
     for (uint32_t i = 0; i < self->ops; i++)
-        nth += strncmp(self->op[i]->label, op->op->name, strlen(op->op->name)) == 0 &&
-               self->op[i]->label[strlen(op->op->name)] == '#';
+        nth += strcmp(self->op[i]->op->name, op->op->name) == 0;
     snprintf(op->label, sizeof(op->label), "%.36s#%u", op->op->name, nth);
 }
 

@@ -360,7 +360,8 @@ void run_task(struct worker *worker, struct task *task) {
     mark = now;
     if (rc == 0 && (rc = run_ops(worker, task, &mark, &values, &err)) == 0)
         rc = fill_slot(worker, task, values, &err);
-    if (rc == OPIML_ENOMEM || rc == OPIML_ECANCELED || (rc < 0 && worker->starved))
+    if (rc == OPIML_ENOMEM || rc == OPIML_ECANCELED || task->result == OPIML_ELIMIT ||
+        (rc < 0 && worker->starved))
         fail_stage(worker, task, rc, &err);
     settle(worker, task, rc, &err);
     inlet->ops->row_done(inlet, task);

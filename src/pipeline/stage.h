@@ -28,7 +28,7 @@ struct task {
     const uint8_t *data;       /* reader: the record's bytes, or the cached row's */
     uint32_t bytes;
     uint32_t hold; /* inlet: what row_done gives back */
-    int result;    /* negative: the row failed before it came here; see `why` */
+    int result;    /* negative: its bytes could not be had; OPIML_ELIMIT: for want of descriptors */
     int errnum;
     struct task *next; /* inlet: in a list of those to read again */
 };

@@ -185,6 +185,7 @@ change() { # change WHAT FILE
     replace) other "$2" >"$2.new" && mv "$2.new" "$2" ;;
     rewrite) other "$2" | dd of="$2" conv=notrunc 2>/dev/null ;;
     grow) echo more >>"$2" ;;
+    pipe) rm "$2" && mkfifo "$2" ;;
     esac
 }
 picture=$(ls -S "$tmp/good/train/star" | head -n 1)
@@ -200,7 +201,7 @@ for what in replace rewrite grow; do
     [ $what = grow ] || check "$what: with another digest" differ "$(json digest)" "$before"
 done
 for way in uring pread; do
-    for what in delete replace rewrite grow; do
+    for what in delete replace rewrite grow pipe; do
         copy under
         status=0
         rm -f "$tmp/state"
@@ -212,13 +213,28 @@ for way in uring pread; do
         change $what "$tmp/under/train/star/$picture"
         wait $! || status=$?
         pattern="star/$picture: changed since it was indexed"
-        [ $what != delete ] || pattern="star/$picture: not found"
+        [ $what != delete ] || pattern="star/$picture: No such file"
+        [ $what != pipe ] || pattern="star/$picture: "
         check "$what a file while it is fed ($way): a bad record" status_is 6
         check "$what ($way): the file is named" err_has "bad record: .*$pattern"
-        [ $what = delete ] || check "$what ($way): what to do about it" err_has \
+        [ $what = delete ] || [ $what = pipe ] || check "$what ($way): what to do about it" err_has \
             "opiml data index .* --check"
     done
 done
+
+# --- limits ---
+
+copy few
+pipeline "$tmp/few.yaml" few/train "errors: {budget: 0.9}"
+# shellcheck disable=SC2016
+run sh -c 'ulimit -n 24; exec "$OPIML" feed "$1" --digest --epochs 3' sh "$tmp/few.yaml"
+check "no descriptors left: nothing is lost" sh -c '[ "$1" = 0 ] || grep -q "open files" "$2"' sh \
+    "$status" "$tmp/err"
+check "and no record is blamed" sh -c '! grep -q "bad record" "$1"' sh "$tmp/err"
+# shellcheck disable=SC2016
+run sh -c 'ulimit -f 1; exec "$OPIML" data make images --out "$1" --count 40 --size 64' sh "$tmp/big"
+check "a limit on files' sizes" sh -c '[ "$1" -lt 128 ] && [ "$1" != 0 ] && [ -s "$2" ]' sh \
+    "$status" "$tmp/err"
 
 # --- places ---
 

@@ -462,6 +462,49 @@ static void a_folder_that_cannot_be_read_is_written_to(void **state) {
     expect_content(file, "new");
 }
 
+static void the_file_behind_a_link_is_replaced(void **state) {
+    AUTO_FREE char *file = below(state, "a"), *link = below(state, "link");
+    struct stat info;
+
+    test_write(*state, "a", "old", 3);
+    assert_int_equal(symlink("a", link), 0);
+    assert_int_equal(file_write_atomic(link, "new", 3, NULL), 0);
+    expect_content(file, "new");
+    assert_true(lstat(link, &info) == 0 && S_ISLNK(info.st_mode));
+}
+
+/* As root a rename would take away /dev/null itself. */
+static void what_is_no_file_is_not_replaced(void **state) {
+    AUTO_FREE char *pipe = below(state, "pipe");
+    struct opiml_error err;
+    struct stat info;
+
+    assert_int_equal(mkfifo(pipe, 0666), 0);
+    assert_int_equal(file_write_atomic(pipe, "new", 3, &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "no regular file"));
+    assert_true(stat(pipe, &info) == 0 && S_ISFIFO(info.st_mode));
+    assert_int_equal(file_writable("/dev/null", NULL), OPIML_EINVAL);
+    assert_int_equal(file_writable("", NULL), OPIML_EINVAL);
+}
+
+/* Only those that are old, and nobody's. */
+static void left_overs_of_the_killed_go(void **state) {
+    AUTO_FREE char *path = below(state, "a"), *old = below(state, "a.tmp-1-00000000");
+    const struct timespec past[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    struct file_writer writer;
+
+    test_write(*state, "a.tmp-1-00000000", "x", 1);
+    test_write(*state, "a.tmp-2-00000000", "x", 1); /* a minute has not passed */
+    test_write(*state, "b.tmp-1-00000000", "x", 1);
+    assert_int_equal(file_writer_init(&writer, path, NULL), 0);
+    assert_int_equal(utimensat(AT_FDCWD, old, past, 0), 0);
+    assert_int_equal(utimensat(AT_FDCWD, writer.temporary, past, 0), 0);
+    assert_int_equal(file_writable(path, NULL), 0);
+    assert_int_equal(count_entries(*state), 3);
+    assert_true(access(old, F_OK) < 0 && access(writer.temporary, F_OK) == 0);
+    file_writer_release(&writer);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -482,6 +525,9 @@ int main(void) {
         TEST(two_writers_of_one_file_do_not_mix),
         TEST(folders_are_made_with_their_parents),
         TEST(folders_are_not_made_over_files),
+        TEST(the_file_behind_a_link_is_replaced),
+        TEST(what_is_no_file_is_not_replaced),
+        TEST(left_overs_of_the_killed_go),
         TEST(a_folder_that_cannot_be_read_is_written_to),
         TEST(the_cache_is_where_users_expect_it),
         TEST(places_in_files),

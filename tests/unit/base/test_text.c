@@ -300,8 +300,47 @@ static void commas_of_a_locale_change_nothing(void **state) {
     setlocale(LC_ALL, "C");
 }
 
+static void names_are_shown_harmlessly(void **state) {
+    static const struct {
+        const char *name, *shown;
+    } cases[] = {{"h\xc3\xb6he \xe2\x82\xac", "h\xc3\xb6he \xe2\x82\xac"},
+                 {"a\nb\x1b[31m", "a\\x0ab\\x1b[31m"},
+                 {"c1 \xc2\x9b[31m", "c1 \\xc2\\x9b[31m"},
+                 {"raw \x9b", "raw \\x9b"},
+                 {"rtl \xe2\x80\xae", "rtl \\xe2\\x80\\xae"},
+                 {"iso \xe2\x81\xa6", "iso \\xe2\\x81\\xa6"},
+                 {"\x7f", "\\x7f"}};
+    char to[64];
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        size_t used = text_show(to, sizeof(to), 0, cases[i].name, strlen(cases[i].name));
+
+        assert_string_equal(to, cases[i].shown);
+        assert_int_equal(used, strlen(to));
+    }
+    assert_int_equal(text_show(to, 5, 0, "abc\n", 4), 3); /* no half of an escape */
+    assert_string_equal(to, "abc");
+    strcpy(to, "a\x1b"
+               "b\xc2\x9b"
+               "c");
+    text_one_line(to);
+    assert_string_equal(to, "a b  c");
+}
+
+static void home_is_where_the_heart_is(void **state) {
+    setenv("HOME", "/home/x", 1);
+    AUTO_FREE char *home = text_user_path("/data", "~/pets"), *other = text_user_path("/d", "~x/a");
+    AUTO_FREE char *plain = text_user_path("/data", "pets");
+
+    assert_string_equal(home, "/home/x/pets");
+    assert_string_equal(other, "/d/~x/a");
+    assert_string_equal(plain, "/data/pets");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_are_shown_harmlessly),
+        cmocka_unit_test(home_is_where_the_heart_is),
         cmocka_unit_test(text_grows),
         cmocka_unit_test(text_stays_failed),
         cmocka_unit_test(copies_say_when_they_cut),

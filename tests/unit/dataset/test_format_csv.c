@@ -204,6 +204,13 @@ static void marks_and_zero_bytes(void **state) {
     assert_bytes(&record.values[0], "\xef\xbb\xbf");
     test_record_release(&record);
     dataset_close(dataset);
+    test_text(folder, "far.csv", "a\ninf\n1e38\n1e39\n");
+    dataset = opened(folder, "{uri: far.csv, types: [\"a:f32\"]}");
+    for (uint64_t i = 0; i < 3; i++) { /* the last one is a number, but no f32 */
+        assert_int_equal(test_fetch(dataset, i, &record), i < 2 ? 0 : OPIML_ECORRUPT);
+        test_record_release(&record);
+    }
+    dataset_close(dataset);
     dataset = opened(folder, "{uri: x.csv, columns: [a, b], types: [\"b:f32\"]}");
     assert_int_equal(test_fetch(dataset, 1, &record), 0);
     test_record_release(&record);

@@ -36,7 +36,7 @@ static void records_and_labels(void **state) {
     assert_null(dataset_class(dataset, 4));
     snprintf(expected, sizeof(expected), "file://%s/cat/b.JPG", folder);
     assert_string_equal(dataset_describe(dataset, 2, text, sizeof(text)), expected);
-    assert_string_equal(dataset_key(dataset, 4, text, sizeof(text)), "z \\x0a\xff/1");
+    assert_string_equal(dataset_key(dataset, 4, text, sizeof(text)), "z \\x0a\\xff/1");
     assert_string_equal(dataset_key(dataset, 0, text, 4), "cat");
     const struct opiml_schema *schema = dataset_schema(dataset);
     assert_int_equal(schema->count, 2);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "base/file.h"
 #include "nn/safetensors.h"
 
 static const float data[6] = {1, 2, 3, 4, 5, 6};
@@ -63,6 +64,29 @@ static void damage_is_refused(void **state) {
     refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1],\"data_offsets\":[0,4]}}", 8, "4 dim");
 }
 
+static void every_change_of_a_tensor_is_told(void **state) {
+    char *folder = test_folder(), path[4096], *bytes;
+    struct safetensors file;
+    struct opiml_error err;
+    size_t count;
+
+    snprintf(path, sizeof(path), "%s/x.safetensors", folder);
+    assert_int_equal(write_one(path, NULL), 0);
+    assert_int_equal(file_read(path, 4096, &bytes, &count, NULL), 0);
+    for (size_t at = count - 8; at < count; at++) {
+        bytes[at] ^= 16;
+        assert_int_equal(safetensors_parse(bytes, count, "t", &file, &err), OPIML_ECORRUPT);
+        assert_non_null(strstr(err.message, "checksum"));
+        bytes[at] ^= 16;
+    }
+    bytes = base_realloc(bytes, count + 4); /* as when something was inserted */
+    memset(bytes + count, 0, 4);
+    assert_int_equal(safetensors_parse(bytes, count + 4, "t", &file, &err), OPIML_ECORRUPT);
+    assert_non_null(strstr(err.message, "do not fill it"));
+    base_free(bytes);
+    test_folder_remove(folder);
+}
+
 static void every_cut_is_refused(void **state) {
     char *folder = test_folder(), path[4096], *bytes;
     struct safetensors file;
@@ -109,9 +133,8 @@ static void a_full_disk_keeps_the_old_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_is_read),
-        cmocka_unit_test(damage_is_refused),
-        cmocka_unit_test(every_cut_is_refused),
+        cmocka_unit_test(what_is_written_is_read),          cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(every_change_of_a_tensor_is_told), cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(a_full_disk_keeps_the_old_file),
     };
 

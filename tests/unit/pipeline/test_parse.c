@@ -97,12 +97,14 @@ static void labels_are_stable(void **state) {
     struct opiml_pipeline *pipeline =
         harness_pipeline(&data, "batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n"
                                 "  - rename: {from: x, to: y}\n  - cast: {field: y, to: f64}\n"
-                                "  - cast: {field: y, to: f32}\n    label: mine\n");
+                                "  - cast: {field: y, to: f32}\n    label: mine\n"
+                                "  - cast: {field: y, to: f64}\n");
 
     assert_string_equal(pipeline->op[0]->label, "cast#0");
     assert_string_equal(pipeline->op[1]->label, "rename#0");
     assert_string_equal(pipeline->op[2]->label, "cast#1");
     assert_string_equal(pipeline->op[3]->label, "mine");
+    assert_string_equal(pipeline->op[4]->label, "cast#3"); /* whatever the others' labels */
     assert_int_equal(opiml_schema_find(opiml_pipeline_schema(pipeline), "y"), 0);
     opiml_pipeline_close(pipeline);
 }
