@@ -8,6 +8,7 @@
 #include "pipeline/plan.h"
 #include "screen.h"
 
+#define BATCHES_TOLD 10 /* fewer tell little of where the time goes */
 #define DIGEST_FORMAT "%016" PRIx64 "%016" PRIx64
 
 uint64_t feed_rss_peak_bytes(void) {
@@ -151,6 +152,11 @@ void feed_report_verdict(const struct opiml_feed_stats *stats) {
         return;
     }
     worst = &stats->station[stats->bottleneck];
+    if (stats->batches < BATCHES_TOLD) {
+        printf("\nbottleneck: %s, as far as %" PRIu64 " batches tell: --epochs N runs longer\n",
+               worst->name, stats->batches);
+        return;
+    }
     if (waits_for_bytes(worst)) {
         printf("\nbottleneck: %s: the compute threads wait for it\n"
                "  A faster disk helps, or smaller files, or, with several epochs, a cache station\n"

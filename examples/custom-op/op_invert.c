@@ -40,6 +40,10 @@ static int invert_check(void *params, const struct opiml_schema *in, struct opim
         return opiml_fail(err, OPIML_EINVAL,
                           "field: \"%s\" is %s, not u8; put invert before normalize", p->field,
                           opiml_dtype_text(in->fields[index].dtype));
+    if (in->fields[index].ndim < 2)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "field: \"%s\" holds encoded bytes, not pixels; put invert behind decode",
+                          p->field);
     p->index = (uint32_t)index;
     p->amount_q8 = (uint32_t)(p->amount * 256 + 0.5);
     shape->from[index] = OPIML_OP_NEW; /* all other fields are passed on */
