@@ -1,4 +1,4 @@
-/* Hashing: XXH3, and the 128-bit sums that digests are made of. */
+/* Hashing: XXH3, the 128-bit sums that digests are made of, and CRC-32C. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
@@ -17,6 +17,7 @@ struct hash_piece {
     size_t bytes;
 };
 struct hash128 hash_128_pieces(const struct hash_piece *pieces, size_t count);
+uint32_t hash_crc32c(const void *data, size_t bytes);           /* Castagnoli, RFC 3720 B.4 */
 struct hash128 hash128_add(struct hash128 a, struct hash128 b); /* modulo 2^128 */
 
 #endif

@@ -7,6 +7,8 @@
 #include "dataset/index_store.h"
 #include "dataset/pattern.h"
 
+#define FORMATS_MAX 32
+
 enum { INDEX_POLICY_AUTO, INDEX_POLICY_FULL, INDEX_POLICY_REBUILD };
 
 /* What all formats take; a format's own parameters follow in the same mapping. */
@@ -21,7 +23,7 @@ struct common {
 static const struct opiml_param common_rows[] = {
     {"uri", NULL, "Where the data lie: file:///folder, a path, or a pattern such as x-{00..99}.tar",
      offsetof(struct common, uri), OPIML_PARAM_TEXT},
-    {"format", "auto", "image-folder, webdataset, raw or csv; auto looks at the data",
+    {"format", "auto", "What the files hold; auto looks at their names",
      offsetof(struct common, format), OPIML_PARAM_TEXT},
     {"index", "auto",
      "auto: look at folders, shards and some of many files for changes; full: at every file; "
@@ -50,15 +52,22 @@ struct request {
     const struct yaml_node *node;
 };
 
-static int fail_format(const char *name, struct opiml_error *err) {
-    AUTO_TEXT struct text names = {0};
-    const char *words[16] = {0};
+/* The names of all formats as a text and, unless NULL, as words for text_nearest. */
+static void name_formats(struct text *text, const char *words[FORMATS_MAX + 1]) {
     size_t count = 0;
     for (const struct format *const *kind = format_kinds(); *kind; kind++) {
-        text_printf(&names, "%s%s", count ? ", " : "", (*kind)->name);
-        if (count + 1 < COUNT_OF(words))
-            words[count++] = (*kind)->name;
+        assert(count < FORMATS_MAX);
+        text_printf(text, "%s%s", count ? ", " : "", (*kind)->name);
+        if (words)
+            words[count] = (*kind)->name;
+        count++;
     }
+}
+
+static int fail_format(const char *name, struct opiml_error *err) {
+    AUTO_TEXT struct text names = {0};
+    const char *words[FORMATS_MAX + 1] = {0};
+    name_formats(&names, words);
     const char *near = text_nearest(name, words);
     return opiml_fail(err, OPIML_EINVAL, "there is no format \"%s\"%s%s%s; there are auto, %s",
                       name, near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "",
@@ -195,13 +204,15 @@ static const struct format *by_objects(const struct source_listing *listing, boo
 
 static int fail_unclear(const struct source *source, const struct source_listing *listing,
                         const struct text *found, struct opiml_error *err) {
+    AUTO_TEXT struct text names = {0};
     if (listing->count == 0)
         return opiml_fail(err, OPIML_ENOENT, "%s holds no files", source->uri);
+    name_formats(&names, NULL);
     return opiml_fail(err, OPIML_EINVAL,
-                      "%s: the format is not clear from its %zu file%s (%s); say format: "
-                      "image-folder, webdataset, raw or csv",
+                      "%s: the format is not clear from its %zu file%s (%s); say which with "
+                      "format: %s",
                       source->uri, listing->count, listing->count == 1 ? "" : "s",
-                      found->count ? found->at : "none of a known kind");
+                      found->count ? found->at : "none of a known kind", names.at ? names.at : "");
 }
 
 /* ---- building ---- */

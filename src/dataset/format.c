@@ -42,6 +42,40 @@ bool format_has_extension(const char *key, const char *const *extensions) {
     return false;
 }
 
+bool format_fit(const struct opiml_field *field, uint64_t elements, int64_t shape[OPIML_MAX_DIMS]) {
+    uint64_t rest = 1;
+    int varying = -1;
+    for (uint32_t d = 0; d < field->ndim; d++) {
+        shape[d] = field->shape[d];
+        if (shape[d] >= 0)
+            rest *= (uint64_t)shape[d]; /* a schema's shapes do not overflow */
+        else if (varying >= 0)
+            return false;
+        else
+            varying = (int)d;
+    }
+    if (varying < 0)
+        return elements == rest;
+    if (rest == 0 || elements % rest != 0 || elements / rest > INT64_MAX)
+        return false;
+    shape[varying] = (int64_t)(elements / rest);
+    return true;
+}
+
+bool format_take(const struct opiml_field *field, const uint8_t *data, uint64_t bytes,
+                 uint8_t **scratch, struct opiml_value *ret_value) {
+    size_t each = opiml_dtype_bytes(field->dtype);
+    *ret_value = (struct opiml_value){.data = (uint8_t *)data, .bytes = bytes};
+    if (bytes % each != 0 || bytes > field->max_bytes ||
+        !format_fit(field, bytes / each, ret_value->shape))
+        return false;
+    if ((uintptr_t)data % each == 0)
+        return true;
+    ret_value->data = memcpy(*scratch, data, bytes);
+    *scratch += base_align_up(bytes, 8);
+    return true;
+}
+
 bool format_read_i32(const uint8_t *data, uint64_t bytes, int32_t *ret_number) {
     int64_t number = 0;
     while (bytes > 0 && (data[0] == ' ' || data[0] == '\t')) {

@@ -43,6 +43,13 @@ const struct format *format_find(const char *name);
 static inline struct opiml_value format_value(const uint8_t *data, uint64_t bytes) {
     return (struct opiml_value){.data = (uint8_t *)data, .bytes = bytes, .shape = {(int64_t)bytes}};
 }
+/* The shape of a value of so many elements: a varying dimension, one at most, follows from them.
+ * False when they fit no such shape. */
+bool format_fit(const struct opiml_field *field, uint64_t elements, int64_t shape[OPIML_MAX_DIMS]);
+/* A value of a field from bytes of its elements, little-endian: borrowed where numbers may be read
+ * as such, else copied into *scratch, which moves on. False when they do not fit the field. */
+bool format_take(const struct opiml_field *field, const uint8_t *data, uint64_t bytes,
+                 uint8_t **scratch, struct opiml_value *ret_value);
 /* Put a scalar into *scratch and move it on, to the next multiple of 8 bytes. */
 static inline struct opiml_value format_scalar(uint8_t **scratch, const void *from, size_t bytes) {
     struct opiml_value value = {.data = *scratch, .bytes = bytes};

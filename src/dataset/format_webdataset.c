@@ -3,6 +3,7 @@
  * "cat/0001" with image and label. jpg, jpeg and png are `image`, cls is `label` (a whole number as
  * text), any other extension is a field of bytes of that name. Folders, and names that begin with a
  * dot or have none, are left out, as in the webdataset library. */
+#include "dataset/fields.h"
 #include "dataset/format.h"
 
 #include <ctype.h>
@@ -36,17 +37,6 @@ struct scan { /* the work of all shards */
     const struct source_listing *listing;
     struct shard *shards;
 };
-
-struct shard_reader {
-    struct source *source;
-    const char *key;
-};
-
-static int64_t read_shard(void *context, void *to, size_t bytes, uint64_t offset,
-                          struct opiml_error *err) {
-    struct shard_reader *reader = context;
-    return reader->source->ops->read(reader->source, reader->key, to, bytes, offset, err);
-}
 
 /* The length of a member's key, 0 when it belongs to no sample; *ret_extension is what follows. */
 static size_t split_name(const char *name, const char **ret_extension) {
@@ -125,7 +115,7 @@ static void note_label(struct shard *shard, struct tar *tar, const struct tar_me
     int32_t label;
     if (member->bytes > 64)
         return;
-    const uint8_t *data = tar_peek(tar, member->offset, (size_t)member->bytes, &ignored);
+    const uint8_t *data = peek_at(&tar->peek, member->offset, (size_t)member->bytes, &ignored);
     if (data && format_read_i32(data, member->bytes, &label))
         shard->rows.records[shard->rows.count - 1].label = (uint32_t)label;
 }
@@ -163,7 +153,7 @@ static int take_member(struct shard *shard, struct tar *tar, const struct tar_me
 
 static int check_compression(struct tar *tar, struct opiml_error *err) {
     struct opiml_error ignored;
-    const uint8_t *data = tar->bytes >= 4 ? tar_peek(tar, 0, 4, &ignored) : NULL;
+    const uint8_t *data = tar->bytes >= 4 ? peek_at(&tar->peek, 0, 4, &ignored) : NULL;
     if (data && ((data[0] == 0x1f && data[1] == 0x8b) || memcmp(data, "\x28\xb5\x2f\xfd", 4) == 0 ||
                  memcmp(data, "BZh", 3) == 0 ||
                  memcmp(data,
@@ -179,24 +169,17 @@ static int check_compression(struct tar *tar, struct opiml_error *err) {
 static int scan_shard(void *context, size_t i, struct opiml_error *err) {
     struct scan *scan = context;
     const struct source_object *object = &scan->listing->objects[i];
-    struct shard_reader reader = {scan->source, object->key};
+    struct peek_object at = {scan->source, object->key};
     struct opiml_error why = {0};
     struct tar_member member;
     CLEANUP(tar_release) struct tar tar;
-    int rc = tar_init(&tar, read_shard, &reader, object->bytes, &why);
+    int rc = tar_init(&tar, peek_object, &at, object->bytes, &why);
     if (rc == 0)
         rc = check_compression(&tar, &why);
     while (rc == 0 && (rc = tar_next(&tar, &member, &why)) == 1)
         rc = take_member(&scan->shards[i], &tar, &member, (uint32_t)i, &why);
     return rc < 0 ? opiml_fail(err, rc, "%s%s %s", scan->source->prefix, object->key, why.message)
                   : 0;
-}
-
-static int by_field_name(const void *a, const void *b) {
-    const char *x = a, *y = b;
-    int rank_x = strcmp(x, "image") == 0 ? 0 : strcmp(x, "label") == 0 ? 1 : 2;
-    int rank_y = strcmp(y, "image") == 0 ? 0 : strcmp(y, "label") == 0 ? 1 : 2;
-    return rank_x != rank_y ? rank_x - rank_y : strcmp(x, y);
 }
 
 /* All fields of all shards: image and label first, the others in bytewise order. */
@@ -215,7 +198,7 @@ static int unite_fields(const struct scan *scan, struct index_draft *draft,
             if (i == count)
                 text_copy(names[count++], OPIML_NAME_BYTES, scan->shards[s].fields[f]);
         }
-    qsort(names, count, sizeof(names[0]), by_field_name);
+    qsort(names, count, sizeof(names[0]), fields_by_name);
     for (uint32_t i = 0; i < count; i++) {
         bool label = strcmp(names[i], "label") == 0;
         uint64_t max_bytes = 0;

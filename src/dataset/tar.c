@@ -1,47 +1,19 @@
 #include "dataset/tar.h"
 
 #define BLOCK 512u
-#define WINDOW_BYTES KIB(128)
-#define GLANCE_BYTES KIB(4) /* read after a jump over large data */
-#define JUMP_BYTES KIB(64)
 /* Zeros that may follow the end mark: tar pads to whole records, of 10 KiB unless told otherwise.
  */
 #define PADDING_BYTES_MAX MIB(1)
 
-int tar_init(struct tar *tar, tar_read read, void *context, uint64_t bytes,
+int tar_init(struct tar *tar, peek_read read, void *context, uint64_t bytes,
              struct opiml_error *err) {
     memset(tar, 0, sizeof(*tar));
-    tar->read = read;
-    tar->context = context;
     tar->bytes = bytes;
-    tar->window = base_alloc(WINDOW_BYTES);
-    return tar->window ? 0 : base_fail_memory(err, WINDOW_BYTES, "a tar archive's headers");
+    return peek_init(&tar->peek, read, context, err);
 }
 
 void tar_release(struct tar *tar) {
-    base_free(tar->window);
-    tar->window = NULL;
-}
-
-/* Where members are small much is read at once; where they are large, little of each. */
-const uint8_t *tar_peek(struct tar *tar, uint64_t offset, size_t bytes, struct opiml_error *err) {
-    uint64_t end = tar->window_at + tar->window_bytes;
-    if (offset < tar->window_at || offset + bytes > end) {
-        bool near = offset >= tar->window_at && offset <= end + JUMP_BYTES;
-        size_t ask = base_max_u64(near ? WINDOW_BYTES : GLANCE_BYTES, bytes);
-        if (ask > WINDOW_BYTES)
-            return NULL;
-        int64_t got = tar->read(tar->context, tar->window, ask, offset, err);
-        tar->window_at = offset;
-        tar->window_bytes = got < 0 ? 0 : (size_t)got;
-        if (got < (int64_t)bytes) {
-            if (got >= 0)
-                opiml_fail(err, OPIML_ECORRUPT, "at offset %" PRIu64 ": the archive ends here",
-                           offset + (uint64_t)got);
-            return NULL;
-        }
-    }
-    return tar->window + (offset - tar->window_at);
+    peek_release(&tar->peek);
 }
 
 static int damaged(uint64_t offset, const char *what, struct opiml_error *err) {
@@ -175,7 +147,7 @@ static int read_extra(struct tar *tar, char type, uint64_t offset, uint64_t byte
                       struct opiml_error *err) {
     if (bytes > TAR_EXTRA_BYTES_MAX)
         return damaged(offset, "a pax header or long name of more than 64 KiB", err);
-    const uint8_t *data = tar_peek(tar, offset, (size_t)bytes, err);
+    const uint8_t *data = peek_at(&tar->peek, offset, (size_t)bytes, err);
     if (!data)
         return OPIML_ECORRUPT;
     if (type == 'L')
@@ -218,7 +190,7 @@ static int skip_zeros(struct tar *tar, uint64_t at, uint64_t end, uint64_t *ret_
     while (at < end) {
         size_t bytes = base_min_u64(BLOCK, end - at);
         struct opiml_error why = {.code = OPIML_EIO};
-        const uint8_t *block = tar_peek(tar, at, bytes, &why);
+        const uint8_t *block = peek_at(&tar->peek, at, bytes, &why);
         if (!block)
             return opiml_fail(err, why.code, "%s", why.message);
         for (size_t i = 0; i < bytes; i++)
@@ -267,7 +239,7 @@ int tar_next(struct tar *tar, struct tar_member *ret_member, struct opiml_error 
         if (tar->bytes - at < BLOCK)
             return damaged(at, "the archive ends within a header", err);
         struct opiml_error why = {.code = OPIML_EIO};
-        const uint8_t *header = tar_peek(tar, at, BLOCK, &why);
+        const uint8_t *header = peek_at(&tar->peek, at, BLOCK, &why);
         if (!header)
             return opiml_fail(err, why.code, "%s", why.message);
         if (all_zero(header))

@@ -3,23 +3,15 @@
 #ifndef DATASET_TAR_H
 #define DATASET_TAR_H
 
-#include "base/base.h"
+#include "dataset/peek.h"
 
 #define TAR_NAME_BYTES 4096
 #define TAR_EXTRA_BYTES_MAX KIB(64) /* of one pax header or long name */
 
-/* Reads a range, short only at the end of the archive: bytes or a negative code. */
-typedef int64_t (*tar_read)(void *context, void *to, size_t bytes, uint64_t offset,
-                            struct opiml_error *err);
-
 struct tar {
-    tar_read read;
-    void *context;
+    struct peek peek;
     uint64_t bytes; /* of the archive */
     uint64_t at;    /* where the next header stands */
-    uint8_t *window;
-    uint64_t window_at;
-    size_t window_bytes;
     char name[TAR_NAME_BYTES], long_name[TAR_NAME_BYTES];
     bool has_long_name, has_long_bytes;
     uint64_t long_bytes;
@@ -32,14 +24,11 @@ struct tar_member {
     uint64_t bytes;   /* all of them lie within the archive */
 };
 
-int tar_init(struct tar *tar, tar_read read, void *context, uint64_t bytes,
+int tar_init(struct tar *tar, peek_read read, void *context, uint64_t bytes,
              struct opiml_error *err);
 void tar_release(struct tar *tar);
 /* 1: *ret_member is set; 0: the end, marked as such, with nothing but padding behind it; negative:
  * "at offset N: reason" in err. */
 int tar_next(struct tar *tar, struct tar_member *ret_member, struct opiml_error *err);
-/* `bytes` bytes (at most 4096) of the archive, through the same window. NULL past its end or on a
- * failed read; valid until the next call. */
-const uint8_t *tar_peek(struct tar *tar, uint64_t offset, size_t bytes, struct opiml_error *err);
 
 #endif

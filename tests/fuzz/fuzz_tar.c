@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             __builtin_trap();
         end = member.offset + member.bytes;
         if (member.bytes > 0 && member.bytes <= 64 &&
-            !tar_peek(&tar, member.offset, (size_t)member.bytes, &err))
+            !peek_at(&tar.peek, member.offset, (size_t)member.bytes, &err))
             __builtin_trap();
     }
     if (rc < 0 && err.code != rc)

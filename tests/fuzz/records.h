@@ -30,8 +30,21 @@ static inline int64_t records_read(struct source *source, const char *key, void 
     return opiml_fail(err, OPIML_ENOENT, "%s", key);
 }
 
+static inline int records_stat(struct source *source, const char *key,
+                               struct source_object *ret_object, struct opiml_error *err) {
+    const struct records *records = (const struct records *)source;
+
+    for (size_t i = 0; i < records->count; i++)
+        if (strcmp(records->objects[i].key, key) == 0) {
+            *ret_object = records->objects[i];
+            return 0;
+        }
+    return opiml_fail(err, OPIML_ENOENT, "%s", key);
+}
+
 static inline void records_init(struct records *records) {
-    static const struct source_ops ops = {.name = "memory", .read = records_read};
+    static const struct source_ops ops = {
+        .name = "memory", .read = records_read, .stat = records_stat};
 
     *records =
         (struct records){.source = {.ops = &ops, .uri = "memory://", .prefix = "memory:///"}};
@@ -136,6 +149,23 @@ static inline void records_split(struct records *records, const char *const keys
             return;
         data = stop + 1;
     }
+}
+
+/* A format whose input is parameters, then up to ten files as they are. */
+static inline void records_fuzz(const char *name, const char *const keys[10], const uint8_t *data,
+                                size_t size) {
+    const struct format *format = format_find(name);
+    const uint8_t *end = data + size;
+    AUTO_FREE void *params = base_alloc(format->params_bytes);
+    struct source_listing listing = {0};
+    struct records records;
+
+    if (!params)
+        return;
+    data = records_params(format, params, data, end);
+    records_init(&records);
+    records_split(&records, keys, data, end);
+    records_use(&records, format, params, &listing);
 }
 
 #endif

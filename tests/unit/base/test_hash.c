@@ -68,12 +68,25 @@ static void sums_carry_and_wrap(void **state) {
     assert_true(sum.low == 4 && sum.high == 5);
 }
 
+/* RFC 3720 B.4, and the check value of the catalogues. */
+static void crc32c_is_castagnolis(void **state) {
+    uint8_t data[32] = {0};
+
+    assert_int_equal(hash_crc32c(data, 32), 0x8a9136aa);
+    memset(data, 0xff, 32);
+    assert_int_equal(hash_crc32c(data, 32), 0x62a8ab43);
+    for (uint8_t i = 0; i < 32; i++)
+        data[i] = i;
+    assert_int_equal(hash_crc32c(data, 32), 0x46dd794e);
+    assert_int_equal(hash_crc32c("123456789", 9), 0xe3069283);
+    assert_int_equal(hash_crc32c("", 0), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_answers),
-        cmocka_unit_test(pieces_are_as_one),
-        cmocka_unit_test(one_bit_changes_all),
-        cmocka_unit_test(sums_carry_and_wrap),
+        cmocka_unit_test(known_answers),         cmocka_unit_test(pieces_are_as_one),
+        cmocka_unit_test(one_bit_changes_all),   cmocka_unit_test(sums_carry_and_wrap),
+        cmocka_unit_test(crc32c_is_castagnolis),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ static void format_is_found_by_looking(void **state) {
     test_text(folder, "labels.csv", "a\n1\n");
     assert_int_equal(test_open_fails(folder, NULL, &err), OPIML_EINVAL);
     assert_non_null(strstr(err.message, "1 for image-folder, 1 for csv"));
-    assert_non_null(strstr(err.message, "say format"));
+    assert_non_null(strstr(err.message, "say which with format"));
     dataset = test_open(folder, "image_folder");
     assert_int_equal(dataset_count(dataset), 1);
     dataset_close(dataset);

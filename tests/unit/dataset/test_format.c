@@ -10,7 +10,7 @@ static void kinds_are_whole(void **state) {
         assert_true(!(*kind)->params == !(*kind)->params_bytes);
         assert_ptr_equal(format_find((*kind)->name), *kind);
     }
-    assert_int_equal(kind - format_kinds(), 4);
+    assert_true(kind - format_kinds() >= 5);
 }
 
 static void names(void **state) {

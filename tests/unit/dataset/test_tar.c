@@ -178,7 +178,7 @@ static void damage_has_an_offset(void **state) {
     assert_fails(file, "longer than 4095");
     file->bytes = begin;
     tar_header(file, "x", 'L', 10); /* nothing follows */
-    assert_fails(file, "the archive ends here");
+    assert_fails(file, "the file ends here");
     file->bytes = begin;
     tar_header(file, "x", 'g', 1 << 20);
     assert_fails(file, "ends within a header");
