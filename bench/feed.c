@@ -58,7 +58,7 @@ static void bare_open(struct bare *bare, struct opiml_pipeline *pipeline) {
                                             &bare->states[k], &err));
     for (uint32_t f = 0; f < bare->plan->out->count; f++)
         row_bytes += base_align_up(bare->plan->out->fields[f].max_bytes, 64);
-    bare->read = base_alloc_aligned(dataset_max_read(pipeline->dataset[0]) + 1, 64);
+    bare->read = base_alloc_aligned(dataset_read_room(pipeline->dataset[0], 64), 64);
     bare->scratch = base_alloc_aligned(bare->plan->worker_bytes, 4096);
     bare->row = base_alloc_aligned(row_bytes, 64);
 }
@@ -136,10 +136,10 @@ static double bare_run(struct bare *bare, uint64_t epoch) {
         uint32_t side = 0;
 
         mix_find(&bare->pipeline->mix, epoch, p, &at);
-        dataset_locate(dataset, at.record, &extent);
+        dataset_locate(dataset, at.record, 0, &extent);
         bare_read(bare, source, &extent);
-        CHECK(dataset_parse(dataset, at.record, bare->read, extent.bytes, bare->values[0],
-                            bare->scratch + bare->plan->parse_offset, &err));
+        CHECK(dataset_parse(dataset, at.record, &(struct source_bytes){bare->read, extent.bytes},
+                            bare->values[0], bare->scratch + bare->plan->parse_offset, &err));
         for (uint32_t k = 0; k < bare->pipeline->row_ops; k++, side ^= 1)
             bare_op(bare, k, epoch, at.record, bare->values[side], bare->values[side ^ 1]);
     }

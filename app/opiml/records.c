@@ -81,32 +81,23 @@ void records_close_at(struct dataset **dataset) {
 
 int record_read(const struct dataset *dataset, uint64_t number, struct record *record,
                 struct opiml_error *err) {
-    struct source *source = dataset_source(dataset);
-    struct dataset_extent extent;
-    const char *key;
-    char where[1024];
-    int64_t got;
+    struct source_bytes from[OPIML_MAX_FIELDS];
+    uint64_t room = dataset_read_room(dataset, 64);
+    int rc;
 
-    dataset_locate(dataset, number, &extent);
     if (!record->data) {
-        record->room = dataset_max_read(dataset);
-        record->data = base_alloc_aligned(record->room ? record->room : 1, 64);
+        record->data = base_alloc_aligned(room, 64);
         record->scratch = base_alloc_aligned(dataset_parse_bytes(dataset) + 64, 64);
         if (!record->data || !record->scratch)
-            return base_fail_memory(err, record->room, "a record");
+            return base_fail_memory(err, room, "a record");
     }
-    key = source->key(source->key_context, extent.object);
-    got = source->ops->read(source, key, record->data, extent.bytes, extent.offset, err);
-    if (got < 0)
-        return (int)got;
-    if ((uint32_t)got != extent.bytes)
-        return opiml_fail(err, OPIML_ESTALE, "%s: only %" PRId64 " of %u bytes are there",
-                          dataset_describe(dataset, number, where, sizeof(where)), got,
-                          extent.bytes);
+    if ((rc = dataset_read(dataset, number, record->data, from, err)) < 0)
+        return rc;
     record->number = number;
-    record->bytes = extent.bytes;
-    return dataset_parse(dataset, number, record->data, extent.bytes, record->values,
-                         record->scratch, err);
+    record->bytes = 0;
+    for (uint32_t i = 0; i < dataset_pieces(dataset); i++)
+        record->bytes += from[i].bytes;
+    return dataset_parse(dataset, number, from, record->values, record->scratch, err);
 }
 
 void record_release(struct record *record) {

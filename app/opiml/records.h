@@ -17,7 +17,7 @@ void records_close_at(struct dataset **dataset);
 struct record {
     uint64_t number;
     uint8_t *data, *scratch;
-    uint32_t bytes, room;
+    uint32_t bytes; /* as read */
     struct opiml_value values[OPIML_MAX_FIELDS];
 };
 int record_read(const struct dataset *dataset, uint64_t number, struct record *record,

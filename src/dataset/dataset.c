@@ -491,14 +491,19 @@ bool dataset_direct(const struct dataset *dataset) {
     return dataset->direct;
 }
 
-void dataset_locate(const struct dataset *dataset, uint64_t record,
+uint32_t dataset_pieces(const struct dataset *dataset) {
+    return index_ranges(&dataset->index);
+}
+
+void dataset_locate(const struct dataset *dataset, uint64_t record, uint32_t piece,
                     struct dataset_extent *ret_extent) {
-    struct index_place place = index_find(&dataset->index, record);
+    const struct index *index = &dataset->index;
+    struct index_place place = index_range(index, record, piece);
     *ret_extent = (struct dataset_extent){
         .object = place.object,
         .bytes = place.bytes,
         .offset = place.offset,
-        .whole = dataset->index.header->flags & INDEX_WHOLE,
+        .whole = place.offset == 0 && place.bytes == index->objects[place.object].bytes,
     };
 }
 
@@ -506,11 +511,37 @@ uint32_t dataset_max_read(const struct dataset *dataset) {
     return (uint32_t)dataset->index.header->max_read;
 }
 
-int dataset_parse(const struct dataset *dataset, uint64_t record, const uint8_t *data,
-                  uint32_t bytes, struct opiml_value *values, uint8_t *scratch,
-                  struct opiml_error *err) {
-    return dataset->format->parse(&dataset->index, dataset->params, record, data, bytes, values,
-                                  scratch, err);
+uint64_t dataset_read_room(const struct dataset *dataset, uint32_t alignment) {
+    /* A direct read begins before and ends behind what is wanted. */
+    uint64_t rest = dataset->direct ? source_room(0, true) : 0;
+    return dataset_max_read(dataset) + dataset_pieces(dataset) * (rest + alignment);
+}
+
+int dataset_parse(const struct dataset *dataset, uint64_t record, const struct source_bytes *from,
+                  struct opiml_value *values, uint8_t *scratch, struct opiml_error *err) {
+    return dataset->format->parse(&dataset->index, dataset->params, record, from, values, scratch,
+                                  err);
+}
+
+int dataset_read(const struct dataset *dataset, uint64_t record, uint8_t *to,
+                 struct source_bytes *from, struct opiml_error *err) {
+    struct source *source = dataset->source;
+    char where[1024];
+    for (uint32_t i = 0; i < dataset_pieces(dataset); i++) {
+        struct dataset_extent extent;
+        dataset_locate(dataset, record, i, &extent);
+        int64_t got = source->ops->read(source, index_object_key(&dataset->index, extent.object),
+                                        to, extent.bytes, extent.offset, err);
+        if (got < 0)
+            return (int)got;
+        if (got != extent.bytes)
+            return opiml_fail(err, OPIML_ESTALE, "%s: only %" PRId64 " of %u bytes are there",
+                              dataset_describe(dataset, record, where, sizeof(where)), got,
+                              extent.bytes);
+        from[i] = (struct source_bytes){to, extent.bytes};
+        to += base_align_up(extent.bytes, 64);
+    }
+    return 0;
 }
 
 uint64_t dataset_parse_bytes(const struct dataset *dataset) {

@@ -34,22 +34,29 @@ const char *dataset_uri(const struct dataset *dataset);
 struct source *dataset_source(const struct dataset *dataset); /* borrowed; keys are bound */
 bool dataset_direct(const struct dataset *dataset);           /* direct: true in the YAML */
 
-/* A record's bytes: one range of one object. */
+/* A record's bytes: so many ranges, each of one object. */
+uint32_t dataset_pieces(const struct dataset *dataset);
 struct dataset_extent {
     uint32_t object;
     uint32_t bytes;
     uint64_t offset;
     bool whole; /* the whole object */
 };
-void dataset_locate(const struct dataset *dataset, uint64_t record,
+void dataset_locate(const struct dataset *dataset, uint64_t record, uint32_t piece,
                     struct dataset_extent *ret_extent);
-uint32_t dataset_max_read(const struct dataset *dataset); /* largest extent */
+uint32_t dataset_max_read(const struct dataset *dataset); /* bytes of the largest record */
+/* Memory for all reads of a record, each at a multiple of `alignment` (see source_room). */
+uint64_t dataset_read_room(const struct dataset *dataset, uint32_t alignment);
 
-/* Make the fields of a record of its bytes. values[] by schema; they borrow from `data` or point
- * into `scratch` (dataset_parse_bytes, 64-byte aligned), where converted numbers go. Any thread. */
-int dataset_parse(const struct dataset *dataset, uint64_t record, const uint8_t *data,
-                  uint32_t bytes, struct opiml_value *values, uint8_t *scratch,
-                  struct opiml_error *err);
+/* Make the fields of a record of its pieces. values[] by schema; they borrow from the pieces or
+ * point into `scratch` (dataset_parse_bytes, 64-byte aligned), where converted numbers go. Any
+ * thread. */
+int dataset_parse(const struct dataset *dataset, uint64_t record, const struct source_bytes *from,
+                  struct opiml_value *values, uint8_t *scratch, struct opiml_error *err);
+/* Read a record, waiting for it: `to` has dataset_read_room(dataset, 64) bytes, `from` as many
+ * entries as there are pieces. */
+int dataset_read(const struct dataset *dataset, uint64_t record, uint8_t *to,
+                 struct source_bytes *from, struct opiml_error *err);
 uint64_t dataset_parse_bytes(const struct dataset *dataset);
 /* "file:///x/train-000.tar at offset 1536" or a whole object's URI. Returns `to`. */
 char *dataset_describe(const struct dataset *dataset, uint64_t record, char *to, size_t room);

@@ -29,7 +29,7 @@ struct format {
     bool (*check)(const struct index *index, const void *params);
     /* See dataset_parse. */
     int (*parse)(const struct index *index, const void *params, uint64_t record,
-                 const uint8_t *data, uint32_t bytes, struct opiml_value *values, uint8_t *scratch,
+                 const struct source_bytes *from, struct opiml_value *values, uint8_t *scratch,
                  struct opiml_error *err);
     /* Bytes of scratch that parse needs. */
     uint64_t (*scratch_bytes)(const struct index *index);

@@ -579,8 +579,10 @@ static int parse_cell(const struct opiml_field *field, struct csv_dialect dialec
 }
 
 static int csv_parse(const struct index *index, const void *params, uint64_t record,
-                     const uint8_t *data, uint32_t bytes, struct opiml_value *values,
-                     uint8_t *scratch, struct opiml_error *err) {
+                     const struct source_bytes *from, struct opiml_value *values, uint8_t *scratch,
+                     struct opiml_error *err) {
+    const uint8_t *data = from->at;
+    uint32_t bytes = from->bytes;
     struct csv_cell cells[CSV_CELLS_MAX];
     uint64_t line = index->records[record].label;
     const struct csv_params *csv = params;

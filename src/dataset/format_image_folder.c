@@ -120,8 +120,10 @@ static bool image_folder_check(const struct index *index, const void *params) {
 }
 
 static int image_folder_parse(const struct index *index, const void *params, uint64_t record,
-                              const uint8_t *data, uint32_t bytes, struct opiml_value *values,
+                              const struct source_bytes *from, struct opiml_value *values,
                               uint8_t *scratch, struct opiml_error *err) {
+    const uint8_t *data = from->at;
+    uint32_t bytes = from->bytes;
     int32_t label = (int32_t)index->records[record].label;
     values[FIELD_IMAGE] = format_value(data, bytes);
     values[FIELD_LABEL] = format_scalar(&scratch, &label, sizeof(label));

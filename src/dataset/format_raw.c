@@ -83,8 +83,10 @@ static bool raw_check(const struct index *index, const void *params) {
 }
 
 static int raw_parse(const struct index *index, const void *params, uint64_t record,
-                     const uint8_t *data, uint32_t bytes, struct opiml_value *values,
-                     uint8_t *scratch, struct opiml_error *err) {
+                     const struct source_bytes *from, struct opiml_value *values, uint8_t *scratch,
+                     struct opiml_error *err) {
+    const uint8_t *data = from->at;
+    uint32_t bytes = from->bytes;
     uint64_t at = 0;
     if (bytes != index->header->record_bytes)
         return opiml_fail(err, OPIML_ECORRUPT, "a record of %u bytes instead of %" PRIu64, bytes,

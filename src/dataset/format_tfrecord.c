@@ -418,8 +418,10 @@ static int find_features(const struct opiml_schema *schema, const uint8_t *data,
 }
 
 static int tfrecord_parse(const struct index *index, const void *params, uint64_t record,
-                          const uint8_t *data, uint32_t bytes, struct opiml_value *values,
+                          const struct source_bytes *from, struct opiml_value *values,
                           uint8_t *scratch, struct opiml_error *err) {
+    const uint8_t *data = from->at;
+    uint32_t bytes = from->bytes;
     struct example_feature found[OPIML_MAX_FIELDS];
     const struct opiml_schema *schema = &index->schema;
     int rc = check_frame(params, data, bytes, err);

@@ -257,8 +257,8 @@ static int join_shard(const struct scan *scan, size_t s, struct index_draft *dra
                               scan->listing->objects[s].key, why.message);
         at += count;
         *complete |= count == fields;
-        rc = index_rows_add(&draft->rows, record, shard->rows.keys.at + record->key, place, fields,
-                            err);
+        rc = index_rows_add(&draft->rows, record, shard->rows.keys.at + record->key, place,
+                            fields * sizeof(place[0]), err);
         if (rc < 0)
             return rc;
     }
@@ -339,8 +339,10 @@ static int parse_part(const struct opiml_field *field, const struct index_part *
 }
 
 static int webdataset_parse(const struct index *index, const void *params, uint64_t record,
-                            const uint8_t *data, uint32_t bytes, struct opiml_value *values,
+                            const struct source_bytes *from, struct opiml_value *values,
                             uint8_t *scratch, struct opiml_error *err) {
+    const uint8_t *data = from->at;
+    uint32_t bytes = from->bytes;
     uint32_t fields = index->schema.count;
     for (uint32_t i = 0; i < fields; i++) {
         int rc = parse_part(&index->schema.fields[i], &index->parts[record * fields + i], data,

@@ -14,25 +14,24 @@
 
 const uint8_t index_magic[8] = {'O', 'P', 'I', 'M', 'L', 'I', 'D', 'X'};
 
-_Static_assert(sizeof(struct index_header) == 184 && sizeof(struct index_object) == 32 &&
+_Static_assert(sizeof(struct index_header) == 192 && sizeof(struct index_object) == 32 &&
                    sizeof(struct index_record) == 32 && sizeof(struct index_part) == 8 &&
-                   sizeof(struct index_folder) == 24 && sizeof(struct opiml_field) == 104,
+                   sizeof(struct index_piece) == 32 && sizeof(struct index_folder) == 24 &&
+                   sizeof(struct opiml_field) == 104,
                "the file's layout");
 
 bool index_lay_out(const struct index_header *header, struct index_layout *ret_layout) {
-    uint64_t stored = header->record_bytes ? 0 : header->records, all_parts;
-    if (__builtin_mul_overflow(stored, header->parts, &all_parts))
+    uint64_t stored = header->record_bytes ? 0 : header->records, all_parts, all_pieces;
+    if (__builtin_mul_overflow(stored, header->parts, &all_parts) ||
+        __builtin_mul_overflow(stored, header->pieces, &all_pieces))
         return false;
-    const uint64_t counts[INDEX_TABLES] = {header->objects,   stored,          all_parts,
-                                           header->folders,   header->classes, header->fields,
-                                           header->pool_bytes};
-    const uint64_t each[INDEX_TABLES] = {sizeof(struct index_object),
-                                         sizeof(struct index_record),
-                                         sizeof(struct index_part),
-                                         sizeof(struct index_folder),
-                                         sizeof(uint64_t),
-                                         sizeof(struct opiml_field),
-                                         1};
+    const uint64_t counts[INDEX_TABLES] = {
+        header->objects, stored,          all_parts,      all_pieces,
+        header->folders, header->classes, header->fields, header->pool_bytes};
+    const uint64_t each[INDEX_TABLES] = {sizeof(struct index_object), sizeof(struct index_record),
+                                         sizeof(struct index_part),   sizeof(struct index_piece),
+                                         sizeof(struct index_folder), sizeof(uint64_t),
+                                         sizeof(struct opiml_field),  1};
     uint64_t at = sizeof(*header);
     for (int i = 0; i < INDEX_TABLES; i++) {
         ret_layout->at[i] = at;
@@ -80,7 +79,8 @@ static int check_header(const void *data, size_t bytes, struct opiml_error *err)
         header->fields == 0 || header->fields > OPIML_MAX_FIELDS ||
         header->classes > INDEX_CLASSES_MAX || header->folders > UINT32_MAX)
         return WRONG("a count out of range");
-    if (header->parts != 0 && header->parts != header->fields)
+    if ((header->parts != 0 && header->parts != header->fields) ||
+        (header->pieces != 0 && (header->pieces != header->fields || header->parts != 0)))
         return WRONG("the number of parts");
     if (header->max_read > UINT32_MAX || header->record_bytes > UINT32_MAX)
         return WRONG("a record's size");
@@ -143,6 +143,21 @@ static bool record_fits(const struct index *index, const struct index_record *re
            (record->offset == 0 && record->bytes == object->bytes);
 }
 
+static int check_pieces(const struct index *index, uint64_t record, struct opiml_error *err) {
+    const struct index_header *header = index->header;
+    const struct index_piece *pieces = index_pieces(index, record);
+    uint64_t bytes = 0;
+    for (uint64_t i = 0; i < header->pieces; i++) {
+        if (pieces[i].object >= header->objects)
+            return WRONG("a piece's object");
+        const struct index_object *object = &index->objects[pieces[i].object];
+        if (pieces[i].offset > object->bytes || pieces[i].bytes > object->bytes - pieces[i].offset)
+            return WRONG("a piece's place");
+        bytes += pieces[i].bytes;
+    }
+    return bytes > header->max_read ? WRONG("a record's size") : 0;
+}
+
 static int check_records(const struct index *index, struct opiml_error *err) {
     const struct index_header *header = index->header;
     if (header->record_bytes) /* those are all alike, and checked with their objects */
@@ -150,6 +165,9 @@ static int check_records(const struct index *index, struct opiml_error *err) {
     for (uint64_t i = 0; i < header->records; i++) {
         if (!record_fits(index, &index->records[i]))
             return WRONG("a record's place");
+        int rc = check_pieces(index, i, err);
+        if (rc < 0)
+            return rc;
         for (uint64_t j = 0; j < header->parts; j++) {
             const struct index_part *part = &index->parts[i * header->parts + j];
             if (part->bytes < INDEX_PART_MISSING &&
@@ -193,6 +211,7 @@ int index_check(const void *data, size_t bytes, struct index *ret_index, struct 
         .records =
             layout.bytes[INDEX_RECORDS] ? (const void *)(base + layout.at[INDEX_RECORDS]) : NULL,
         .parts = (const void *)(base + layout.at[INDEX_PARTS]),
+        .pieces = (const void *)(base + layout.at[INDEX_PIECES]),
         .folders = (const void *)(base + layout.at[INDEX_FOLDERS]),
         .classes = (const void *)(base + layout.at[INDEX_CLASSES]),
         .pool = (const char *)(base + layout.at[INDEX_POOL]),

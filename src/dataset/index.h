@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "dataset/source.h"
 
-#define INDEX_VERSION 2
+#define INDEX_VERSION 3
 #define INDEX_FORMAT_BYTES 24
 #define INDEX_PART_MISSING UINT32_MAX /* index_part.bytes: the sample has no such part */
 #define INDEX_CLASSES_MAX 1000000
@@ -21,9 +21,9 @@ enum {
     INDEX_KEYS = 1 << 2,  /* records have keys; else they are rows, by number */
 };
 
-/* The file: this header, then objects, records, parts, folders, classes, fields and the pool of
- * texts, each at the next multiple of 8 bytes. Texts are given as offsets into the pool and end
- * with a zero byte, except the keys of records, which have a length. */
+/* The file: this header, then objects, records, parts, pieces, folders, classes, fields and the
+ * pool of texts, each at the next multiple of 8 bytes. Texts are given as offsets into the pool and
+ * end with a zero byte, except the keys of records, which have a length. */
 struct index_header {
     uint8_t magic[8];
     uint32_t version, header_bytes;
@@ -33,9 +33,10 @@ struct index_header {
     uint64_t fingerprint;
     uint64_t from_ns, to_ns; /* when the building began and ended, since 1970 */
     uint64_t records, objects, folders, classes, fields;
-    uint64_t parts; /* per record; 0 or as many as fields */
+    uint64_t parts; /* per record; 0 or as many as fields: where they stand in the record's range */
+    uint64_t pieces; /* per record; 0 or as many as fields, each with a range of its own */
     uint64_t pool_bytes;
-    uint64_t max_read; /* bytes of the largest record */
+    uint64_t max_read; /* bytes of the largest record, of all its pieces */
     uint64_t
         record_bytes;    /* of each record when all are alike: there is no table of records then */
     uint64_t lead_bytes; /* before the first such record of an object */
@@ -55,6 +56,14 @@ struct index_record {
 struct index_part { /* one field's bytes within a record */
     uint32_t offset, bytes;
 };
+/* One field's bytes in an object of their own, or a place of their own. */
+struct index_piece {
+    uint64_t offset;
+    uint32_t bytes, object;
+    uint32_t full;        /* bytes when uncompressed; else the same */
+    uint32_t form;        /* of the format's own choosing: how the bytes are to be read */
+    uint32_t crc, unused; /* of the uncompressed bytes, where the format has it */
+};
 struct index_folder {
     uint64_t key, bytes, modified_ns; /* as source_listing tells of folders */
 };
@@ -64,6 +73,7 @@ enum {
     INDEX_OBJECTS,
     INDEX_RECORDS,
     INDEX_PARTS,
+    INDEX_PIECES,
     INDEX_FOLDERS,
     INDEX_CLASSES,
     INDEX_FIELDS,
@@ -84,6 +94,7 @@ struct index {
     const struct index_object *objects;
     const struct index_record *records; /* NULL when all are alike */
     const struct index_part *parts;
+    const struct index_piece *pieces;
     const struct index_folder *folders;
     const uint64_t *classes;
     const char *pool;
@@ -106,23 +117,39 @@ struct index_place {
     uint64_t offset;
 };
 struct index_place index_find(const struct index *index, uint64_t record);
+static inline const struct index_piece *index_pieces(const struct index *index, uint64_t record) {
+    return index->pieces + record * index->header->pieces;
+}
 static inline const char *index_object_key(const struct index *index, uint32_t object) {
     return index->pool + index->objects[object].key;
 }
 
-/* Building. Rows are gathered per object, perhaps by several threads, and joined. */
+/* Ranges that a record has: its pieces, or the one. */
+static inline uint32_t index_ranges(const struct index *index) {
+    return index->header->pieces ? (uint32_t)index->header->pieces : 1;
+}
+static inline struct index_place index_range(const struct index *index, uint64_t record,
+                                             uint32_t i) {
+    if (!index->header->pieces)
+        return index_find(index, record);
+    const struct index_piece *piece = index_pieces(index, record) + i;
+    return (struct index_place){piece->object, piece->bytes, piece->offset};
+}
+
+/* Building. Rows are gathered per object, perhaps by several threads, and joined. The tail of a row
+ * is its parts or its pieces; all rows have tails of the same size. */
 struct index_rows {
     struct index_record *records;
-    struct index_part *parts; /* `parts` of each record */
+    uint8_t *tails;
     size_t count, room;
     struct text keys; /* what records' keys point to */
 };
 void index_rows_release(struct index_rows *rows);
-/* One record more, whose key (not for rows by number) is copied; `part` has `parts` entries. */
+/* One record more, whose key (not for rows by number) is copied, and so is its tail. */
 int index_rows_add(struct index_rows *rows, const struct index_record *record, const char *key,
-                   const struct index_part *part, uint32_t parts, struct opiml_error *err);
+                   const void *tail, size_t tail_bytes, struct opiml_error *err);
 /* Append `more`, which is empty afterwards. */
-int index_rows_join(struct index_rows *rows, struct index_rows *more, uint32_t parts,
+int index_rows_join(struct index_rows *rows, struct index_rows *more, size_t tail_bytes,
                     struct opiml_error *err);
 
 struct index_draft {
@@ -134,7 +161,7 @@ struct index_draft {
     uint64_t like_records; /* how many there are when all are alike */
     uint64_t *first;       /* per object, when all are alike; owned */
     struct opiml_schema schema;
-    uint32_t parts;
+    uint32_t parts, pieces; /* per record; one of them is 0 */
     struct index_rows rows; /* keys begin with those of the listing's objects */
     uint64_t *object_keys;  /* per object: where its key lies in rows.keys; owned */
     uint64_t *classes;      /* offsets into rows.keys; owned */

@@ -5,12 +5,13 @@
 
 void index_rows_release(struct index_rows *rows) {
     base_free(rows->records);
-    base_free(rows->parts);
+    base_free(rows->tails);
     text_release(&rows->keys);
     memset(rows, 0, sizeof(*rows));
 }
 
-static int reserve(struct index_rows *rows, size_t count, uint32_t parts, struct opiml_error *err) {
+static int reserve(struct index_rows *rows, size_t count, size_t tail_bytes,
+                   struct opiml_error *err) {
     if (rows->count + count <= rows->room)
         return 0;
     size_t room = base_max_u64(rows->count + count, rows->room * 2);
@@ -20,19 +21,19 @@ static int reserve(struct index_rows *rows, size_t count, uint32_t parts, struct
     if (!records)
         return base_fail_memory(err, room * sizeof(*records), "an index");
     rows->records = records;
-    if (parts > 0) {
-        struct index_part *grown = base_realloc(rows->parts, room * parts * sizeof(*grown));
+    if (tail_bytes > 0) {
+        uint8_t *grown = base_realloc(rows->tails, room * tail_bytes);
         if (!grown)
-            return base_fail_memory(err, room * parts * sizeof(*grown), "an index");
-        rows->parts = grown;
+            return base_fail_memory(err, room * tail_bytes, "an index");
+        rows->tails = grown;
     }
     rows->room = room;
     return 0;
 }
 
 int index_rows_add(struct index_rows *rows, const struct index_record *record, const char *key,
-                   const struct index_part *part, uint32_t parts, struct opiml_error *err) {
-    int rc = reserve(rows, 1, parts, err);
+                   const void *tail, size_t tail_bytes, struct opiml_error *err) {
+    int rc = reserve(rows, 1, tail_bytes, err);
     if (rc < 0)
         return rc;
     struct index_record *to = &rows->records[rows->count];
@@ -43,15 +44,15 @@ int index_rows_add(struct index_rows *rows, const struct index_record *record, c
         if (rows->keys.failed)
             return base_fail_memory(err, record->key_bytes, "an index");
     }
-    if (parts > 0)
-        memcpy(rows->parts + rows->count * parts, part, parts * sizeof(*part));
+    if (tail_bytes > 0)
+        memcpy(rows->tails + rows->count * tail_bytes, tail, tail_bytes);
     rows->count++;
     return 0;
 }
 
-int index_rows_join(struct index_rows *rows, struct index_rows *more, uint32_t parts,
+int index_rows_join(struct index_rows *rows, struct index_rows *more, size_t tail_bytes,
                     struct opiml_error *err) {
-    int rc = reserve(rows, more->count, parts, err);
+    int rc = reserve(rows, more->count, tail_bytes, err);
     if (rc < 0)
         return rc;
     uint64_t shift = rows->keys.count;
@@ -63,9 +64,8 @@ int index_rows_join(struct index_rows *rows, struct index_rows *more, uint32_t p
         rows->records[rows->count + i] = more->records[i];
         rows->records[rows->count + i].key += shift;
     }
-    if (parts > 0 && more->count > 0)
-        memcpy(rows->parts + rows->count * parts, more->parts,
-               more->count * parts * sizeof(*more->parts));
+    if (tail_bytes > 0 && more->count > 0)
+        memcpy(rows->tails + rows->count * tail_bytes, more->tails, more->count * tail_bytes);
     rows->count += more->count;
     index_rows_release(more);
     return 0;
@@ -173,7 +173,9 @@ static uint64_t schema_hash(const struct opiml_schema *schema) {
 }
 
 static uint64_t record_hash(const struct index_draft *draft, const struct index_record *record,
-                            const struct index_part *parts, uint64_t hash) {
+                            const void *tail, uint64_t hash) {
+    const struct index_part *parts = draft->parts ? tail : NULL;
+    const struct index_piece *pieces = draft->pieces ? tail : NULL;
     struct {
         uint64_t before, key, sizes[OPIML_MAX_FIELDS];
     } all = {.before = hash};
@@ -184,23 +186,35 @@ static uint64_t record_hash(const struct index_draft *draft, const struct index_
     for (uint32_t i = 0; i < fields; i++)
         all.sizes[i] = opiml_field_fixed(&draft->schema.fields[i]) ? record->label
                        : parts                                     ? parts[i].bytes
+                       : pieces                                    ? pieces[i].full
                                                                    : record->bytes;
     return hash_64(&all, offsetof(__typeof__(all), sizes) + fields * sizeof(all.sizes[0]), 0);
 }
 
+static size_t tail_bytes(const struct index_draft *draft) {
+    return draft->parts * sizeof(struct index_part) + draft->pieces * sizeof(struct index_piece);
+}
+
+static uint64_t read_bytes(const struct index_draft *draft, const struct index_record *record,
+                           const struct index_piece *pieces) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < draft->pieces; i++)
+        bytes += pieces[i].bytes;
+    return draft->pieces ? bytes : record->bytes;
+}
+
 static void write_rows(const struct index_draft *draft, const uint64_t *order,
-                       struct index_header *header, struct index_record *records,
-                       struct index_part *parts) {
-    uint32_t each = draft->parts;
+                       struct index_header *header, struct index_record *records, uint8_t *tails) {
+    size_t each = tail_bytes(draft);
     for (size_t i = 0; i < draft->rows.count; i++) {
         size_t from = order ? order[i] : i;
         const struct index_record *record = &draft->rows.records[from];
-        const struct index_part *part = each ? draft->rows.parts + from * each : NULL;
+        const void *tail = each ? draft->rows.tails + from * each : NULL;
         records[i] = *record;
         if (each)
-            memcpy(parts + i * each, part, each * sizeof(*part));
-        header->max_read = base_max_u64(header->max_read, record->bytes);
-        header->fingerprint = record_hash(draft, record, part, header->fingerprint);
+            memcpy(tails + i * each, tail, each);
+        header->max_read = base_max_u64(header->max_read, read_bytes(draft, record, tail));
+        header->fingerprint = record_hash(draft, record, tail, header->fingerprint);
     }
 }
 
@@ -229,6 +243,7 @@ static void fill_header(const struct index_draft *draft, const struct source_lis
         .classes = draft->class_count,
         .fields = draft->schema.count,
         .parts = draft->parts,
+        .pieces = draft->pieces,
         .pool_bytes = draft->rows.keys.count,
         .max_read = draft->record_bytes,
         .record_bytes = draft->record_bytes,
@@ -281,7 +296,7 @@ int index_draft_finish(struct index_draft *draft, const struct source_listing *l
     write_objects(draft, listing, (void *)(data + layout.at[INDEX_OBJECTS]));
     if (!draft->record_bytes)
         write_rows(draft, order, &header, (void *)(data + layout.at[INDEX_RECORDS]),
-                   (void *)(data + layout.at[INDEX_PARTS]));
+                   data + layout.at[draft->pieces ? INDEX_PIECES : INDEX_PARTS]);
     if (listing->folder_count > 0)
         memcpy(data + layout.at[INDEX_FOLDERS], folders, layout.bytes[INDEX_FOLDERS]);
     if (draft->class_count > 0)

@@ -47,6 +47,12 @@ struct source_read {
     void *user;
 };
 
+/* Bytes that were read. */
+struct source_bytes {
+    const uint8_t *at;
+    uint32_t bytes;
+};
+
 struct source;       /* an opened root: thread-safe */
 struct source_queue; /* one thread's asynchronous reads */
 

@@ -7,10 +7,11 @@
 
 #define DEPTH 64 /* reads in flight per reactor: enough for an NVMe drive's parallelism */
 
-/* A read and the task it is for. */
+/* A read, and the piece of a task's record that it brings. */
 struct flight {
     struct source_read read;
     struct task *task;
+    uint32_t piece;
 };
 
 struct reactor {
@@ -27,6 +28,10 @@ struct reactor {
     struct slot *slot;
     uint32_t row;
     _Atomic(struct task *) again; /* rows whose cached bytes were damaged */
+    /* Whose reads are being prepared, the next piece, and where its bytes go. */
+    struct task *open;
+    uint32_t piece;
+    uint8_t *to;
     /* Reads: free ones, and those prepared that the queue had no room for. */
     struct flight flights[DEPTH];
     struct flight *free[DEPTH], *waiting[DEPTH];
@@ -84,36 +89,59 @@ static struct task *take_task(struct reactor *self) {
     return NULL;
 }
 
-static struct dataset_extent locate(const struct reactor *self, const struct task *task) {
+static uint32_t pieces_of(const struct reactor *self) {
+    return dataset_of(self) ? dataset_pieces(dataset_of(self)) : 1;
+}
+
+static struct dataset_extent locate(const struct reactor *self, const struct task *task,
+                                    uint32_t piece) {
     struct dataset_extent extent = {.offset = task->cached.offset, .bytes = task->cached.bytes};
 
     if (dataset_of(self))
-        dataset_locate(dataset_of(self), task->record, &extent);
+        dataset_locate(dataset_of(self), task->record, piece, &extent);
     return extent;
 }
 
-/* Prepare the read for a task; false when there is no memory for it yet. */
-static bool make_read(struct reactor *self, struct task *task) {
-    struct dataset_extent extent = locate(self, task);
-    struct flight *flight = self->free[self->frees - 1];
-    uint32_t room;
-    uint8_t *to;
+/* Begin with a task: take memory for all its pieces. False when there is not enough yet. */
+static bool open_task(struct reactor *self, struct task *task) {
+    uint32_t pieces = pieces_of(self);
+    uint64_t room = 0;
 
-    room = source_room(extent.bytes, is_direct(self));
-    to = reads_take(&self->ring, room, &task->hold);
-    if (!to)
+    for (uint32_t i = 0; i < pieces; i++)
+        room += base_align_up(source_room(locate(self, task, i).bytes, is_direct(self)),
+                              self->ring.alignment);
+    self->to = reads_take(&self->ring, room, &task->hold);
+    if (!self->to)
         return false;
-    flight->task = task;
-    flight->read = (struct source_read){.object = extent.object,
-                                        .bytes = extent.bytes,
-                                        .offset = extent.offset,
-                                        .to = to,
-                                        .room = room,
-                                        .whole = extent.whole,
-                                        .user = flight};
-    self->frees--;
-    self->waiting[self->waitings++] = flight;
+    task->pending = pieces;
+    task->bytes = 0;
+    task->result = task->errnum = 0;
+    self->open = task;
+    self->piece = 0;
     return true;
+}
+
+/* Prepare the reads of the open task; false when flights are out before all are. */
+static bool prepare(struct reactor *self) {
+    while (self->open && self->frees > 0) {
+        struct dataset_extent extent = locate(self, self->open, self->piece);
+        struct flight *flight = self->free[--self->frees];
+
+        flight->task = self->open;
+        flight->piece = self->piece;
+        flight->read = (struct source_read){.object = extent.object,
+                                            .bytes = extent.bytes,
+                                            .offset = extent.offset,
+                                            .to = self->to,
+                                            .room = source_room(extent.bytes, is_direct(self)),
+                                            .whole = extent.whole,
+                                            .user = flight};
+        self->to += base_align_up(flight->read.room, self->ring.alignment);
+        self->waiting[self->waitings++] = flight;
+        if (++self->piece == pieces_of(self))
+            self->open = NULL;
+    }
+    return !self->open;
 }
 
 /* Have a slot with a row to look at; false when it takes a credit that is not there yet. Slots are
@@ -139,17 +167,30 @@ static void ask_again(struct reactor *self, struct task *task) {
         ;
 }
 
-/* Prepare reads for rows that come a second time; false when there is no memory for one yet. */
-static bool read_again(struct reactor *self) {
+/* Begin with a row that comes a second time. False: there is none, or no memory for it yet. */
+static bool open_again(struct reactor *self) {
     struct task *list = atomic_exchange(&self->again, NULL);
+    bool opened = list && open_task(self, list);
 
-    while (list && self->frees > 0 && make_read(self, list))
+    if (opened)
         list = list->next;
-    if (!list)
-        return true;
     for (struct task *next; list; list = next) {
         next = list->next;
         ask_again(self, list);
+    }
+    return opened;
+}
+
+/* Begin with the next row that has to be read here. False when a credit is missing. */
+static bool open_row(struct reactor *self) {
+    while (have_row(self)) {
+        struct task *task = take_task(self);
+
+        if (task && !open_task(self, task))
+            return false;
+        self->row++;
+        if (task)
+            return true;
     }
     return false;
 }
@@ -160,13 +201,8 @@ static void pump(struct reactor *self) {
         struct source_read *reads[DEPTH];
         uint32_t taken;
 
-        while (read_again(self) && self->frees > 0 && have_row(self)) {
-            struct task *task = take_task(self);
-
-            if (task && !make_read(self, task))
-                break;
-            self->row++;
-        }
+        while (prepare(self) && self->frees > 0 && (open_again(self) || open_row(self)))
+            ;
         if (self->waitings == 0)
             return;
         for (uint32_t i = 0; i < self->waitings; i++)
@@ -180,25 +216,37 @@ static void pump(struct reactor *self) {
     }
 }
 
+/* The last piece of a task that comes makes it whole; the first that failed says why. */
+static bool take_piece(struct reactor *self, const struct source_read *read) {
+    const struct flight *flight = read->user;
+    struct task *task = flight->task;
+
+    task->from[flight->piece] = (struct source_bytes){read->to + read->skip, read->bytes};
+    task->bytes += read->bytes;
+    if (read->result == 0)
+        counter_add(&self->counters.bytes, read->bytes);
+    else if (task->result == 0) {
+        task->result = read->result;
+        task->errnum = read->errnum;
+    }
+    return --task->pending == 0;
+}
+
 static void complete(struct reactor *self, struct source_read *const *done, uint32_t count) {
     void *tasks[DEPTH];
+    uint32_t whole = 0;
 
     for (uint32_t i = 0; i < count; i++) {
         struct flight *flight = done[i]->user;
-        struct task *task = flight->task;
 
-        task->data = flight->read.to + flight->read.skip;
-        task->bytes = flight->read.bytes;
-        task->result = flight->read.result;
-        task->errnum = flight->read.errnum;
-        counter_add(&self->counters.rows, 1);
-        if (task->result == 0)
-            counter_add(&self->counters.bytes, task->bytes);
+        if (take_piece(self, done[i])) {
+            counter_add(&self->counters.rows, 1);
+            tasks[whole++] = flight->task;
+        }
         self->free[self->frees++] = flight;
-        tasks[i] = task;
     }
     self->in_flight -= count;
-    tasks_push(self->reader->stage->tasks, tasks, count);
+    tasks_push(self->reader->stage->tasks, tasks, whole);
 }
 
 static void *reactor_main(void *argument) {
@@ -238,8 +286,8 @@ static int reader_row(struct inlet *inlet, const struct task *task, struct opiml
         return opiml_fail(err, task->result, "%s%s",
                           task->errnum ? strerror(task->errnum) : opiml_code_text(task->result),
                           task->errnum == EMFILE ? ": raise the limit, with ulimit -n" : "");
-    return dataset_parse(self->plan->pipeline->dataset[task->dataset], task->record, task->data,
-                         task->bytes, values, scratch, err);
+    return dataset_parse(self->plan->pipeline->dataset[task->dataset], task->record, task->from,
+                         values, scratch, err);
 }
 
 static char *reader_describe(struct inlet *inlet, const struct task *task, char *to, size_t room) {
@@ -289,8 +337,8 @@ static int start_reactor(struct reactor *self, struct opiml_error *err) {
     for (uint32_t i = 0; i < DEPTH; i++)
         self->free[self->frees++] = &self->flights[i];
     if ((rc = arena_init_shared(&self->memory, bytes, "opiml-reads", err)) < 0 ||
-        (rc = reads_init(&self->ring, self->memory.at, bytes, direct ? 4096 : 64, tasks, err)) <
-            0 ||
+        (rc = reads_init(&self->ring, self->memory.at, bytes, plan_read_alignment(direct), tasks,
+                         err)) < 0 ||
         (rc = source_queue_open(source_of(self), DEPTH, direct, self->memory.at, bytes,
                                 &self->queue, err)) < 0)
         return rc;

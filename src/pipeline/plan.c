@@ -148,8 +148,9 @@ static uint64_t largest_read(const struct plan *plan) {
     uint64_t most = cache_is_read(plan) ? cache_row_bytes_max(pipeline) : 0;
 
     for (uint32_t d = 0; d < pipeline->datasets; d++)
-        most = base_max_u64(most, source_room(dataset_max_read(pipeline->dataset[d]),
-                                              dataset_direct(pipeline->dataset[d])));
+        most = base_max_u64(
+            most, dataset_read_room(pipeline->dataset[d],
+                                    plan_read_alignment(dataset_direct(pipeline->dataset[d]))));
     return base_align_up(most, 4096);
 }
 
@@ -177,11 +178,15 @@ static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error
         uint64_t most;
 
         plan->readers = plan->pipeline->datasets + cache_is_read(plan);
+        for (uint32_t d = 0; d < plan->pipeline->datasets; d++)
+            plan->pieces =
+                (uint32_t)base_max_u64(plan->pieces, dataset_pieces(plan->pipeline->dataset[d]));
         most = largest_read(plan) * plan->readers;
         plan->read_bytes = base_max_u64(2 * most, base_min_u64(most * READS_AHEAD, READS_MOST));
         plan->read_bytes = base_max_u64(plan->read_bytes, READS_LEAST);
     } else {
         plan->read_bytes = 0;
+        plan->pieces = 1;
     }
     charge = plan->reads ? pool_bytes / 8 : 0;
     if (plan->caches)

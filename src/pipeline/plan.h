@@ -29,6 +29,7 @@ struct plan {
     uint32_t slots;
     uint64_t heap_bytes; /* of a slot's frame */
     uint32_t readers;    /* datasets, and a cache's file: each has its share of read_bytes */
+    uint32_t pieces;     /* most of a record */
     uint64_t slot_bytes, worker_bytes, read_bytes, cache_bytes, charge_bytes, total_bytes;
     uint64_t parse_offset, scratch_offset, group_offset; /* in the worker's memory */
     struct plan_target target[PIPELINE_OPS_MAX][OPIML_MAX_FIELDS];
@@ -45,6 +46,10 @@ struct plan_request {
 /* OPIML_ELIMIT names the pool that would do. */
 int plan_create(const struct opiml_pipeline *pipeline, const struct plan_request *request,
                 struct plan **ret_plan, struct opiml_error *err);
+/* Where reads may begin in memory: so that direct ones can be made, or small ones pack. */
+static inline uint32_t plan_read_alignment(bool direct) {
+    return direct ? 4096 : 64;
+}
 /* Usable cores: what the scheduler allows this process. */
 uint32_t plan_cores(void);
 

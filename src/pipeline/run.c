@@ -327,8 +327,8 @@ static int recall(struct worker *worker, const struct task *task) {
 
     if (!row && task->result < 0)
         return OPIML_ECORRUPT; /* its file cannot be read there */
-    return cache_get(cache, task->dataset, task->record, row ? row : task->data, task->cached.bytes,
-                     worker->values[0]);
+    return cache_get(cache, task->dataset, task->record, row ? row : task->from->at,
+                     task->cached.bytes, worker->values[0]);
 }
 
 void run_task(struct worker *worker, struct task *task) {

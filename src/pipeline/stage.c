@@ -11,12 +11,13 @@ static int make_slot(struct stage *stage, struct slot *slot, struct opiml_error 
     frame_init(&slot->frame, arena_take(&stage->slots_memory, plan->slot_bytes, 64), plan->out,
                plan->rows, plan->heap_bytes);
     slot->tasks = base_alloc_array(plan->rows, sizeof(*slot->tasks));
+    slot->from = base_alloc_array((size_t)plan->rows * plan->pieces, sizeof(*slot->from));
     slot->group_left = base_alloc_array(groups, sizeof(*slot->group_left));
     if (stage->options.digest)
         slot->digests = base_alloc_array(plan->rows, sizeof(*slot->digests));
     slot->statuses = base_alloc_array(plan->rows, sizeof(*slot->statuses));
     slot->samples = base_alloc_array(plan->rows, sizeof(*slot->samples));
-    if (!slot->tasks || !slot->group_left || !slot->statuses || !slot->samples ||
+    if (!slot->tasks || !slot->from || !slot->group_left || !slot->statuses || !slot->samples ||
         (stage->options.digest && !slot->digests))
         return base_fail_memory(err, plan->rows * sizeof(*slot->tasks), "a batch's tasks");
     return 0;
@@ -34,7 +35,8 @@ static void resolve_rows(struct stage *stage, struct slot *slot) {
                               .dataset = at.dataset,
                               .position = slot->slice.first + r,
                               .record = at.record,
-                              .sample = at.sample};
+                              .sample = at.sample,
+                              .from = slot->from + (size_t)r * stage->plan->pieces};
         if (stage->cache)
             task->cached = cache_find(stage->cache, at.dataset, at.record);
     }
@@ -292,6 +294,7 @@ void stage_destroy(struct stage *stage) {
     tasks_destroy(stage->tasks);
     for (uint32_t s = 0; stage->slots && s < stage->plan->slots; s++) {
         base_free(stage->slots[s].tasks);
+        base_free(stage->slots[s].from);
         base_free(stage->slots[s].group_left);
         base_free(stage->slots[s].digests);
         base_free(stage->slots[s].statuses);

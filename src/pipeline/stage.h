@@ -25,10 +25,11 @@ struct task {
     uint64_t position, record, sample;
     struct cache_place cached; /* the row as it left the operator before the cache */
     bool damaged;              /* ... and cannot be used. Only the row's worker looks here */
-    const uint8_t *data;       /* reader: the record's bytes, or the cached row's */
-    uint32_t bytes;
-    uint32_t hold; /* inlet: what row_done gives back */
-    int result;    /* negative: its bytes could not be had; OPIML_ELIMIT: for want of descriptors */
+    struct source_bytes *from; /* reader: the record's pieces, or the cached row's bytes */
+    uint32_t bytes;            /* ... all of them */
+    uint32_t pending;          /* inlet: pieces that have not come yet */
+    uint32_t hold;             /* inlet: what row_done gives back */
+    int result; /* negative: its bytes could not be had; OPIML_ELIMIT: for want of descriptors */
     int errnum;
     struct task *next; /* inlet: in a list of those to read again */
 };
@@ -49,6 +50,7 @@ struct slot {
     _Atomic uint32_t left; /* rows still on their way, and walkers that have not been through */
     _Atomic uint32_t *group_left;
     struct task *tasks;
+    struct source_bytes *from;      /* what tasks point to */
     struct hash128 *digests;        /* per row; NULL when not asked for */
     uint32_t live, dropped, failed; /* counted when ready */
     struct opiml_batch batch;       /* what the consumer sees, with the two arrays behind it */

@@ -39,13 +39,21 @@ static void parse(const struct index *index, const uint8_t *data, size_t size) {
         AUTO_FREE uint8_t *scratch = base_alloc((*kind)->scratch_bytes(index));
 
         for (uint64_t i = 0; scratch && i < index->header->records && i < 100; i++) {
-            struct index_place place = index_find(index, i);
-            AUTO_FREE uint8_t *bytes = base_alloc(place.bytes);
+            struct source_bytes from[OPIML_MAX_FIELDS];
 
-            for (uint32_t k = 0; bytes && k < place.bytes; k++)
-                bytes[k] = data[(place.offset + k) % size];
-            if (bytes)
-                (*kind)->parse(index, params, i, bytes, place.bytes, values, scratch, NULL);
+            for (uint32_t r = 0; r < index_ranges(index); r++) {
+                struct index_place place = index_range(index, i, r);
+                uint8_t *bytes = base_alloc(place.bytes);
+
+                if (!bytes)
+                    abort();
+                for (uint32_t k = 0; k < place.bytes; k++)
+                    bytes[k] = data[(place.offset + k) % size];
+                from[r] = (struct source_bytes){bytes, place.bytes};
+            }
+            (*kind)->parse(index, params, i, from, values, scratch, NULL);
+            for (uint32_t r = 0; r < index_ranges(index); r++)
+                base_free((void *)from[r].at);
         }
     }
 }

@@ -58,16 +58,33 @@ static inline void records_add(struct records *records, const char *key, const u
 }
 
 /* A value lies in what was read or in the scratch. */
-static inline void records_look(const struct opiml_value *value, const uint8_t *data,
-                                uint64_t bytes, const uint8_t *scratch, uint64_t scratch_bytes) {
+static inline void records_look(const struct opiml_value *value, const struct source_bytes *from,
+                                uint32_t pieces, const uint8_t *scratch, uint64_t scratch_bytes) {
     volatile uint8_t sum = 0;
-    bool inside = value->data >= data && value->data + value->bytes <= data + bytes;
-    bool made = value->data >= scratch && value->data + value->bytes <= scratch + scratch_bytes;
+    bool fits = value->bytes == 0 ||
+                (value->data >= scratch && value->data + value->bytes <= scratch + scratch_bytes);
 
-    if (value->bytes > 0 && !inside && !made)
+    for (uint32_t i = 0; i < pieces; i++)
+        fits |=
+            value->data >= from[i].at && value->data + value->bytes <= from[i].at + from[i].bytes;
+    if (!fits)
         __builtin_trap();
     for (uint64_t i = 0; i < value->bytes; i++)
         sum = (uint8_t)(sum + value->data[i]);
+}
+
+/* A copy of what lies there, which ends where it does. */
+static inline struct source_bytes records_copy(const struct records *records,
+                                               struct index_place place) {
+    uint8_t *copy = base_alloc(place.bytes);
+
+    if (place.offset + place.bytes > records->objects[place.object].bytes)
+        __builtin_trap();
+    if (!copy)
+        abort();
+    if (place.bytes > 0)
+        memcpy(copy, records->data[place.object] + place.offset, place.bytes);
+    return (struct source_bytes){copy, place.bytes};
 }
 
 static inline void records_parse(const struct records *records, const struct format *format,
@@ -75,21 +92,18 @@ static inline void records_parse(const struct records *records, const struct for
     uint64_t scratch_bytes = format->scratch_bytes(index);
     AUTO_FREE uint8_t *scratch = base_alloc_aligned(base_align_up(scratch_bytes + 1, 64), 64);
     struct opiml_value values[OPIML_MAX_FIELDS];
+    uint32_t pieces = index_ranges(index);
 
     for (uint64_t r = 0; scratch && r < index->header->records && r < 500; r++) {
-        struct index_place place = index_find(index, r);
-        AUTO_FREE uint8_t *copy = base_alloc(place.bytes); /* ends where the record does */
+        struct source_bytes from[OPIML_MAX_FIELDS];
 
-        if (place.offset + place.bytes > records->objects[place.object].bytes)
-            __builtin_trap();
-        if (!copy)
-            return;
-        if (place.bytes > 0)
-            memcpy(copy, records->data[place.object] + place.offset, place.bytes);
-        if (format->parse(index, params, r, copy, place.bytes, values, scratch, NULL) < 0)
-            continue;
-        for (uint32_t f = 0; f < index->schema.count; f++)
-            records_look(&values[f], copy, place.bytes, scratch, scratch_bytes);
+        for (uint32_t i = 0; i < pieces; i++)
+            from[i] = records_copy(records, index_range(index, r, i));
+        if (format->parse(index, params, r, from, values, scratch, NULL) == 0)
+            for (uint32_t f = 0; f < index->schema.count; f++)
+                records_look(&values[f], from, pieces, scratch, scratch_bytes);
+        for (uint32_t i = 0; i < pieces; i++)
+            base_free((void *)from[i].at);
     }
 }
 

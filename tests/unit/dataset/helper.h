@@ -141,37 +141,50 @@ struct test_record {
     struct opiml_error err;
 };
 
-static inline int test_fetch(struct dataset *dataset, uint64_t record, struct test_record *to) {
+/* One read through a queue; the bytes it brought in *ret_bytes. */
+static inline int test_read(struct dataset *dataset, const struct dataset_extent *extent,
+                            uint8_t *to, struct test_record *record,
+                            struct source_bytes *ret_bytes) {
     struct source *source = dataset_source(dataset);
     struct source_queue *queue;
-    struct dataset_extent extent;
-    struct source_read *read = &to->read, *done = NULL;
+    struct source_read *read = &record->read, *done = NULL;
     bool direct = dataset_direct(dataset);
-    int rc;
+    uint32_t room = source_room(extent->bytes, direct);
 
-    memset(to, 0, sizeof(*to));
-    dataset_locate(dataset, record, &extent);
-    uint32_t room = source_room(extent.bytes, direct);
-    to->memory = base_alloc_aligned(room, 4096);
-    to->scratch = base_alloc_aligned(dataset_parse_bytes(dataset), 64);
-    *read = (struct source_read){.object = extent.object,
-                                 .bytes = extent.bytes,
-                                 .offset = extent.offset,
-                                 .to = to->memory,
+    *read = (struct source_read){.object = extent->object,
+                                 .bytes = extent->bytes,
+                                 .offset = extent->offset,
+                                 .to = to,
                                  .room = room,
-                                 .whole = extent.whole,
+                                 .whole = extent->whole,
                                  .result = 1};
-    rc = source_queue_open(source, 1, direct, to->memory, room, &queue, &to->err);
-    if (rc < 0)
-        fail_msg("%s", to->err.message);
+    if (source_queue_open(source, 1, direct, to, room, &queue, &record->err) < 0)
+        fail_msg("%s", record->err.message);
     assert_int_equal(source->ops->submit(queue, &read, 1), 1);
     assert_int_equal(source->ops->wait(queue, &done, 1, UINT64_MAX), 1);
     assert_ptr_equal(done, read);
     source->ops->queue_close(queue);
-    if (read->result < 0)
-        return read->result;
-    return dataset_parse(dataset, record, to->memory + read->skip, extent.bytes, to->values,
-                         to->scratch, &to->err);
+    *ret_bytes = (struct source_bytes){to + read->skip, extent->bytes};
+    return read->result;
+}
+
+static inline int test_fetch(struct dataset *dataset, uint64_t record, struct test_record *to) {
+    struct source_bytes from[OPIML_MAX_FIELDS];
+    uint8_t *at;
+
+    memset(to, 0, sizeof(*to));
+    at = to->memory = base_alloc_aligned(dataset_read_room(dataset, 4096), 4096);
+    to->scratch = base_alloc_aligned(dataset_parse_bytes(dataset), 64);
+    for (uint32_t i = 0; i < dataset_pieces(dataset); i++) {
+        struct dataset_extent extent;
+        int rc;
+
+        dataset_locate(dataset, record, i, &extent);
+        if ((rc = test_read(dataset, &extent, at, to, &from[i])) < 0)
+            return rc;
+        at += base_align_up(to->read.room, 4096);
+    }
+    return dataset_parse(dataset, record, from, to->values, to->scratch, &to->err);
 }
 
 static inline void test_record_release(struct test_record *record) {

@@ -22,7 +22,7 @@ static uint8_t *made(size_t *ret_bytes) {
             .offset = 100 * i, .bytes = 90, .object = i / 2, .key_bytes = 2, .label = i};
         const struct index_part parts[] = {{0, 50}, {60, 3}};
         char key[3] = {'k', (char)('9' - i), 0};
-        assert_int_equal(index_rows_add(&draft.rows, &record, key, parts, 2, &err), 0);
+        assert_int_equal(index_rows_add(&draft.rows, &record, key, parts, sizeof(parts), &err), 0);
     }
     assert_int_equal(index_draft_add_class(&draft, "cat", 3, &err), 0);
     assert_int_equal(index_draft_finish(&draft, &listing, &data, ret_bytes, &err), 0);

@@ -13,15 +13,16 @@ static void rows_are_joined(void **state) {
         struct index_part part = {i, i + 1};
         record.label = i;
         snprintf(key, sizeof(key), "%03u", i);
-        assert_int_equal(index_rows_add(i < 600 ? &rows : &more, &record, key, &part, 1, &err), 0);
+        assert_int_equal(
+            index_rows_add(i < 600 ? &rows : &more, &record, key, &part, sizeof(part), &err), 0);
     }
-    assert_int_equal(index_rows_join(&rows, &more, 1, &err), 0);
+    assert_int_equal(index_rows_join(&rows, &more, sizeof(struct index_part), &err), 0);
     assert_int_equal(more.count, 0);
     assert_int_equal(rows.count, 1000);
     for (uint32_t i = 0; i < 1000; i++) {
         snprintf(key, sizeof(key), "%03u", i);
         assert_int_equal(rows.records[i].label, i);
-        assert_int_equal(rows.parts[i].offset, i);
+        assert_int_equal(((struct index_part *)(void *)rows.tails)[i].offset, i);
         assert_memory_equal(rows.keys.at + rows.records[i].key, key, 3);
     }
     index_rows_release(&rows);
