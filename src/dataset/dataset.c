@@ -555,7 +555,7 @@ char *dataset_describe(const struct dataset *dataset, uint64_t record, char *to,
     size_t used = text_show(to, room, 0, prefix, strlen(prefix));
     char offset[40];
     used = text_show(to, room, used, key, strlen(key));
-    if (!(dataset->index.header->flags & INDEX_WHOLE)) {
+    if (place.bytes != dataset->index.objects[place.object].bytes) {
         int n = snprintf(offset, sizeof(offset), " at offset %" PRIu64, place.offset);
         text_show(to, room, used, offset, (size_t)n);
     }

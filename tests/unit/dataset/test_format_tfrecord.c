@@ -67,7 +67,7 @@ static void fields_are_the_first_records(void **state) {
     assert_int_equal(schema->fields[2].shape[0], 2);
     expect_records(dataset);
     dataset_describe(dataset, 2, text, sizeof(text));
-    assert_non_null(strstr(text, "/d/b.tfrecord at offset 0"));
+    assert_non_null(strstr(text, "/d/b.tfrecord"));
     dataset_close(dataset);
     dataset = opened(folder, "{uri: d}"); /* with the index */
     expect_records(dataset);

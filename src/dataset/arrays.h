@@ -1,0 +1,64 @@
+/* Records whose fields are arrays with headers of their own (.npy, NIfTI, members of .npz): what
+ * their formats share. */
+#ifndef DATASET_ARRAYS_H
+#define DATASET_ARRAYS_H
+
+#include "dataset/array.h"
+#include "dataset/format.h"
+
+/* How a piece's bytes are stored (index_piece.form). */
+enum {
+    ARRAYS_STORED = 0,
+    ARRAYS_DEFLATE = 1,
+    ARRAYS_GZIP = 2,
+    ARRAYS_STORING = 3,      /* mask of these */
+    ARRAYS_CONVERT = 1 << 2, /* the value is made, not borrowed */
+    ARRAYS_CRC = 1 << 3,     /* the piece has a CRC, which is to be checked */
+    ARRAYS_ROW = 1 << 4,     /* a row's elements, without a header */
+    ARRAYS_SWAPPED = 1 << 5, /* ... of big-endian numbers */
+};
+
+/* Read the header at the beginning of a file or member, of which `bytes` bytes are there. */
+typedef int (*arrays_header)(const uint8_t *data, uint64_t bytes, struct array *ret_array,
+                             struct opiml_error *err);
+
+/* What building finds out of one field of one record. */
+struct arrays_part {
+    struct index_piece piece; /* the whole file or member */
+    struct array array;       /* dtype 0: damaged */
+};
+/* A part that is damaged: reading it will make a bad record, as its first bytes are no array. */
+void arrays_damaged(struct arrays_part *part, const struct source_listing *listing,
+                    uint32_t object);
+
+/* The records that a format has found. */
+struct arrays {
+    const struct source *source;
+    const struct source_listing *listing;
+    size_t count;
+    uint32_t fields;
+    char (*names)[OPIML_NAME_BYTES]; /* of the fields */
+    struct arrays_part *parts;       /* fields × count */
+    const char **keys;               /* NULL: the objects' */
+    uint32_t *key_bytes;
+};
+
+/* Complete a part whose piece's place, storing and full size are known: check the array against
+ * them, and tell whether it has to be converted. */
+int arrays_complete(struct arrays_part *part, struct opiml_error *err);
+/* Records into the draft: dimensions that differ vary. With `rows` each row of the arrays' first
+ * dimension is a record. OPIML_EINVAL where records differ in type or number of dimensions. */
+int arrays_draft(const struct arrays *arrays, bool rows, struct index_draft *draft,
+                 struct opiml_error *err);
+/* The same of files that are arrays each, plain or gzip'd, grouped as group_make does. */
+int arrays_build(struct source *source, const struct source_listing *listing,
+                 const struct opiml_text_list *parts, const char *name, arrays_header header,
+                 bool rows, struct index_draft *draft, struct opiml_error *err);
+
+bool arrays_check(const struct index *index);
+int arrays_parse(const struct index *index, uint64_t record, const struct source_bytes *from,
+                 arrays_header header, struct opiml_value *values, uint8_t *scratch,
+                 struct opiml_error *err);
+uint64_t arrays_scratch(const struct index *index);
+
+#endif
