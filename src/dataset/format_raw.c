@@ -67,7 +67,8 @@ static int raw_build(struct source *source, const struct source_listing *listing
                               "record of %" PRIu64 " bytes; see fields and header_bytes",
                               source->prefix, object->key, object->bytes - stray, stray,
                               draft->record_bytes);
-        draft->like_records += body / draft->record_bytes;
+        draft->like_records +=
+            index_alike(object->bytes, raw->header_bytes, draft->record_bytes, draft->record_bytes);
     }
     return 0;
 }

@@ -14,7 +14,7 @@
 
 const uint8_t index_magic[8] = {'O', 'P', 'I', 'M', 'L', 'I', 'D', 'X'};
 
-_Static_assert(sizeof(struct index_header) == 192 && sizeof(struct index_object) == 32 &&
+_Static_assert(sizeof(struct index_header) == 200 && sizeof(struct index_object) == 32 &&
                    sizeof(struct index_record) == 32 && sizeof(struct index_part) == 8 &&
                    sizeof(struct index_piece) == 32 && sizeof(struct index_folder) == 24 &&
                    sizeof(struct opiml_field) == 104,
@@ -82,7 +82,8 @@ static int check_header(const void *data, size_t bytes, struct opiml_error *err)
     if ((header->parts != 0 && header->parts != header->fields) ||
         (header->pieces != 0 && (header->pieces != header->fields || header->parts != 0)))
         return WRONG("the number of parts");
-    if (header->max_read > UINT32_MAX || header->record_bytes > UINT32_MAX)
+    if (header->max_read > UINT32_MAX || header->record_bytes > UINT32_MAX ||
+        header->lead_bytes > (uint64_t)1 << 48 || (header->record_bytes && !header->stride_bytes))
         return WRONG("a record's size");
     if (memchr(header->format, 0, sizeof(header->format)) == NULL)
         return WRONG("the format's name");
@@ -124,7 +125,8 @@ static int check_objects(const struct index *index, struct opiml_error *err) {
             continue;
         if (object->bytes < header->lead_bytes || object->first != record)
             return WRONG("an object's records");
-        record += (object->bytes - header->lead_bytes) / header->record_bytes;
+        record += index_alike(object->bytes, header->lead_bytes, header->record_bytes,
+                              header->stride_bytes);
     }
     if (header->record_bytes && record != header->records)
         return WRONG("the number of records");
@@ -308,5 +310,5 @@ struct index_place index_find(const struct index *index, uint64_t record) {
     }
     uint64_t row = record - index->objects[low].first;
     return (struct index_place){(uint32_t)low, (uint32_t)header->record_bytes,
-                                header->lead_bytes + row * header->record_bytes};
+                                header->lead_bytes + row * header->stride_bytes};
 }

@@ -40,6 +40,7 @@ struct index_header {
     uint64_t
         record_bytes;    /* of each record when all are alike: there is no table of records then */
     uint64_t lead_bytes; /* before the first such record of an object */
+    uint64_t stride_bytes; /* from one such record to the next: less where they overlap */
     uint64_t flags;
     char format[INDEX_FORMAT_BYTES];
 };
@@ -84,6 +85,12 @@ struct index_layout {
     uint64_t at[INDEX_TABLES], bytes[INDEX_TABLES], end;
 };
 extern const uint8_t index_magic[8];
+/* How many records that are all alike an object of so many bytes has. */
+static inline uint64_t index_alike(uint64_t bytes, uint64_t lead_bytes, uint64_t record_bytes,
+                                   uint64_t stride_bytes) {
+    uint64_t first = lead_bytes + record_bytes;
+    return bytes < first ? 0 : (bytes - first) / stride_bytes + 1;
+}
 /* From the header's counts; false when they overflow. */
 bool index_lay_out(const struct index_header *header, struct index_layout *ret_layout);
 /* Put the hash of a file's content into its header. */
@@ -158,6 +165,7 @@ struct index_draft {
     uint64_t from_ns;
     uint64_t content; /* a hash of content, into the fingerprint; 0: names and sizes only */
     uint64_t record_bytes, lead_bytes;
+    uint64_t stride_bytes; /* 0: record_bytes */
     uint64_t like_records; /* how many there are when all are alike */
     uint64_t *first;       /* per object, when all are alike; owned */
     struct opiml_schema schema;

@@ -248,6 +248,7 @@ static void fill_header(const struct index_draft *draft, const struct source_lis
         .max_read = draft->record_bytes,
         .record_bytes = draft->record_bytes,
         .lead_bytes = draft->lead_bytes,
+        .stride_bytes = draft->stride_bytes ? draft->stride_bytes : draft->record_bytes,
         .flags = draft->flags,
     };
     memcpy(header->magic, index_magic, sizeof(header->magic));
@@ -291,7 +292,7 @@ int index_draft_finish(struct index_draft *draft, const struct source_listing *l
         return base_fail_memory(err, layout.end, "an index");
     header.file_bytes = layout.end;
     const uint64_t about[] = {schema_hash(&draft->schema), header.records, draft->record_bytes,
-                              draft->content};
+                              draft->stride_bytes, draft->content};
     header.fingerprint = hash_64(about, sizeof(about), 0);
     write_objects(draft, listing, (void *)(data + layout.at[INDEX_OBJECTS]));
     if (!draft->record_bytes)

@@ -86,6 +86,14 @@ class Npy(Reading):
         self.assertEqual(len(digests), 1)
 
 
+class Tokens(Reading):
+    def test_as_nanogpt_writes_them(self):
+        ids = numpy.random.default_rng(10).integers(0, 50257, 1000).astype(numpy.uint16)
+        ids.tofile(self.path("train.bin"))
+        got = self.read("{uri: train.bin, format: tokens, length: 65, stride: 64, vocabulary: 50257}")["tokens"]
+        self.same(got, numpy.stack([ids[i:i + 65] for i in range(0, 1000 - 64, 64)]))
+
+
 class Npz(Reading):
     def test_stored_and_deflated(self):
         random = numpy.random.default_rng(4)
