@@ -89,8 +89,14 @@ int arrays_build(struct source *source, const struct source_listing *listing,
     if (!found)
         return base_fail_memory(err, group.count * group.parts * sizeof(*found), "an index");
     struct looking looking = {source, listing, &group, header, found};
-    const struct arrays arrays = {source,      listing, group.count, group.parts,
-                                  group.names, found,   group.keys,  group.key_bytes};
+    const struct arrays arrays = {.source = source,
+                                  .listing = listing,
+                                  .count = group.count,
+                                  .fields = group.parts,
+                                  .names = group.names,
+                                  .parts = found,
+                                  .keys = group.keys,
+                                  .key_bytes = group.key_bytes};
     rc = parallel_do(group.count, 0, look_at_record, &looking, err);
     return rc < 0 ? rc : arrays_draft(&arrays, rows, draft, err);
 }
@@ -183,8 +189,11 @@ static int add_whole(const struct arrays *arrays, size_t r, struct index_draft *
         .bytes = parts->piece.bytes,
         .key_bytes = arrays->keys ? arrays->key_bytes[r] : (uint32_t)strlen(key),
     };
-    for (uint32_t f = 0; f < arrays->fields; f++)
+    for (uint32_t f = 0; f < arrays->fields; f++) {
         pieces[f] = parts[f].piece;
+        if (arrays->bare && parts[f].array.dtype)
+            pieces[f].form |= ARRAYS_BARE;
+    }
     return index_rows_add(&draft->rows, &record, key, pieces, arrays->fields * sizeof(pieces[0]),
                           err);
 }
@@ -215,7 +224,7 @@ static struct index_piece row_piece(const struct arrays_part *part, const struct
     size_t each = opiml_dtype_bytes(field->dtype);
     piece.offset += part->array.offset + (uint64_t)row * field->max_bytes;
     piece.bytes = piece.full = (uint32_t)field->max_bytes;
-    piece.form = ARRAYS_ROW | (part->array.swapped ? ARRAYS_SWAPPED | ARRAYS_CONVERT : 0);
+    piece.form = ARRAYS_BARE | (part->array.swapped ? ARRAYS_SWAPPED | ARRAYS_CONVERT : 0);
     if (piece.offset % each != 0)
         piece.form |= ARRAYS_CONVERT;
     return piece;
@@ -244,10 +253,11 @@ int arrays_draft(const struct arrays *arrays, bool rows, struct index_draft *dra
     draft->flags |= rows ? 0 : INDEX_KEYS;
     for (uint32_t f = 0; rc == 0 && arrays->count > 0 && f < arrays->fields; f++)
         rc = add_field(arrays, f, rows, &draft->schema, err);
-    for (uint32_t f = 0; rc == 0 && rows && f < draft->schema.count; f++)
+    for (uint32_t f = 0; rc == 0 && (rows || arrays->bare) && f < draft->schema.count; f++)
         if (!opiml_field_fixed(&draft->schema.fields[f]))
-            return opiml_fail(err, OPIML_EINVAL, "%s: the rows of \"%s\" differ in shape",
-                              arrays->source->uri, arrays->names[f]);
+            return opiml_fail(err, OPIML_EINVAL, "%s: \"%s\" differs in shape from %s",
+                              arrays->source->uri, arrays->names[f],
+                              rows ? "row to row" : "file to file");
     for (size_t r = 0; rc == 0 && r < arrays->count; r++)
         rc = rows ? add_rows(arrays, r, draft, err) : add_whole(arrays, r, draft, err);
     return rc;
@@ -302,8 +312,8 @@ static int uncompress(const struct index_piece *piece, struct source_bytes *from
     return 0;
 }
 
-/* A row's elements; its shape is the field's. */
-static struct array row_array(const struct opiml_field *field, bool swapped) {
+/* Elements alone; their shape is the field's. */
+static struct array bare_array(const struct opiml_field *field, bool swapped) {
     struct array array = {.dtype = field->dtype, .ndim = field->ndim, .swapped = swapped};
     memcpy(array.shape, field->shape, sizeof(array.shape));
     return array;
@@ -315,8 +325,8 @@ static int parse_piece(const struct index_piece *piece, const struct opiml_field
     struct array array;
     uint8_t *room = value_bytes(piece, field) ? scratch + whole_bytes(piece) : NULL;
     int rc = uncompress(piece, &from, scratch, err);
-    if (rc == 0 && piece->form & ARRAYS_ROW)
-        array = row_array(field, piece->form & ARRAYS_SWAPPED);
+    if (rc == 0 && piece->form & ARRAYS_BARE)
+        array = bare_array(field, piece->form & ARRAYS_SWAPPED);
     else if (rc == 0)
         rc = header(from.at, from.bytes, &array, err);
     if (rc < 0)

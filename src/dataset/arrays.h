@@ -14,7 +14,7 @@ enum {
     ARRAYS_STORING = 3,      /* mask of these */
     ARRAYS_CONVERT = 1 << 2, /* the value is made, not borrowed */
     ARRAYS_CRC = 1 << 3,     /* the piece has a CRC, which is to be checked */
-    ARRAYS_ROW = 1 << 4,     /* a row's elements, without a header */
+    ARRAYS_BARE = 1 << 4,    /* elements alone, without a header */
     ARRAYS_SWAPPED = 1 << 5, /* ... of big-endian numbers */
 };
 
@@ -39,6 +39,7 @@ struct arrays {
     uint32_t fields;
     char (*names)[OPIML_NAME_BYTES]; /* of the fields */
     struct arrays_part *parts;       /* fields × count */
+    bool bare;                       /* their headers lie elsewhere */
     const char **keys;               /* NULL: the objects' */
     uint32_t *key_bytes;
 };

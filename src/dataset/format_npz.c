@@ -1,15 +1,12 @@
 /* .npz archives, as numpy.savez and savez_compressed write them: a zip of .npy members, which are
  * the fields of a record. A file is a record; or, with `records: row`, each row that its members'
  * first dimensions have in common is one. */
-#include "dataset/arrays.h"
-#include "dataset/fields.h"
-#include "dataset/npy.h"
-#include "dataset/parallel.h"
-#include "dataset/peek.h"
-#include "dataset/zip.h"
-
 #include "base/inflate.h"
 #include "base/text.h"
+#include "dataset/members.h"
+#include "dataset/npy.h"
+#include "dataset/peek.h"
+#include "dataset/zip.h"
 
 enum { RECORDS_FILE, RECORDS_ROW };
 
@@ -37,26 +34,43 @@ static bool npz_takes(const char *key) {
     return format_has_extension(key, extensions);
 }
 
-struct build {
-    struct source *source;
-    const struct source_listing *listing;
+struct file {
     const struct npz_params *params;
-    char names[OPIML_MAX_FIELDS][OPIML_NAME_BYTES];
-    uint32_t fields;
-    struct arrays_part *parts;
+    struct peek_object at;
+    struct peek peek;
+    struct zip zip;
 };
+
+static void npz_close(void *context) {
+    struct file *file = context;
+    zip_release(&file->zip);
+    peek_release(&file->peek);
+    base_free(file);
+}
+
+static int npz_open(struct source *source, const struct source_object *object, const void *params,
+                    void **ret_file, struct opiml_error *err) {
+    struct file *file = *ret_file = base_alloc(sizeof(*file));
+    if (!file)
+        return base_fail_memory(err, sizeof(*file), "an archive");
+    file->params = params;
+    file->at = (struct peek_object){source, object->key};
+    int rc = peek_init(&file->peek, peek_object, &file->at, err);
+    return rc < 0 ? rc : zip_open(&file->zip, &file->peek, object->bytes, err);
+}
 
 /* "x.npy" is the field x. */
 static size_t name_bytes(const struct zip_member *member) {
     return text_ends(member->name, ".npy") ? strlen(member->name) - 4 : 0;
 }
 
-static const struct zip_member *find_member(const struct zip *zip, const char *name) {
-    for (size_t i = 0; i < zip->count; i++)
-        if (name_bytes(&zip->members[i]) == strlen(name) &&
-            memcmp(zip->members[i].name, name, strlen(name)) == 0)
-            return &zip->members[i];
-    return NULL;
+static bool npz_name(void *context, size_t i, const char **ret_name, size_t *ret_bytes) {
+    const struct file *file = context;
+    if (i >= file->zip.count)
+        return false;
+    *ret_name = file->zip.members[i].name;
+    *ret_bytes = name_bytes(&file->zip.members[i]);
+    return true;
 }
 
 static int read_header(struct peek *peek, const struct zip_member *member, struct array *ret_array,
@@ -72,8 +86,7 @@ static int read_header(struct peek *peek, const struct zip_member *member, struc
     return got < 0 ? (int)got : npy_parse(head, (uint64_t)got, ret_array, err);
 }
 
-static int take_member(const struct build *build, struct peek *peek,
-                       const struct zip_member *member, uint32_t object, struct arrays_part *part,
+static int take_member(struct file *file, const struct zip_member *member, struct arrays_part *part,
                        struct opiml_error *err) {
     if (member->method != ZIP_STORED && member->method != ZIP_DEFLATED)
         return opiml_fail(err, OPIML_ENOTSUP,
@@ -82,115 +95,36 @@ static int take_member(const struct build *build, struct peek *peek,
         return opiml_fail(err, OPIML_ELIMIT, "an array of more than 2 GiB");
     if (member->method == ZIP_STORED && member->bytes != member->full)
         return opiml_fail(err, OPIML_ECORRUPT, "stored, but of two sizes");
-    int rc = read_header(peek, member, &part->array, err);
-    part->piece = (struct index_piece){
-        .offset = member->offset,
-        .bytes = (uint32_t)member->bytes,
-        .object = object,
-        .full = (uint32_t)member->full,
-        .form = (member->method == ZIP_DEFLATED ? ARRAYS_DEFLATE : ARRAYS_STORED) |
-                (build->params->crc ? ARRAYS_CRC : 0),
-        .crc = member->crc,
-    };
+    part->piece.offset = member->offset;
+    part->piece.bytes = (uint32_t)member->bytes;
+    part->piece.full = (uint32_t)member->full;
+    part->piece.form = (member->method == ZIP_DEFLATED ? ARRAYS_DEFLATE : ARRAYS_STORED) |
+                       (file->params->crc ? ARRAYS_CRC : 0);
+    part->piece.crc = member->crc;
+    int rc = read_header(&file->peek, member, &part->array, err);
     return rc < 0 ? rc : arrays_complete(part, err);
 }
 
-static int take_members(struct build *build, size_t i, struct peek *peek, const struct zip *zip,
-                        struct opiml_error *err) {
-    for (uint32_t f = 0; f < build->fields; f++) {
-        const struct zip_member *member = find_member(zip, build->names[f]);
-        struct opiml_error why;
-        if (!member)
-            return opiml_fail(err, OPIML_EINVAL, "no member \"%s.npy\", which %s", build->names[f],
-                              build->params->fields.count ? "`fields` names"
-                                                          : "the first file has");
-        int rc = take_member(build, peek, member, (uint32_t)i, &build->parts[i * build->fields + f],
-                             &why);
-        if (rc == OPIML_ECORRUPT)
-            arrays_damaged(&build->parts[i * build->fields + f], build->listing, (uint32_t)i);
-        else if (rc < 0)
-            return opiml_fail(err, rc, "%s: %s", member->name, why.message);
-    }
-    return 0;
-}
-
-/* Open file i and call for its directory. */
-static int with_zip(struct build *build, size_t i,
-                    int (*call)(struct build *build, size_t i, struct peek *peek,
-                                const struct zip *zip, struct opiml_error *err),
+static int npz_look(void *context, const char *name, struct arrays_part *part,
                     struct opiml_error *err) {
-    const struct source_object *object = &build->listing->objects[i];
-    struct peek_object at = {build->source, object->key};
-    CLEANUP(peek_release) struct peek peek;
-    CLEANUP(zip_release) struct zip zip = {0};
-    struct opiml_error why;
-    int rc = peek_init(&peek, peek_object, &at, &why);
-    if (rc == 0)
-        rc = zip_open(&zip, &peek, object->bytes, &why);
-    if (rc == 0)
-        rc = call(build, i, &peek, &zip, &why);
-    return rc < 0 ? opiml_fail(err, rc, "%s%s: %s", build->source->prefix, object->key, why.message)
-                  : 0;
-}
-
-static int scan_file(void *context, size_t i, struct opiml_error *err) {
-    struct build *build = context;
-    int rc = with_zip(build, i, take_members, err);
-    for (uint32_t f = 0; rc == OPIML_ECORRUPT && f < build->fields; f++)
-        arrays_damaged(&build->parts[i * build->fields + f], build->listing, (uint32_t)i);
-    return rc == OPIML_ECORRUPT ? 0 : rc;
-}
-
-static int name_fields(struct build *build, size_t i, struct peek *peek, const struct zip *zip,
-                       struct opiml_error *err) {
-    for (size_t m = 0; m < zip->count; m++) {
-        size_t bytes = name_bytes(&zip->members[m]);
-        if (bytes == 0)
-            continue;
-        if (build->fields == OPIML_MAX_FIELDS)
-            return opiml_fail(err, OPIML_ELIMIT,
-                              "more than %d members; say with `fields` which to take",
-                              OPIML_MAX_FIELDS);
-        if (bytes >= OPIML_NAME_BYTES)
-            return opiml_fail(err, OPIML_ELIMIT, "%s: a name of more than %d bytes",
-                              zip->members[m].name, OPIML_NAME_BYTES - 1);
-        snprintf(build->names[build->fields++], OPIML_NAME_BYTES, "%.*s", (int)bytes,
-                 zip->members[m].name);
-    }
-    qsort(build->names, build->fields, sizeof(build->names[0]), fields_by_name);
-    return build->fields ? 0 : opiml_fail(err, OPIML_EINVAL, "it has no .npy members");
+    struct file *file = context;
+    for (size_t i = 0; i < file->zip.count; i++)
+        if (name_bytes(&file->zip.members[i]) == strlen(name) &&
+            memcmp(file->zip.members[i].name, name, strlen(name)) == 0)
+            return take_member(file, &file->zip.members[i], part, err);
+    return OPIML_ENOENT;
 }
 
 static int npz_build(struct source *source, const struct source_listing *listing,
                      const void *params, struct index_draft *draft, struct opiml_error *err) {
+    static const struct members_ops ops = {.one = ".npy member",
+                                           .open = npz_open,
+                                           .close = npz_close,
+                                           .name = npz_name,
+                                           .look = npz_look};
     const struct npz_params *npz = params;
-    AUTO_FREE struct build *build = base_alloc(sizeof(*build));
-    if (!build)
-        return base_fail_memory(err, sizeof(*build), "an index");
-    build->source = source;
-    build->listing = listing;
-    build->params = npz;
-    build->fields = npz->fields.count;
-    for (uint32_t f = 0; f < build->fields; f++)
-        text_copy(build->names[f], OPIML_NAME_BYTES, npz->fields.at[f]);
-    int rc = build->fields ? 0 : OPIML_ECORRUPT;
-    for (size_t i = 0; rc == OPIML_ECORRUPT && i < listing->count; i++)
-        rc = with_zip(build, i, name_fields, err);
-    if (rc < 0)
-        return rc;
-    AUTO_FREE struct arrays_part *parts =
-        base_alloc_array(listing->count * build->fields, sizeof(*parts));
-    if (!parts)
-        return base_fail_memory(err, listing->count * build->fields * sizeof(*parts), "an index");
-    build->parts = parts;
-    const struct arrays arrays = {.source = source,
-                                  .listing = listing,
-                                  .count = listing->count,
-                                  .fields = build->fields,
-                                  .names = build->names,
-                                  .parts = parts};
-    rc = parallel_do(listing->count, 0, scan_file, build, err);
-    return rc < 0 ? rc : arrays_draft(&arrays, npz->records == RECORDS_ROW, draft, err);
+    return members_build(&ops, source, listing, params, &npz->fields, npz->records == RECORDS_ROW,
+                         draft, err);
 }
 
 static bool npz_check(const struct index *index, const void *params) {

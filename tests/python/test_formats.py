@@ -1,4 +1,5 @@
 """Files written by their own projects' libraries, read here: what comes out is what went in."""
+import json
 import os
 import struct
 
@@ -145,10 +146,12 @@ class Same(Reading):
         numpy.save(self.path("x.npy"), x)
         numpy.save(self.path("label.npy"), label.astype(">i4"))
         numpy.savez(self.path("rows.npz"), x=x, label=label)
+        self.write("a.safetensors", safetensors(x=x, label=label))
         datasets = {
             "raw": '{uri: raw, format: raw, fields: ["x:u8:4x4x3", "label:i32"]}',
             "npy files": '{uri: npy, format: npy, parts: ["x:*_x.npy", "label:*_label.npy"]}',
             "npy rows": '{uri: ., format: npy, records: row, parts: ["x:x.npy", "label:label.npy"]}',
+            "safetensors": "{uri: a.safetensors, format: safetensors, records: row, fields: [x, label]}",
             "npz files": "{uri: npz, format: npz, fields: [x, label]}",
             "npz rows": "{uri: rows.npz, format: npz, records: row, fields: [x, label]}",
         }
@@ -170,6 +173,18 @@ class Same(Reading):
                 pass
             digests[name] = pipe.stats()["digest"]
         self.assertEqual(len(set(digests.values())), 1, digests)
+
+
+def safetensors(**tensors):
+    """A file of them, as the format's description says."""
+    header, data = {"__metadata__": {"format": "np"}}, b""
+    for name, tensor in tensors.items():
+        kind = {"u": "U", "i": "I", "f": "F"}[tensor.dtype.kind] + str(tensor.dtype.itemsize * 8)
+        header[name] = {"dtype": kind, "shape": tensor.shape,
+                        "data_offsets": [len(data), len(data) + tensor.nbytes]}
+        data += tensor.tobytes()
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
 
 
 def frame(data):

@@ -56,13 +56,13 @@ static void forms_say_how_bytes_are_read(void **state) {
                      OPIML_ECORRUPT);
     assert_int_equal(parse(ARRAYS_DEFLATE, file, bytes, 4096, &value), OPIML_ECORRUPT);
     assert_int_equal(parse(ARRAYS_GZIP, file, bytes, 4096, &value), OPIML_ECORRUPT);
-    assert_int_equal(parse(ARRAYS_ROW, (const uint8_t *)numbers, 16, 16, &value), 0);
-    assert_int_equal(parse(ARRAYS_ROW, (const uint8_t *)numbers, 15, 15, &value), OPIML_ECORRUPT);
-    assert_int_equal(parse(ARRAYS_ROW | ARRAYS_SWAPPED | ARRAYS_CONVERT, (const uint8_t *)numbers,
+    assert_int_equal(parse(ARRAYS_BARE, (const uint8_t *)numbers, 16, 16, &value), 0);
+    assert_int_equal(parse(ARRAYS_BARE, (const uint8_t *)numbers, 15, 15, &value), OPIML_ECORRUPT);
+    assert_int_equal(parse(ARRAYS_BARE | ARRAYS_SWAPPED | ARRAYS_CONVERT, (const uint8_t *)numbers,
                            16, 16, &value),
                      0);
     /* One that says nothing of a conversion, which would have no room. */
-    assert_int_equal(parse(ARRAYS_ROW | ARRAYS_SWAPPED, (const uint8_t *)numbers, 16, 16, &value),
+    assert_int_equal(parse(ARRAYS_BARE | ARRAYS_SWAPPED, (const uint8_t *)numbers, 16, 16, &value),
                      OPIML_ESTALE);
     bytes =
         npy_make(file, "{'descr': '>i4', 'fortran_order': False, 'shape': (2, 2)}", numbers, 16);

@@ -63,7 +63,7 @@ static void members_are_fields(void **state) {
     assert_int_equal(((int32_t *)(void *)record.values[0].data)[0], 1000);
     test_record_release(&record);
     dataset_close(dataset);
-    refused(folder, "{uri: ., format: npz, fields: [z]}", OPIML_EINVAL, "no member \"z.npy\"");
+    refused(folder, "{uri: ., format: npz, fields: [z]}", OPIML_EINVAL, "no .npy member \"z\"");
     test_folder_remove(folder);
 }
 
