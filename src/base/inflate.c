@@ -9,7 +9,9 @@ static int begin(struct inflate_state *state, enum inflate_kind kind, const void
     if (bytes > INT32_MAX || room > INT32_MAX)
         return opiml_fail(err, OPIML_ELIMIT, "compressed data of more than 2 GiB");
     isal_inflate_init(state);
-    state->crc_flag = kind == INFLATE_GZIP ? ISAL_GZIP : ISAL_DEFLATE;
+    state->crc_flag = kind == INFLATE_GZIP   ? ISAL_GZIP
+                      : kind == INFLATE_ZLIB ? ISAL_ZLIB
+                                             : ISAL_DEFLATE;
     state->next_in = (uint8_t *)from;
     state->avail_in = (uint32_t)bytes;
     state->next_out = to;
@@ -37,7 +39,7 @@ int64_t inflate_all(enum inflate_kind kind, const void *from, size_t bytes, void
             return state.avail_in == 0 && state.avail_out > 0
                        ? opiml_fail(err, OPIML_ECORRUPT, "compressed data: they end too early")
                        : opiml_fail(err, OPIML_ELIMIT, "compressed data: more than they should be");
-        if (kind == INFLATE_RAW || state.avail_in == 0)
+        if (kind != INFLATE_GZIP || state.avail_in == 0)
             return (int64_t)(room - state.avail_out);
         isal_inflate_reset(&state);
         state.crc_flag = ISAL_GZIP;

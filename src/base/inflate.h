@@ -1,14 +1,18 @@
-/* Uncompressing deflate streams (RFC 1951, 1952), whole, into memory of a known size. */
+/* Uncompressing deflate streams (RFC 1950 to 1952), whole, into memory of a known size. */
 #ifndef BASE_INFLATE_H
 #define BASE_INFLATE_H
 
 #include "base/base.h"
 
-enum inflate_kind { INFLATE_RAW, INFLATE_GZIP }; /* gzip: members may follow one another */
+enum inflate_kind {
+    INFLATE_RAW,
+    INFLATE_GZIP,
+    INFLATE_ZLIB
+}; /* gzip: members may follow one another */
 
 /* The bytes written, at most `room`: what would be more is OPIML_ELIMIT, so that a bomb costs no
- * more than was meant to be read; OPIML_ECORRUPT for what is damaged or ends too early. A gzip
- * stream's CRC-32 is checked. Allocates nothing; takes about 100 KiB of stack. */
+ * more than was meant to be read; OPIML_ECORRUPT for what is damaged or ends too early. The
+ * checksums of gzip and zlib are checked. Allocates nothing; takes about 100 KiB of stack. */
 int64_t inflate_all(enum inflate_kind kind, const void *from, size_t bytes, void *to, size_t room,
                     struct opiml_error *err);
 /* The beginning of what such a stream holds: as much as the room or the bytes that are there allow.

@@ -3,14 +3,21 @@
 
 #include "batch/schema.h"
 
-bool array_bytes(const struct array *array, uint64_t *ret_stored, uint64_t *ret_value) {
-    uint64_t count = 1, stored, value;
+bool array_size(const struct array *array, uint64_t *ret_stored) {
+    uint64_t bytes = opiml_dtype_bytes(array->dtype);
     for (uint32_t d = 0; d < array->ndim; d++)
-        if (array->shape[d] < 0 || __builtin_mul_overflow(count, (uint64_t)array->shape[d], &count))
+        if (array->shape[d] < 0 || __builtin_mul_overflow(bytes, (uint64_t)array->shape[d], &bytes))
             return false;
-    if (__builtin_mul_overflow(count, opiml_dtype_bytes(array->dtype), &stored) ||
-        __builtin_mul_overflow(count, opiml_dtype_bytes(array_dtype(array)), &value) ||
-        stored > INT32_MAX || value > INT32_MAX)
+    *ret_stored = bytes;
+    return bytes <= INT64_MAX;
+}
+
+bool array_bytes(const struct array *array, uint64_t *ret_stored, uint64_t *ret_value) {
+    uint64_t stored = 0, value;
+    if (!array_size(array, &stored) || stored > INT32_MAX)
+        return false;
+    value = stored / opiml_dtype_bytes(array->dtype) * opiml_dtype_bytes(array_dtype(array));
+    if (value > INT32_MAX)
         return false;
     *ret_stored = stored;
     *ret_value = value;
@@ -102,6 +109,12 @@ static void scale(const struct array *array, const uint8_t *from, float *to, uin
                         array->inter);
 }
 
+static void unshuffle(const uint8_t *from, uint8_t *to, uint64_t count, size_t each) {
+    for (size_t b = 0; b < each; b++)
+        for (uint64_t i = 0; i < count; i++)
+            to[i * each + b] = from[b * count + i];
+}
+
 static void convert(const struct array *array, const uint8_t *data, uint64_t stored,
                     uint8_t *room) {
     size_t each = opiml_dtype_bytes(array->dtype);
@@ -109,7 +122,9 @@ static void convert(const struct array *array, const uint8_t *data, uint64_t sto
         scale(array, data, (float *)(void *)room, stored / each);
         return;
     }
-    if (array->fortran && array->ndim > 1)
+    if (array->shuffled)
+        unshuffle(data, room, stored / each, each);
+    else if (array->fortran && array->ndim > 1)
         reorder(array, data, room, each);
     else
         memcpy(room, data, stored);

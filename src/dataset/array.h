@@ -12,6 +12,7 @@ struct array {
     uint64_t offset;     /* of the first element, from where the header begins */
     bool swapped;        /* big-endian */
     bool fortran;        /* the first dimension varies fastest */
+    bool shuffled;       /* first bytes of all elements, then second ones, and so on */
     bool scaled;         /* a value is f32: element × slope + intercept */
     double slope, inter; /* intercept */
 };
@@ -20,12 +21,15 @@ struct array {
 static inline uint32_t array_dtype(const struct array *array) {
     return array->scaled ? OPIML_F32 : array->dtype;
 }
+/* Bytes of the elements as they are stored; false for an impossible shape. */
+bool array_size(const struct array *array, uint64_t *ret_stored);
 /* Bytes of the elements as they are stored, and of the value; false when they are more than 2 GiB
  * or a dimension is negative. */
 bool array_bytes(const struct array *array, uint64_t *ret_stored, uint64_t *ret_value);
 /* Whether the value is the elements as they are stored. */
 static inline bool array_is_plain(const struct array *array) {
-    return !array->swapped && !array->scaled && (!array->fortran || array->ndim < 2);
+    return !array->swapped && !array->scaled && !array->shuffled &&
+           (!array->fortran || array->ndim < 2);
 }
 /* The value of elements at `data`, of which `bytes` are there: borrowed where they are plain and
  * aligned, else made in `room` (64-byte aligned, as many bytes as the value has; NULL: none, which

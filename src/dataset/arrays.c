@@ -11,43 +11,42 @@
 
 /* ---- looking at files ---- */
 
-/* The header of a compressed file is behind as much of it as is needed. */
+/* The header of a compressed file is behind as much of it as is needed. *ret_full is what the array
+ * ends at. */
 static int look_compressed(const uint8_t *data, uint64_t bytes, arrays_header header,
-                           struct arrays_part *part, struct opiml_error *err) {
+                           struct arrays_part *part, uint64_t *ret_full, struct opiml_error *err) {
     AUTO_FREE uint8_t *head = base_alloc(HEAD_BYTES);
-    uint64_t stored, value;
+    uint64_t stored = 0;
     if (!head)
         return base_fail_memory(err, HEAD_BYTES, "a header");
     int64_t got = inflate_some(INFLATE_GZIP, data, bytes, head, HEAD_BYTES, err);
     int rc = got < 0 ? (int)got : header(head, (uint64_t)got, &part->array, err);
+    if (rc < 0)
+        return rc;
     part->piece.form = ARRAYS_GZIP;
-    if (rc == 0 && array_bytes(&part->array, &stored, &value) &&
-        part->array.offset <= INT32_MAX - stored)
-        part->piece.full = (uint32_t)(part->array.offset + stored);
-    return rc;
+    *ret_full = array_size(&part->array, &stored) ? part->array.offset + stored : 0;
+    return 0;
 }
 
 static int look(struct source *source, const struct source_object *object, arrays_header header,
                 struct arrays_part *part, struct opiml_error *err) {
-    uint64_t bytes = base_min_u64(object->bytes, LOOK_BYTES);
+    uint64_t bytes = base_min_u64(object->bytes, LOOK_BYTES), full = object->bytes;
     AUTO_FREE uint8_t *data = base_alloc(bytes);
     if (!data)
         return base_fail_memory(err, bytes, "a header");
-    if (object->bytes > INT32_MAX)
-        return opiml_fail(err, OPIML_ELIMIT, "a file of more than 2 GiB");
     int64_t got = source->ops->read(source, object->key, data, bytes, 0, err);
     if (got < 0)
         return (int)got;
-    part->piece.bytes = part->piece.full = (uint32_t)object->bytes;
     bool gzip = got >= 2 && data[0] == 0x1f && data[1] == 0x8b;
-    int rc = gzip ? look_compressed(data, (uint64_t)got, header, part, err)
+    int rc = gzip ? look_compressed(data, (uint64_t)got, header, part, &full, err)
                   : header(data, (uint64_t)got, &part->array, err);
-    return rc < 0 ? rc : arrays_complete(part, err);
+    return rc < 0 ? rc : arrays_complete(part, object->bytes, full, err);
 }
 
 void arrays_damaged(struct arrays_part *part, const struct source_listing *listing,
                     uint32_t object) {
     uint32_t bytes = (uint32_t)base_min_u64(listing->objects[object].bytes, DAMAGED_BYTES);
+    base_free(part->rows);
     *part = (struct arrays_part){.piece = {.object = object, .bytes = bytes, .full = bytes}};
 }
 
@@ -103,18 +102,22 @@ int arrays_build(struct source *source, const struct source_listing *listing,
 
 /* ---- into an index ---- */
 
-int arrays_complete(struct arrays_part *part, struct opiml_error *err) {
+int arrays_complete(struct arrays_part *part, uint64_t bytes, uint64_t full,
+                    struct opiml_error *err) {
     const struct array *array = &part->array;
     struct index_piece *piece = &part->piece;
+    bool compressed = (piece->form & ARRAYS_STORING) != ARRAYS_STORED;
     size_t each = opiml_dtype_bytes(array->dtype);
     uint64_t stored, value;
-    if (!array_bytes(array, &stored, &value))
-        return opiml_fail(err, OPIML_ELIMIT, "an array of more than 2 GiB");
-    if (array->offset > piece->full || stored > piece->full - array->offset)
+    if (!array_size(array, &stored))
+        return opiml_fail(err, OPIML_ECORRUPT, "an array of an impossible shape");
+    if (array->offset > full || stored > full - array->offset)
         return opiml_fail(err, OPIML_ECORRUPT,
                           "an array of %" PRIu64 " bytes, of which %" PRIu64 " are there", stored,
-                          array->offset > piece->full ? 0 : piece->full - array->offset);
-    bool compressed = (piece->form & ARRAYS_STORING) != ARRAYS_STORED;
+                          array->offset > full ? 0 : full - array->offset);
+    part->large = !array_bytes(array, &stored, &value) || bytes > INT32_MAX || full > INT32_MAX;
+    piece->bytes = part->large ? 0 : (uint32_t)bytes;
+    piece->full = part->large ? 0 : (uint32_t)full;
     /* What is read may begin at a multiple of 64 bytes, or where it does in its file. */
     bool aligned =
         array->offset % each == 0 && (compressed || (piece->offset + array->offset) % each == 0);
@@ -191,8 +194,11 @@ static int add_whole(const struct arrays *arrays, size_t r, struct index_draft *
     };
     for (uint32_t f = 0; f < arrays->fields; f++) {
         pieces[f] = parts[f].piece;
+        if (parts[f].large)
+            return opiml_fail(err, OPIML_ELIMIT, "%s%s: \"%s\": an array of more than 2 GiB",
+                              arrays->source->prefix, key_of(arrays, &parts[f]), arrays->names[f]);
         if (arrays->bare && parts[f].array.dtype)
-            pieces[f].form |= ARRAYS_BARE;
+            pieces[f].form |= ARRAYS_BARE | (parts[f].array.swapped ? ARRAYS_SWAPPED : 0);
     }
     return index_rows_add(&draft->rows, &record, key, pieces, arrays->fields * sizeof(pieces[0]),
                           err);
@@ -205,7 +211,7 @@ static int check_rows(const struct arrays *arrays, size_t r, struct opiml_error 
         const char *what = NULL;
         if (!parts[f].array.dtype)
             what = "is damaged, so that its rows cannot be counted";
-        else if ((parts[f].piece.form & ARRAYS_STORING) != ARRAYS_STORED)
+        else if (!parts[f].rows && (parts[f].piece.form & ARRAYS_STORING) != ARRAYS_STORED)
             what = "is compressed, so that rows cannot be read by themselves";
         else if ((parts[f].array.fortran && parts[f].array.ndim > 1) || parts[f].array.scaled)
             what = "is not stored row by row; save it in C order";
@@ -237,7 +243,8 @@ static int add_rows(const struct arrays *arrays, size_t r, struct index_draft *d
     int rc = check_rows(arrays, r, err);
     for (int64_t row = 0; rc == 0 && row < parts[0].array.shape[0]; row++) {
         for (uint32_t f = 0; f < arrays->fields; f++)
-            pieces[f] = row_piece(&parts[f], &draft->schema.fields[f], row);
+            pieces[f] = parts[f].rows ? parts[f].rows[row]
+                                      : row_piece(&parts[f], &draft->schema.fields[f], row);
         const struct index_record record = {
             .object = pieces[0].object, .offset = pieces[0].offset, .bytes = pieces[0].bytes};
         rc = index_rows_add(&draft->rows, &record, NULL, pieces, arrays->fields * sizeof(pieces[0]),
@@ -275,13 +282,7 @@ static uint64_t value_bytes(const struct index_piece *piece, const struct opiml_
 }
 
 bool arrays_check(const struct index *index) {
-    if (!index->records || index->header->pieces != index->schema.count)
-        return false;
-    for (uint64_t r = 0; r < index->header->records; r++)
-        for (uint32_t f = 0; f < index->schema.count; f++)
-            if ((index_pieces(index, r)[f].form & ARRAYS_STORING) == ARRAYS_STORING)
-                return false;
-    return true;
+    return index->records && index->header->pieces == index->schema.count;
 }
 
 uint64_t arrays_scratch(const struct index *index) {
@@ -301,8 +302,10 @@ static int uncompress(const struct index_piece *piece, struct source_bytes *from
                       struct opiml_error *err) {
     uint32_t storing = piece->form & ARRAYS_STORING;
     if (storing != ARRAYS_STORED) {
-        int64_t got = inflate_all(storing == ARRAYS_GZIP ? INFLATE_GZIP : INFLATE_RAW, from->at,
-                                  from->bytes, scratch, piece->full, err);
+        static const enum inflate_kind kinds[] = {[ARRAYS_DEFLATE] = INFLATE_RAW,
+                                                  [ARRAYS_GZIP] = INFLATE_GZIP,
+                                                  [ARRAYS_ZLIB] = INFLATE_ZLIB};
+        int64_t got = inflate_all(kinds[storing], from->at, from->bytes, scratch, piece->full, err);
         if (got < 0)
             return (int)got;
         *from = (struct source_bytes){scratch, (uint32_t)got};
@@ -313,8 +316,11 @@ static int uncompress(const struct index_piece *piece, struct source_bytes *from
 }
 
 /* Elements alone; their shape is the field's. */
-static struct array bare_array(const struct opiml_field *field, bool swapped) {
-    struct array array = {.dtype = field->dtype, .ndim = field->ndim, .swapped = swapped};
+static struct array bare_array(const struct opiml_field *field, uint32_t form) {
+    struct array array = {.dtype = field->dtype,
+                          .ndim = field->ndim,
+                          .swapped = form & ARRAYS_SWAPPED,
+                          .shuffled = form & ARRAYS_SHUFFLED};
     memcpy(array.shape, field->shape, sizeof(array.shape));
     return array;
 }
@@ -326,7 +332,7 @@ static int parse_piece(const struct index_piece *piece, const struct opiml_field
     uint8_t *room = value_bytes(piece, field) ? scratch + whole_bytes(piece) : NULL;
     int rc = uncompress(piece, &from, scratch, err);
     if (rc == 0 && piece->form & ARRAYS_BARE)
-        array = bare_array(field, piece->form & ARRAYS_SWAPPED);
+        array = bare_array(field, piece->form);
     else if (rc == 0)
         rc = header(from.at, from.bytes, &array, err);
     if (rc < 0)

@@ -11,11 +11,13 @@ enum {
     ARRAYS_STORED = 0,
     ARRAYS_DEFLATE = 1,
     ARRAYS_GZIP = 2,
-    ARRAYS_STORING = 3,      /* mask of these */
-    ARRAYS_CONVERT = 1 << 2, /* the value is made, not borrowed */
-    ARRAYS_CRC = 1 << 3,     /* the piece has a CRC, which is to be checked */
-    ARRAYS_BARE = 1 << 4,    /* elements alone, without a header */
-    ARRAYS_SWAPPED = 1 << 5, /* ... of big-endian numbers */
+    ARRAYS_ZLIB = 3,
+    ARRAYS_STORING = 3,       /* mask of these */
+    ARRAYS_CONVERT = 1 << 2,  /* the value is made, not borrowed */
+    ARRAYS_CRC = 1 << 3,      /* the piece has a CRC, which is to be checked */
+    ARRAYS_BARE = 1 << 4,     /* elements alone, without a header */
+    ARRAYS_SWAPPED = 1 << 5,  /* ... of big-endian numbers */
+    ARRAYS_SHUFFLED = 1 << 6, /* ... whose bytes are shuffled */
 };
 
 /* Read the header at the beginning of a file or member, of which `bytes` bytes are there. */
@@ -26,6 +28,8 @@ typedef int (*arrays_header)(const uint8_t *data, uint64_t bytes, struct array *
 struct arrays_part {
     struct index_piece piece; /* the whole file or member */
     struct array array;       /* dtype 0: damaged */
+    bool large;               /* more than 2 GiB: only rows of it can be read */
+    struct index_piece *rows; /* where rows do not lie one behind the other; owned */
 };
 /* A part that is damaged: reading it will make a bad record, as its first bytes are no array. */
 void arrays_damaged(struct arrays_part *part, const struct source_listing *listing,
@@ -44,9 +48,10 @@ struct arrays {
     uint32_t *key_bytes;
 };
 
-/* Complete a part whose piece's place, storing and full size are known: check the array against
- * them, and tell whether it has to be converted. */
-int arrays_complete(struct arrays_part *part, struct opiml_error *err);
+/* Complete a part whose array, and whose piece's offset and storing are known: `bytes` are there,
+ * uncompressed `full`. Checks the array against them, and tells whether it has to be converted. */
+int arrays_complete(struct arrays_part *part, uint64_t bytes, uint64_t full,
+                    struct opiml_error *err);
 /* Records into the draft: dimensions that differ vary. With `rows` each row of the arrays' first
  * dimension is a record. OPIML_EINVAL where records differ in type or number of dimensions. */
 int arrays_draft(const struct arrays *arrays, bool rows, struct index_draft *draft,

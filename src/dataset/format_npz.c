@@ -91,18 +91,14 @@ static int take_member(struct file *file, const struct zip_member *member, struc
     if (member->method != ZIP_STORED && member->method != ZIP_DEFLATED)
         return opiml_fail(err, OPIML_ENOTSUP,
                           "compression method %u; there are stored and deflated", member->method);
-    if (member->bytes > INT32_MAX || member->full > INT32_MAX)
-        return opiml_fail(err, OPIML_ELIMIT, "an array of more than 2 GiB");
     if (member->method == ZIP_STORED && member->bytes != member->full)
         return opiml_fail(err, OPIML_ECORRUPT, "stored, but of two sizes");
     part->piece.offset = member->offset;
-    part->piece.bytes = (uint32_t)member->bytes;
-    part->piece.full = (uint32_t)member->full;
     part->piece.form = (member->method == ZIP_DEFLATED ? ARRAYS_DEFLATE : ARRAYS_STORED) |
                        (file->params->crc ? ARRAYS_CRC : 0);
     part->piece.crc = member->crc;
     int rc = read_header(&file->peek, member, &part->array, err);
-    return rc < 0 ? rc : arrays_complete(part, err);
+    return rc < 0 ? rc : arrays_complete(part, member->bytes, member->full, err);
 }
 
 static int npz_look(void *context, const char *name, struct arrays_part *part,

@@ -77,7 +77,7 @@ static int take_tensor(const struct js *info, const struct source_object *object
     const struct js *shape = js_get(info, "shape"), *offsets = js_get(info, "data_offsets");
     const char *type = js_as_text(js_get(info, "dtype"), "");
     int64_t from = js_as_int(js_at(offsets, 0), -1), to = js_as_int(js_at(offsets, 1), -1);
-    uint64_t stored, value;
+    uint64_t stored;
     part->array.dtype = find_type(type);
     if (!part->array.dtype)
         return opiml_fail(err, OPIML_ENOTSUP, "type \"%s\" has no counterpart here", type);
@@ -87,15 +87,14 @@ static int take_tensor(const struct js *info, const struct source_object *object
     part->array.ndim = (uint32_t)js_count(shape);
     for (uint32_t d = 0; d < part->array.ndim; d++)
         part->array.shape[d] = js_as_int(js_at(shape, d), -1);
-    if (!array_bytes(&part->array, &stored, &value))
-        return opiml_fail(err, OPIML_ELIMIT, "a tensor of impossible shape, or more than 2 GiB");
+    if (!array_size(&part->array, &stored))
+        return opiml_fail(err, OPIML_ECORRUPT, "a tensor of an impossible shape");
     if (from < 0 || to < from || (uint64_t)(to - from) != stored ||
         (uint64_t)to > object->bytes - data)
         return opiml_fail(err, OPIML_ECORRUPT,
                           "a tensor outside the file, or of another size than its shape");
     part->piece.offset = data + (uint64_t)from;
-    part->piece.bytes = part->piece.full = (uint32_t)stored;
-    return arrays_complete(part, err);
+    return arrays_complete(part, stored, stored, err);
 }
 
 static void safetensors_close(void *context) {

@@ -114,5 +114,9 @@ int members_build(const struct members_ops *ops, struct source *source,
                                   .parts = parts,
                                   .bare = ops->bare};
     rc = parallel_do(listing->count, 0, scan_file, build, err);
-    return rc < 0 ? rc : arrays_draft(&arrays, rows, draft, err);
+    if (rc == 0)
+        rc = arrays_draft(&arrays, rows, draft, err);
+    for (size_t i = 0; i < listing->count * build->fields; i++)
+        base_free(parts[i].rows);
+    return rc;
 }

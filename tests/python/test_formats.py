@@ -15,6 +15,10 @@ except ImportError:
     crcmod = None
 
 try:
+    import h5py
+except ImportError:
+    h5py = None
+try:
     import nibabel
 except ImportError:
     nibabel = None
@@ -147,11 +151,15 @@ class Same(Reading):
         numpy.save(self.path("label.npy"), label.astype(">i4"))
         numpy.savez(self.path("rows.npz"), x=x, label=label)
         self.write("a.safetensors", safetensors(x=x, label=label))
+        if h5py:
+            with h5py.File(self.path("a.h5"), "w") as file:
+                file["x"], file["label"] = x, label
         datasets = {
             "raw": '{uri: raw, format: raw, fields: ["x:u8:4x4x3", "label:i32"]}',
             "npy files": '{uri: npy, format: npy, parts: ["x:*_x.npy", "label:*_label.npy"]}',
             "npy rows": '{uri: ., format: npy, records: row, parts: ["x:x.npy", "label:label.npy"]}',
             "safetensors": "{uri: a.safetensors, format: safetensors, records: row, fields: [x, label]}",
+            **({"hdf5": "{uri: a.h5, format: hdf5, fields: [x, label]}"} if h5py else {}),
             "npz files": "{uri: npz, format: npz, fields: [x, label]}",
             "npz rows": "{uri: rows.npz, format: npz, records: row, fields: [x, label]}",
         }
@@ -267,6 +275,47 @@ class TfRecord(Reading):
         got = self.read("{uri: a.tfrecord}", "ops: [{select: {fields: [label, box]}}]\nbatch: {size: 2}\n")
         self.same(got["label"], label.astype("i4"))
         self.same(got["box"], box)
+
+
+@unittest.skipUnless(h5py, "python3-h5py is not installed")
+class Hdf5(Reading):
+    def test_rows(self):
+        random = numpy.random.default_rng(11)
+        x, y = random.normal(size=(20, 6, 5)).astype("f4"), numpy.arange(20, dtype=">i2")
+        flags = random.integers(0, 2, 20).astype(bool)
+        ways = ({}, {"chunks": (1, 6, 5)}, {"chunks": (1, 6, 5), "compression": "gzip"},
+                {"chunks": (1, 6, 5), "compression": "gzip", "shuffle": True},
+                {"chunks": (1, 6, 5), "shuffle": True})
+        for way in ways:
+            with h5py.File(self.path("a.h5"), "w") as file:
+                file.create_dataset("train/x", data=x, **way)
+                file.create_dataset("train/y", data=y)
+                file.create_dataset("flags", data=flags)
+            for direct in ("false", "true"):
+                got = self.read("{uri: a.h5, format: hdf5, fields: [train/x, train/y, flags], index: rebuild, "
+                                f"direct: {direct}}}")
+                self.same(got["train/x"], x)
+                self.same(got["train/y"], y.astype("i2"))
+                self.same(got["flags"], flags.view("u1"))
+
+    def test_files(self):
+        for number in range(3):
+            with h5py.File(self.path(f"{number}.hdf5"), "w") as file:
+                file["records"] = numpy.full((4, 4), number, "u1")
+                file["labels"] = numpy.int64(number)
+        got = self.read("{uri: ., format: hdf5, records: file}")
+        self.same(got["labels"], numpy.arange(3))
+        self.assertEqual(got["records"].shape, (3, 4, 4))
+
+    def test_what_is_not_read(self):
+        with h5py.File(self.path("a.h5"), "w") as file:
+            file.create_dataset("lzf", data=numpy.zeros((4, 4)), chunks=(1, 4), compression="lzf")
+            file["text"] = "hello"
+        for field, what in (("lzf", "filter .lzf. is not read"), ("text", "type without a counterpart")):
+            path = self.write("p.yaml", f"{HEAD}dataset: {{uri: a.h5, format: hdf5, fields: [{field}]}}\n"
+                              "batch: {size: 1}\n")
+            with self.assertRaisesRegex(opiml.Error, what):
+                opiml.Pipeline(path)
 
 
 @unittest.skipUnless(nibabel, "python3-nibabel is not installed")

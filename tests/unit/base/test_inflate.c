@@ -42,7 +42,13 @@ static void zlibs_streams_come_back(void **state) {
         assert_int_equal(inflate_all(INFLATE_GZIP, packed, bytes, back, BYTES + 9, NULL), BYTES);
         assert_memory_equal(back, plain, BYTES);
     }
-    size_t bytes = pack(plain, 0, 6, -15, packed);
+    size_t bytes = pack(plain, BYTES, 6, 15, packed);
+
+    assert_int_equal(inflate_all(INFLATE_ZLIB, packed, bytes, back, BYTES, NULL), BYTES);
+    assert_memory_equal(back, plain, BYTES);
+    packed[bytes - 1] ^= 1;
+    assert_int_equal(inflate_all(INFLATE_ZLIB, packed, bytes, back, BYTES, NULL), OPIML_ECORRUPT);
+    bytes = pack(plain, 0, 6, -15, packed);
 
     assert_int_equal(inflate_all(INFLATE_RAW, packed, bytes, back, 0, NULL), 0);
 }

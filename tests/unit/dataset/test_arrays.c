@@ -71,30 +71,32 @@ static void forms_say_how_bytes_are_read(void **state) {
 
 static void indexes_of_another_shape_are_refused(void **state) {
     struct index index;
-    AUTO_FREE void *data = index_of(ARRAYS_STORING, 16, 16, &index);
+    AUTO_FREE void *data = index_of(ARRAYS_STORED, 16, 16, &index);
 
-    assert_false(arrays_check(&index)); /* no such way to store */
+    assert_true(arrays_check(&index));
     index.schema.count = 2;
     assert_false(arrays_check(&index));
 }
 
 static void parts_are_completed(void **state) {
     struct arrays_part part = {
-        .piece = {.full = 100, .bytes = 100},
         .array = {.dtype = OPIML_I32, .ndim = 1, .shape = {5}, .offset = 80}};
 
-    assert_int_equal(arrays_complete(&part, NULL), 0);
-    assert_int_equal(part.piece.form, 0);
+    assert_int_equal(arrays_complete(&part, 100, 100, NULL), 0);
+    assert_true(part.piece.form == 0 && part.piece.bytes == 100 && !part.large);
     part.piece.offset = 2; /* in an archive: not where numbers can be read */
-    assert_int_equal(arrays_complete(&part, NULL), 0);
+    assert_int_equal(arrays_complete(&part, 100, 100, NULL), 0);
     assert_int_equal(part.piece.form, ARRAYS_CONVERT);
     part.piece.form = ARRAYS_DEFLATE; /* uncompressed, they lie well again */
-    assert_int_equal(arrays_complete(&part, NULL), 0);
-    assert_int_equal(part.piece.form, ARRAYS_DEFLATE);
+    assert_int_equal(arrays_complete(&part, 50, 100, NULL), 0);
+    assert_true(part.piece.form == ARRAYS_DEFLATE && part.piece.bytes == 50);
     part.array.offset = 81;
-    assert_int_equal(arrays_complete(&part, NULL), OPIML_ECORRUPT);
+    assert_int_equal(arrays_complete(&part, 100, 100, NULL), OPIML_ECORRUPT);
     part.array.shape[0] = INT64_MAX;
-    assert_int_equal(arrays_complete(&part, NULL), OPIML_ELIMIT);
+    assert_int_equal(arrays_complete(&part, 100, 100, NULL), OPIML_ECORRUPT);
+    part.array.shape[0] = INT64_C(1) << 32; /* rows of it may be read */
+    assert_int_equal(arrays_complete(&part, UINT64_C(1) << 40, UINT64_C(1) << 40, NULL), 0);
+    assert_true(part.large);
 }
 
 int main(void) {

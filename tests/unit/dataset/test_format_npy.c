@@ -103,6 +103,28 @@ static void a_row_is_a_record(void **state) {
     test_folder_remove(folder);
 }
 
+/* Past what one read can bring; the file is sparse. */
+static void rows_of_a_large_file(void **state) {
+    static const uint8_t mark[] = {1, 2, 3, 4};
+    char *folder = test_folder(), path[4096];
+    struct test_record record;
+    npy_write(folder, "x.npy", "{'descr': '|u1', 'fortran_order': False, 'shape': (3000, 1000000)}",
+              "", 0);
+    snprintf(path, sizeof(path), "%s/x.npy", folder);
+    FILE *file = fopen(path, "r+b");
+    assert_int_equal(fseek(file, 128 + 3000000000L - 4, SEEK_SET), 0);
+    assert_int_equal(fwrite(mark, 1, 4, file), 4);
+    fclose(file);
+    refused(folder, "{uri: x.npy}", OPIML_ELIMIT, "more than 2 GiB");
+    struct dataset *dataset = opened(folder, "{uri: x.npy, format: npy, records: row}");
+    assert_int_equal(dataset_count(dataset), 3000);
+    assert_int_equal(test_fetch(dataset, 2999, &record), 0);
+    assert_memory_equal(record.values[0].data + 999996, mark, 4);
+    test_record_release(&record);
+    dataset_close(dataset);
+    test_folder_remove(folder);
+}
+
 static void the_other_order_is_read(void **state) {
     static const float turned[] = {1, 4, 2, 5, 3, 6};
     char *folder = test_folder();
@@ -125,7 +147,7 @@ static void what_does_not_fit_is_told(void **state) {
     refused(folder, "{uri: x.npy}", OPIML_ECORRUPT, "no file has a sound array for \"data\"");
     npy_write(folder, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (90000, 90000)}",
               numbers, 20);
-    refused(folder, "{uri: x.npy}", OPIML_ELIMIT, "more than 2 GiB");
+    refused(folder, "{uri: x.npy}", OPIML_ECORRUPT, "no file has a sound array");
     test_text(folder, "x.npy", "hello");
     npy_write(folder, "a.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2)}", numbers,
               24);
@@ -155,9 +177,9 @@ static void what_does_not_fit_is_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_file_is_a_record),        cmocka_unit_test(files_make_records_together),
-        cmocka_unit_test(a_row_is_a_record),         cmocka_unit_test(the_other_order_is_read),
-        cmocka_unit_test(what_does_not_fit_is_told),
+        cmocka_unit_test(a_file_is_a_record),      cmocka_unit_test(files_make_records_together),
+        cmocka_unit_test(a_row_is_a_record),       cmocka_unit_test(rows_of_a_large_file),
+        cmocka_unit_test(the_other_order_is_read), cmocka_unit_test(what_does_not_fit_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
