@@ -1,6 +1,8 @@
 /* tf.train.Example, through as much of protobuf's encoding as its messages use. */
 #include "dataset/example.h"
 
+#include "dataset/format.h"
+
 enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 }; /* protobuf's wire types */
 
 struct item {
@@ -146,21 +148,10 @@ int64_t example_get_floats(const struct example_feature *feature, float *to, uin
     return rc < 0 ? rc : (int64_t)count;
 }
 
-/* Put a number into element i. False when the type cannot hold it. */
-static bool put_int(uint32_t dtype, void *to, uint64_t i, int64_t value) {
-    switch (dtype) {
-    case OPIML_U8: ((uint8_t *)to)[i] = (uint8_t)value; return value == (uint8_t)value;
-    case OPIML_I8: ((int8_t *)to)[i] = (int8_t)value; return value == (int8_t)value;
-    case OPIML_U16: ((uint16_t *)to)[i] = (uint16_t)value; return value == (uint16_t)value;
-    case OPIML_I16: ((int16_t *)to)[i] = (int16_t)value; return value == (int16_t)value;
-    case OPIML_I32: ((int32_t *)to)[i] = (int32_t)value; return value == (int32_t)value;
-    default: ((int64_t *)to)[i] = value; return true;
-    }
-}
-
 static int take_int(uint64_t number, uint32_t dtype, void *to, uint64_t i, uint64_t room,
                     struct opiml_error *err) {
-    if (i >= room || put_int(dtype, to, i, (int64_t)number))
+    if (i >= room ||
+        format_put_int(dtype, (uint8_t *)to + i * opiml_dtype_bytes(dtype), (int64_t)number))
         return 0;
     return opiml_fail(err, OPIML_ECORRUPT, "%" PRId64 " does not fit into %s", (int64_t)number,
                       opiml_dtype_text(dtype));

@@ -68,6 +68,24 @@ int fields_add(struct opiml_schema *schema, const struct opiml_text_list *list, 
     return 0;
 }
 
+int fields_add_varying(struct opiml_schema *schema, const struct opiml_text_list *list,
+                       uint64_t (*most)(uint32_t dtype, uint64_t record_bytes),
+                       uint64_t record_bytes, struct opiml_error *err) {
+    int rc = fields_add(schema, list, 1, err);
+    for (uint32_t i = 0; rc == 0 && i < schema->count; i++) {
+        struct opiml_field *field = &schema->fields[i];
+        uint32_t varying = 0;
+        for (uint32_t d = 0; d < field->ndim; d++)
+            varying += field->shape[d] < 0;
+        if (varying > 1)
+            return opiml_fail(err, OPIML_EINVAL, "fields: \"%s\" varies in more than one dimension",
+                              field->name);
+        if (varying)
+            field->max_bytes = most(field->dtype, record_bytes);
+    }
+    return rc;
+}
+
 static int rank(const char *name) {
     return strcmp(name, "image") == 0 ? 0 : strcmp(name, "label") == 0 ? 1 : 2;
 }

@@ -9,6 +9,12 @@
 int fields_add(struct opiml_schema *schema, const struct opiml_text_list *list, uint64_t max_bytes,
                struct opiml_error *err);
 
+/* The same where values of the format may vary in one dimension: most bytes of one follow from its
+ * type and from those of the largest record. */
+int fields_add_varying(struct opiml_schema *schema, const struct opiml_text_list *list,
+                       uint64_t (*most)(uint32_t dtype, uint64_t record_bytes),
+                       uint64_t record_bytes, struct opiml_error *err);
+
 /* Order names as records without a declared order have them: "image" and "label" first, the others
  * bytewise. For qsort of char[OPIML_NAME_BYTES]. */
 int fields_by_name(const void *a, const void *b);

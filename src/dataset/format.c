@@ -76,6 +76,14 @@ bool format_take(const struct opiml_field *field, const uint8_t *data, uint64_t 
     return true;
 }
 
+bool format_put_int(uint32_t dtype, void *to, int64_t number) {
+    size_t bytes = opiml_dtype_bytes(dtype);
+    bool sign = dtype == OPIML_I8 || dtype == OPIML_I16 || dtype == OPIML_I32 || dtype == OPIML_I64;
+    int64_t most = bytes == 8 ? INT64_MAX : (INT64_C(1) << (8 * bytes - sign)) - 1;
+    memcpy(to, &number, bytes); /* little-endian */
+    return number <= most && number >= (sign ? -most - 1 : 0);
+}
+
 bool format_read_i32(const uint8_t *data, uint64_t bytes, int32_t *ret_number) {
     int64_t number = 0;
     while (bytes > 0 && (data[0] == ' ' || data[0] == '\t')) {

@@ -50,6 +50,9 @@ bool format_fit(const struct opiml_field *field, uint64_t elements, int64_t shap
  * as such, else copied into *scratch, which moves on. False when they do not fit the field. */
 bool format_take(const struct opiml_field *field, const uint8_t *data, uint64_t bytes,
                  uint8_t **scratch, struct opiml_value *ret_value);
+/* Store a number as an integer type of ours, at an address of any alignment. False when the type
+ * cannot hold it. */
+bool format_put_int(uint32_t dtype, void *to, int64_t number);
 /* Put a scalar into *scratch and move it on, to the next multiple of 8 bytes. */
 static inline struct opiml_value format_scalar(uint8_t **scratch, const void *from, size_t bytes) {
     struct opiml_value value = {.data = *scratch, .bytes = bytes};

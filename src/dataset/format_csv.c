@@ -4,16 +4,12 @@
  * built. */
 #include "dataset/format.h"
 
-#include <locale.h>
-#include <math.h>
-#include <strings.h>
-
 #include "base/hash.h"
 #include "dataset/csv.h"
+#include "dataset/number.h"
 #include "dataset/parallel.h"
 
 #define INFER_ROWS 1000
-#define NUMBER_BYTES_MAX 127
 #define CHUNK_BYTES MIB(1)
 
 enum { HEADER_AUTO, HEADER_YES, HEADER_NO };
@@ -149,79 +145,6 @@ static void rows_release(struct rows *rows) {
     base_free(rows->buffer);
 }
 
-/* ---- numbers ---- */
-
-static void trim(const uint8_t **at, uint32_t *bytes) {
-    while (*bytes > 0 && (**at == ' ' || **at == '\t')) {
-        (*at)++;
-        (*bytes)--;
-    }
-    while (*bytes > 0 && ((*at)[*bytes - 1] == ' ' || (*at)[*bytes - 1] == '\t'))
-        (*bytes)--;
-}
-
-static bool read_i64(const uint8_t *at, uint32_t bytes, int64_t *ret_number) {
-    int64_t number = 0;
-    trim(&at, &bytes);
-    bool negative = bytes > 0 && *at == '-';
-    uint32_t i = bytes > 0 && (*at == '-' || *at == '+');
-    if (i == bytes)
-        return false;
-    for (; i < bytes; i++) {
-        int64_t digit = at[i] - '0';
-        if (digit < 0 || digit > 9 || __builtin_mul_overflow(number, 10, &number) ||
-            __builtin_add_overflow(number, negative ? -digit : digit, &number))
-            return false;
-    }
-    *ret_number = number;
-    return true;
-}
-
-/* A cell as text for strtod: decimal, or nan or inf in any case. An empty one is nan. */
-static bool number_text(const uint8_t *at, uint32_t bytes, char text[NUMBER_BYTES_MAX + 1]) {
-    trim(&at, &bytes);
-    if (bytes == 0) {
-        memcpy(text, "nan", sizeof("nan"));
-        return true;
-    }
-    if (bytes > NUMBER_BYTES_MAX)
-        return false;
-    if (memchr(at, 0, bytes))
-        return false;
-    memcpy(text, at, bytes);
-    text[bytes] = '\0';
-    const char *body = text + (text[0] == '-' || text[0] == '+');
-    return strcasecmp(body, "nan") == 0 || strcasecmp(body, "inf") == 0 ||
-           strspn(text, "0123456789+-.eE") == bytes;
-}
-
-/* f64, or f32 rounded once. The same on every machine: one locale, one NaN. */
-static bool read_float(const uint8_t *at, uint32_t bytes, bool narrow, locale_t locale,
-                       uint64_t *ret_bits) {
-    char text[NUMBER_BYTES_MAX + 1], *end;
-    if (!number_text(at, bytes, text))
-        return false;
-    if (narrow) {
-        float number = strtof_l(text, &end, locale);
-        uint32_t bits = 0x7fc00000;
-        if (isinf(number) && !isinf(strtod_l(text, &end, locale)))
-            return false; /* a number, but not of this type */
-        if (number == number)
-            memcpy(&bits, &number, sizeof(bits));
-        *ret_bits = bits;
-    } else {
-        double number = strtod_l(text, &end, locale);
-        *ret_bits = 0x7ff8000000000000;
-        if (number == number)
-            memcpy(ret_bits, &number, sizeof(number));
-    }
-    return end != text && *end == '\0';
-}
-
-static locale_t c_locale(void) {
-    return newlocale(LC_ALL_MASK, "C", (locale_t)0);
-}
-
 /* ---- columns ---- */
 
 struct column {
@@ -266,7 +189,7 @@ static int name_columns(struct columns *columns, const uint8_t *row, uint32_t by
         return row_error(columns->reading, offset, line, OPIML_ELIMIT, "more than 64 columns", err);
     for (int i = 0; i < count; i++) {
         struct csv_cell *cell = &cells[i];
-        trim(&cell->at, &cell->bytes);
+        number_trim(&cell->at, &cell->bytes);
         if (cell->bytes >= OPIML_NAME_BYTES || cell->bytes == 0)
             return row_error(
                 columns->reading, offset, line, OPIML_ELIMIT,
@@ -290,14 +213,14 @@ static void look_at_cell(struct columns *columns, struct column *column,
     uint32_t bytes = cell->bytes;
     int64_t integer;
     uint64_t bits;
-    trim(&at, &bytes);
+    number_trim(&at, &bytes);
     if (bytes == 0) {
         column->empty = true;
         return;
     }
     column->filled = true;
-    column->not_i64 |= !read_i64(at, bytes, &integer);
-    column->not_f64 |= !read_float(at, bytes, false, columns->locale, &bits);
+    column->not_i64 |= !number_i64(at, bytes, &integer);
+    column->not_f64 |= !number_float(at, bytes, false, columns->locale, &bits);
 }
 
 /* The first rows of the first files: names and types. */
@@ -507,7 +430,7 @@ static int csv_build(struct source *source, const struct source_listing *listing
     if (rc == 0)
         rc = read_dialect(params, listing, &columns->dialect, err);
     if (rc == 0) {
-        columns->locale = c_locale();
+        columns->locale = number_locale();
         rc = find_columns(source, listing, params, columns, err);
         freelocale(columns->locale);
     }
@@ -544,11 +467,11 @@ static bool parse_number(const struct csv_cell *cell, uint32_t dtype, locale_t l
     int64_t integer;
     uint64_t bits;
     if (dtype == OPIML_I64 || dtype == OPIML_I32) {
-        if (!read_i64(cell->at, cell->bytes, &integer) ||
+        if (!number_i64(cell->at, cell->bytes, &integer) ||
             (dtype == OPIML_I32 && (integer < INT32_MIN || integer > INT32_MAX)))
             return false;
         bits = (uint64_t)integer;
-    } else if (!read_float(cell->at, cell->bytes, dtype == OPIML_F32, locale, &bits))
+    } else if (!number_float(cell->at, cell->bytes, dtype == OPIML_F32, locale, &bits))
         return false;
     *value = format_scalar(scratch, &bits, opiml_dtype_bytes(dtype)); /* little-endian */
     return true;
@@ -600,7 +523,7 @@ static int csv_parse(const struct index *index, const void *params, uint64_t rec
     if ((uint32_t)count != index->schema.count)
         return opiml_fail(err, OPIML_ECORRUPT, "line %" PRIu64 " has %d cells instead of %u", line,
                           count, index->schema.count);
-    locale_t locale = c_locale();
+    locale_t locale = number_locale();
     for (uint32_t i = 0; rc == 0 && i < index->schema.count; i++)
         rc = parse_cell(&index->schema.fields[i], dialect, &cells[i], locale, line, &values[i],
                         &scratch, err);

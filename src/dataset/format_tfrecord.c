@@ -179,21 +179,7 @@ static uint64_t varying_bytes(uint32_t dtype, uint64_t record_bytes) {
 
 static int declared(const struct tfrecord_params *params, uint64_t record_bytes,
                     struct opiml_schema *schema, struct opiml_error *err) {
-    int rc = fields_add(schema, &params->fields, 1, err);
-    if (rc < 0)
-        return rc;
-    for (uint32_t i = 0; i < schema->count; i++) {
-        struct opiml_field *field = &schema->fields[i];
-        uint32_t varying = 0;
-        for (uint32_t d = 0; d < field->ndim; d++)
-            varying += field->shape[d] < 0;
-        if (varying > 1)
-            return opiml_fail(err, OPIML_EINVAL, "fields: \"%s\" varies in more than one dimension",
-                              field->name);
-        if (varying)
-            field->max_bytes = varying_bytes(field->dtype, record_bytes);
-    }
-    return 0;
+    return fields_add_varying(schema, &params->fields, varying_bytes, record_bytes, err);
 }
 
 struct found {

@@ -99,6 +99,17 @@ class Tokens(Reading):
         self.same(got, numpy.stack([ids[i:i + 65] for i in range(0, 1000 - 64, 64)]))
 
 
+class Jsonl(Reading):
+    def test_as_json_writes_it(self):
+        random = numpy.random.default_rng(12)
+        rows = [{"text": "h\u00f6he \U0001f600 \"x\"\n" * (n % 3), "label": n, "x": random.normal(size=(2, 3)).tolist(),
+                 "other": {"a": [n]}} for n in range(50)]
+        self.write("a.jsonl", "".join(json.dumps(row, ensure_ascii=n % 2 == 0) + "\n" for n, row in enumerate(rows)))
+        got = self.read("{uri: a.jsonl}", "ops: [{select: {fields: [label, x]}}]\nbatch: {size: 4}\n")
+        self.same(got["label"], numpy.arange(50, dtype="i4"))
+        self.same(got["x"], numpy.array([row["x"] for row in rows]))
+
+
 class Npz(Reading):
     def test_stored_and_deflated(self):
         random = numpy.random.default_rng(4)
@@ -151,6 +162,8 @@ class Same(Reading):
         numpy.save(self.path("label.npy"), label.astype(">i4"))
         numpy.savez(self.path("rows.npz"), x=x, label=label)
         self.write("a.safetensors", safetensors(x=x, label=label))
+        self.write("a.jsonl", "".join(json.dumps({"label": int(b), "x": a.tolist()}) + "\n"
+                                      for a, b in zip(x, label)))
         if h5py:
             with h5py.File(self.path("a.h5"), "w") as file:
                 file["x"], file["label"] = x, label
@@ -159,6 +172,7 @@ class Same(Reading):
             "npy files": '{uri: npy, format: npy, parts: ["x:*_x.npy", "label:*_label.npy"]}',
             "npy rows": '{uri: ., format: npy, records: row, parts: ["x:x.npy", "label:label.npy"]}',
             "safetensors": "{uri: a.safetensors, format: safetensors, records: row, fields: [x, label]}",
+            "jsonl": '{uri: a.jsonl, format: jsonl, fields: ["x:u8:4x4x3", "label:i32"]}',
             **({"hdf5": "{uri: a.h5, format: hdf5, fields: [x, label]}"} if h5py else {}),
             "npz files": "{uri: npz, format: npz, fields: [x, label]}",
             "npz rows": "{uri: rows.npz, format: npz, records: row, fields: [x, label]}",
