@@ -131,7 +131,25 @@ static inline int test_open_yaml(const char *folder, const char *text, struct da
     return rc < 0 ? rc : dataset_open(yaml, yaml->root, ret_dataset, err);
 }
 
-#define TEST_ROOM 65536
+static inline struct dataset *test_opened(const char *folder, const char *yaml) {
+    struct dataset *dataset = NULL;
+    struct opiml_error err = {0};
+
+    if (test_open_yaml(folder, yaml, &dataset, &err) < 0)
+        fail_msg("%s", err.message);
+    return dataset;
+}
+
+/* It cannot be opened, and the message says that. */
+static inline void test_refused(const char *folder, const char *yaml, int code, const char *what) {
+    struct dataset *dataset = NULL;
+    struct opiml_error err = {0};
+    int rc = test_open_yaml(folder, yaml, &dataset, &err);
+
+    if (rc == 0 || !strstr(err.message, what))
+        fail_msg("%s: \"%s\" lacks \"%s\"", yaml, err.message, what);
+    assert_int_equal(rc, code);
+}
 
 /* A record read and parsed. Its memory lies here. */
 struct test_record {

@@ -4,14 +4,6 @@
 
 #include "dataset/format.h"
 
-static struct dataset *opened(const char *folder, const char *yaml) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    if (test_open_yaml(folder, yaml, &dataset, &err) < 0)
-        fail_msg("%s", err.message);
-    return dataset;
-}
-
 static void assert_i64(const struct opiml_value *value, int64_t number) {
     int64_t got;
     assert_int_equal(value->bytes, 8);
@@ -41,7 +33,7 @@ static void types_are_found(void **state) {
               "\r\n"
               "-9223372036854775808,,1e3,\n"
               "+3,plain,NaN,2");
-    struct dataset *dataset = opened(folder, "{uri: x.csv}");
+    struct dataset *dataset = test_opened(folder, "{uri: x.csv}");
     assert_string_equal(dataset_format_name(dataset), "csv");
     assert_int_equal(dataset_count(dataset), 3);
     assert_field(dataset, 0, "id", OPIML_I64);
@@ -75,7 +67,7 @@ static void types_are_told(void **state) {
     char *folder = test_folder();
     struct test_record record;
     test_text(folder, "x.tsv", "7\t0.1\t5\n");
-    struct dataset *dataset = opened(
+    struct dataset *dataset = test_opened(
         folder, "{uri: x.tsv, columns: [a, b, c], types: [\"a:i32\", \"b:f32\", \"c:text\"]}");
     assert_field(dataset, 0, "a", OPIML_I32);
     assert_field(dataset, 1, "b", OPIML_F32);
@@ -87,12 +79,12 @@ static void types_are_told(void **state) {
     assert_bytes(&record.values[2], "5");
     test_record_release(&record);
     dataset_close(dataset);
-    dataset = opened(folder, "{uri: x.tsv, header: no}");
+    dataset = test_opened(folder, "{uri: x.tsv, header: no}");
     assert_field(dataset, 2, "column3", OPIML_I64);
     dataset_close(dataset);
     test_text(folder, "x.csv", "q;r\n'1;2';3\n");
-    dataset =
-        opened(folder, "{uri: x.csv, delimiter: ;, quote: \"'\", columns: [x, y], header: yes}");
+    dataset = test_opened(folder,
+                          "{uri: x.csv, delimiter: ;, quote: \"'\", columns: [x, y], header: yes}");
     assert_int_equal(dataset_count(dataset), 1);
     assert_field(dataset, 0, "x", OPIML_U8);
     dataset_close(dataset);
@@ -104,7 +96,7 @@ static void bad_rows_are_bad_records(void **state) {
     struct test_record record;
     test_text(folder, "x.csv",
               "a,b\n1,2\nx,3\n4\n5,6,7\n\"8\"9,1\n10,1.5\n99999999999999999999,1\n");
-    struct dataset *dataset = opened(folder, "{uri: x.csv, types: [\"a:i64\", \"b:i64\"]}");
+    struct dataset *dataset = test_opened(folder, "{uri: x.csv, types: [\"a:i64\", \"b:i64\"]}");
     assert_int_equal(dataset_count(dataset), 7);
     static const char *const messages[] = {NULL,
                                            "line 3, column \"a\": \"x\" is no i64",
@@ -132,7 +124,7 @@ static void several_files(void **state) {
     test_text(folder, "d/1.csv", "a,b\n1,x\n2,y\n");
     test_text(folder, "d/2.csv", "a,b\n"); /* only a header */
     test_text(folder, "d/3.csv", "a,b\n3,a longer text\n");
-    struct dataset *dataset = opened(folder, "{uri: d}");
+    struct dataset *dataset = test_opened(folder, "{uri: d}");
     assert_int_equal(dataset_count(dataset), 3);
     assert_int_equal(dataset_schema(dataset)->fields[1].max_bytes, 13);
     for (uint64_t i = 0; i < 3; i++) {
@@ -149,41 +141,32 @@ static void several_files(void **state) {
     test_folder_remove(folder);
 }
 
-static void assert_refused(const char *folder, const char *yaml, int code, const char *message) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    int rc = test_open_yaml(folder, yaml, &dataset, &err);
-    if (rc == 0 || !strstr(err.message, message))
-        fail_msg("%s: \"%s\" lacks \"%s\"", yaml, err.message, message);
-    assert_int_equal(rc, code);
-}
-
 static void bad_files_and_parameters(void **state) {
     char *folder = test_folder();
     test_text(folder, "x.csv", "a,b\n1,\"open\n2,3\n");
-    assert_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT,
-                   "x.csv at offset 4 (line 2): the file ends within a quoted cell");
+    test_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT,
+                 "x.csv at offset 4 (line 2): the file ends within a quoted cell");
     test_text(folder, "x.csv", "a,b\n");
-    assert_refused(folder, "{uri: x.csv}", OPIML_ENOENT, "no records");
+    test_refused(folder, "{uri: x.csv}", OPIML_ENOENT, "no records");
     test_text(folder, "x.csv", "");
-    assert_refused(folder, "{uri: x.csv}", OPIML_ENOENT, "no records");
+    test_refused(folder, "{uri: x.csv}", OPIML_ENOENT, "no records");
     test_text(folder, "x.csv", "a,a\n1,2\n");
-    assert_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT,
-                   "x.csv at offset 0 (line 1): two columns have the same name");
+    test_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT,
+                 "x.csv at offset 0 (line 1): two columns have the same name");
     test_write(folder, "x.csv", "\xff\xfe\"\0a\0\"\0\n\0", 10);
-    assert_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "x.csv at offset 0 (line 1): a control");
+    test_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "x.csv at offset 0 (line 1): a control");
     test_write(folder, "x.csv", "a\0x,a\0y\n1,2\n", 12);
-    assert_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "x.csv at offset 0 (line 1): a control");
+    test_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "x.csv at offset 0 (line 1): a control");
     test_text(folder, "x.csv", "a,b\r1,2\r");
-    assert_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "with line feeds?");
+    test_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "with line feeds?");
     test_text(folder, "x.csv", "a,,c\n1,2,3\n");
-    assert_refused(folder, "{uri: x.csv}", OPIML_ELIMIT, "a column's name is empty");
+    test_refused(folder, "{uri: x.csv}", OPIML_ELIMIT, "a column's name is empty");
     test_text(folder, "x.csv", "a,b\n1,2\n");
-    assert_refused(folder, "{uri: x.csv, delimiter: abc}", OPIML_EINVAL, "not one character");
-    assert_refused(folder, "{uri: x.csv, quote: \",\"}", OPIML_EINVAL, "other than the delimiter");
-    assert_refused(folder, "{uri: x.csv, types: [\"c:i64\"]}", OPIML_EINVAL, "no column \"c\"");
-    assert_refused(folder, "{uri: x.csv, types: [\"a:u8\"]}", OPIML_EINVAL, "column:type");
-    assert_refused(folder, "{uri: x.csv, types: [a]}", OPIML_EINVAL, "column:type");
+    test_refused(folder, "{uri: x.csv, delimiter: abc}", OPIML_EINVAL, "not one character");
+    test_refused(folder, "{uri: x.csv, quote: \",\"}", OPIML_EINVAL, "other than the delimiter");
+    test_refused(folder, "{uri: x.csv, types: [\"c:i64\"]}", OPIML_EINVAL, "no column \"c\"");
+    test_refused(folder, "{uri: x.csv, types: [\"a:u8\"]}", OPIML_EINVAL, "column:type");
+    test_refused(folder, "{uri: x.csv, types: [a]}", OPIML_EINVAL, "column:type");
     test_folder_remove(folder);
 }
 
@@ -195,7 +178,7 @@ static void marks_and_zero_bytes(void **state) {
     struct test_record record;
     test_write(folder, "x.csv", text, sizeof(text) - 1);
     struct dataset *dataset =
-        opened(folder, "{uri: x.csv, columns: [a, b], types: [\"a:text\", \"b:text\"]}");
+        test_opened(folder, "{uri: x.csv, columns: [a, b], types: [\"a:text\", \"b:text\"]}");
     assert_int_equal(dataset_count(dataset), 3);
     assert_int_equal(test_fetch(dataset, 0, &record), 0);
     assert_bytes(&record.values[0], "1\n2");
@@ -205,13 +188,13 @@ static void marks_and_zero_bytes(void **state) {
     test_record_release(&record);
     dataset_close(dataset);
     test_text(folder, "far.csv", "a\ninf\n1e38\n1e39\n");
-    dataset = opened(folder, "{uri: far.csv, types: [\"a:f32\"]}");
+    dataset = test_opened(folder, "{uri: far.csv, types: [\"a:f32\"]}");
     for (uint64_t i = 0; i < 3; i++) { /* the last one is a number, but no f32 */
         assert_int_equal(test_fetch(dataset, i, &record), i < 2 ? 0 : OPIML_ECORRUPT);
         test_record_release(&record);
     }
     dataset_close(dataset);
-    dataset = opened(folder, "{uri: x.csv, columns: [a, b], types: [\"b:f32\"]}");
+    dataset = test_opened(folder, "{uri: x.csv, columns: [a, b], types: [\"b:f32\"]}");
     assert_int_equal(test_fetch(dataset, 1, &record), 0);
     test_record_release(&record);
     assert_int_equal(test_fetch(dataset, 2, &record), OPIML_ECORRUPT);

@@ -1,23 +1,6 @@
 #include "helper.h"
 #include "hdf5.h"
 
-static struct dataset *opened(const char *folder, const char *yaml) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    if (test_open_yaml(folder, yaml, &dataset, &err) < 0)
-        fail_msg("%s", err.message);
-    return dataset;
-}
-
-static void refused(const char *folder, const char *yaml, int code, const char *what) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    int rc = test_open_yaml(folder, yaml, &dataset, &err);
-    if (rc == 0 || !strstr(err.message, what))
-        fail_msg("%s: \"%s\" lacks \"%s\"", yaml, err.message, what);
-    assert_int_equal(rc, code);
-}
-
 /* Rows of numbers, however they are stored, and their labels. */
 static void rows_of_every_kind(void **state) {
     static const char *const types[] = {"H5T_STD_I32LE_g", "H5T_STD_I32BE_g"};
@@ -41,7 +24,7 @@ static void rows_of_every_kind(void **state) {
             hdf5_add(&maker, "image", types[order], 4, 10, filters, source);
             hdf5_add(&maker, "label", "H5T_STD_U8LE_g", 4, 0, 0, labels);
             hdf5_made(&maker);
-            struct dataset *dataset = opened(folder, "{uri: a.h5, index: rebuild}");
+            struct dataset *dataset = test_opened(folder, "{uri: a.h5, index: rebuild}");
             assert_string_equal(dataset_format_name(dataset), "hdf5");
             assert_int_equal(dataset_count(dataset), 4);
             assert_int_equal(test_fetch(dataset, 2, &record), 0);
@@ -66,17 +49,19 @@ static void files_and_what_is_not_read(void **state) {
     hdf5_add(&maker, "x", "H5T_IEEE_F32LE_g", 4, 2, 0, numbers);
     hdf5_add(&maker, "pairs", "H5T_IEEE_F32LE_g", 4, 2, -1, numbers);
     hdf5_made(&maker);
-    struct dataset *dataset = opened(folder, "{uri: ., format: hdf5, records: file, fields: [x]}");
+    struct dataset *dataset =
+        test_opened(folder, "{uri: ., format: hdf5, records: file, fields: [x]}");
     assert_int_equal(dataset_count(dataset), 1);
     assert_int_equal(test_fetch(dataset, 0, &record), 0);
     assert_memory_equal(record.values[0].data, numbers, sizeof(numbers));
     test_record_release(&record);
     dataset_close(dataset);
-    refused(folder, "{uri: ., format: hdf5, fields: [pairs]}", OPIML_ENOTSUP,
-            "chunks that are not a row each");
-    refused(folder, "{uri: ., format: hdf5, fields: [none]}", OPIML_EINVAL, "no dataset \"none\"");
+    test_refused(folder, "{uri: ., format: hdf5, fields: [pairs]}", OPIML_ENOTSUP,
+                 "chunks that are not a row each");
+    test_refused(folder, "{uri: ., format: hdf5, fields: [none]}", OPIML_EINVAL,
+                 "no dataset \"none\"");
     test_text(folder, "b.h5", "no such file");
-    refused(folder, "{uri: b.h5}", OPIML_ECORRUPT, "no HDF5 file");
+    test_refused(folder, "{uri: b.h5}", OPIML_ECORRUPT, "no HDF5 file");
     test_folder_remove(folder);
 }
 

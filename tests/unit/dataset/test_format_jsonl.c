@@ -1,22 +1,5 @@
 #include "helper.h"
 
-static struct dataset *opened(const char *folder, const char *yaml) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    if (test_open_yaml(folder, yaml, &dataset, &err) < 0)
-        fail_msg("%s", err.message);
-    return dataset;
-}
-
-static void refused(const char *folder, const char *yaml, int code, const char *what) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    int rc = test_open_yaml(folder, yaml, &dataset, &err);
-    if (rc == 0 || !strstr(err.message, what))
-        fail_msg("%s: \"%s\" lacks \"%s\"", yaml, err.message, what);
-    assert_int_equal(rc, code);
-}
-
 static const char rows[] =
     "{\"text\": \"a \\\"b\\\"\", \"label\": 1, \"x\": [1, 2.5], \"id\": 7}\n"
     "\n"
@@ -30,7 +13,7 @@ static void fields_are_found(void **state) {
     struct test_record record;
     snprintf(wanted, sizeof(wanted), "a.jsonl at offset %d", (int)(strstr(rows, "{\"id\"") - rows));
     test_text(folder, "a.jsonl", rows);
-    struct dataset *dataset = opened(folder, "{uri: a.jsonl}");
+    struct dataset *dataset = test_opened(folder, "{uri: a.jsonl}");
     const struct opiml_schema *schema = dataset_schema(dataset);
     assert_string_equal(dataset_format_name(dataset), "jsonl");
     assert_int_equal(dataset_count(dataset), 3);
@@ -61,7 +44,7 @@ static void declared_fields_and_bad_rows(void **state) {
               "{\"ids\": [1, 2, 3], \"ok\": true}\n{\"ids\": [1, 70000], \"ok\": 1}\n"
               "{\"ok\": 1}\n{\"ids\": \"x\", \"ok\": 1}\nno json\n");
     struct dataset *dataset =
-        opened(folder, "{uri: a.jsonl, format: jsonl, fields: [\"ids:u16:*\", \"ok:u8\"]}");
+        test_opened(folder, "{uri: a.jsonl, format: jsonl, fields: [\"ids:u16:*\", \"ok:u8\"]}");
     static const char *const what[] = {NULL, "\"70000\" is no u16", "it has no \"ids\"",
                                        "\"ids\": a number is wanted", "an object is wanted"};
     for (uint64_t i = 0; i < 5; i++) {
@@ -79,13 +62,13 @@ static void declared_fields_and_bad_rows(void **state) {
 static void mistakes_are_named(void **state) {
     char *folder = test_folder();
     test_text(folder, "a.jsonl", "{\"a\": {}}\n");
-    refused(folder, "{uri: a.jsonl}", OPIML_EINVAL, "say with `fields` what to take");
-    refused(folder, "{uri: a.jsonl, format: jsonl, fields: [\"a:f16\"]}", OPIML_EINVAL,
-            "take f32 and cast");
-    refused(folder, "{uri: a.jsonl, format: jsonl, fields: [\"a:f32:*x*\"]}", OPIML_EINVAL,
-            "more than one dimension");
+    test_refused(folder, "{uri: a.jsonl}", OPIML_EINVAL, "say with `fields` what to take");
+    test_refused(folder, "{uri: a.jsonl, format: jsonl, fields: [\"a:f16\"]}", OPIML_EINVAL,
+                 "take f32 and cast");
+    test_refused(folder, "{uri: a.jsonl, format: jsonl, fields: [\"a:f32:*x*\"]}", OPIML_EINVAL,
+                 "more than one dimension");
     test_text(folder, "b.jsonl", "\n \n");
-    refused(folder, "{uri: b.jsonl}", OPIML_ENOENT, "no records");
+    test_refused(folder, "{uri: b.jsonl}", OPIML_ENOENT, "no records");
     test_folder_remove(folder);
 }
 

@@ -2,14 +2,6 @@
 
 #include <zlib.h>
 
-static struct dataset *opened(const char *folder, const char *yaml) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    if (test_open_yaml(folder, yaml, &dataset, &err) < 0)
-        fail_msg("%s", err.message);
-    return dataset;
-}
-
 /* u8, x × 2 × 1, of values that begin with `first`; with a slope of 2 when scaled. */
 static size_t volume(uint8_t *to, uint16_t x, uint8_t first, bool scaled) {
     const uint16_t dim[] = {3, x, 2, 1};
@@ -46,8 +38,8 @@ static void pairs_plain_and_compressed(void **state) {
     test_write(folder, "labels/a.nii", data, volume(data, 3, 1, false));
     test_write(folder, "labels/b.nii", data, volume(data, 5, 2, false));
     struct dataset *dataset =
-        opened(folder, "{uri: ., format: nifti, parts: [\"image:images/*.nii.gz\", "
-                       "\"label:labels/*.nii\"]}");
+        test_opened(folder, "{uri: ., format: nifti, parts: [\"image:images/*.nii.gz\", "
+                            "\"label:labels/*.nii\"]}");
     const struct opiml_schema *schema = dataset_schema(dataset);
     assert_int_equal(schema->fields[0].dtype, OPIML_F32);
     assert_int_equal(schema->fields[1].dtype, OPIML_U8);
@@ -76,7 +68,7 @@ static void damage_is_a_bad_record(void **state) {
     fputc(0x55, file);
     fputc(0xaa, file);
     fclose(file);
-    struct dataset *dataset = opened(folder, "{uri: .}");
+    struct dataset *dataset = test_opened(folder, "{uri: .}");
     assert_string_equal(dataset_format_name(dataset), "nifti");
     assert_int_equal(test_fetch(dataset, 0, &record), 0);
     test_record_release(&record);

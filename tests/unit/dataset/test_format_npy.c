@@ -1,23 +1,6 @@
 #include "helper.h"
 #include "npy.h"
 
-static struct dataset *opened(const char *folder, const char *yaml) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    if (test_open_yaml(folder, yaml, &dataset, &err) < 0)
-        fail_msg("%s", err.message);
-    return dataset;
-}
-
-static void refused(const char *folder, const char *yaml, int code, const char *what) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    int rc = test_open_yaml(folder, yaml, &dataset, &err);
-    if (rc == 0 || !strstr(err.message, what))
-        fail_msg("%s: \"%s\" lacks \"%s\"", yaml, err.message, what);
-    assert_int_equal(rc, code);
-}
-
 static const float numbers[6] = {1, 2, 3, 4, 5, 6};
 
 static void a_file_is_a_record(void **state) {
@@ -28,7 +11,7 @@ static void a_file_is_a_record(void **state) {
               numbers, 24);
     npy_write(folder, "d/a.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2)}",
               numbers, 8);
-    struct dataset *dataset = opened(folder, "{uri: d}");
+    struct dataset *dataset = test_opened(folder, "{uri: d}");
     const struct opiml_schema *schema = dataset_schema(dataset);
     assert_string_equal(dataset_format_name(dataset), "npy");
     assert_int_equal(schema->count, 1);
@@ -60,10 +43,10 @@ static void files_make_records_together(void **state) {
     npy_write(folder, "2_y.npy", "{'descr': '|u1', 'fortran_order': False, 'shape': ()}",
               labels + 1, 1);
     for (int direct = 0; direct < 2; direct++) {
-        struct dataset *dataset =
-            opened(folder, direct ? "{uri: ., format: npy, parts: [\"x:*_x.npy\", \"y:*_y.npy\"], "
-                                    "direct: true}"
-                                  : "{uri: ., format: npy, parts: [\"x:*_x.npy\", \"y:*_y.npy\"]}");
+        struct dataset *dataset = test_opened(
+            folder, direct ? "{uri: ., format: npy, parts: [\"x:*_x.npy\", \"y:*_y.npy\"], "
+                             "direct: true}"
+                           : "{uri: ., format: npy, parts: [\"x:*_x.npy\", \"y:*_y.npy\"]}");
         assert_int_equal(dataset_count(dataset), 2);
         assert_int_equal(dataset_pieces(dataset), 2);
         assert_key(dataset, 1, "2");
@@ -83,8 +66,8 @@ static void a_row_is_a_record(void **state) {
     npy_write(folder, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2)}", numbers,
               24);
     npy_write(folder, "y.npy", "{'descr': '>u2', 'fortran_order': False, 'shape': (3,)}", big, 6);
-    struct dataset *dataset =
-        opened(folder, "{uri: ., format: npy, records: row, parts: [\"x:x.npy\", \"y:y.npy\"]}");
+    struct dataset *dataset = test_opened(
+        folder, "{uri: ., format: npy, records: row, parts: [\"x:x.npy\", \"y:y.npy\"]}");
     assert_int_equal(dataset_count(dataset), 3);
     assert_key(dataset, 2, "row 2");
     assert_int_equal(test_fetch(dataset, 2, &record), 0);
@@ -93,13 +76,14 @@ static void a_row_is_a_record(void **state) {
     test_record_release(&record);
     dataset_close(dataset);
     npy_write(folder, "y.npy", "{'descr': '>u2', 'fortran_order': False, 'shape': (2,)}", big, 4);
-    refused(folder, "{uri: ., format: npy, records: row, parts: [\"x:x.npy\", \"y:y.npy\"]}",
-            OPIML_EINVAL, "another number of rows");
+    test_refused(folder, "{uri: ., format: npy, records: row, parts: [\"x:x.npy\", \"y:y.npy\"]}",
+                 OPIML_EINVAL, "another number of rows");
     npy_write(folder, "x.npy", "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2)}", numbers,
               24);
-    refused(folder, "{uri: x.npy, format: npy, records: row}", OPIML_EINVAL, "save it in C order");
+    test_refused(folder, "{uri: x.npy, format: npy, records: row}", OPIML_EINVAL,
+                 "save it in C order");
     npy_write(folder, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': ()}", numbers, 4);
-    refused(folder, "{uri: x.npy, format: npy, records: row}", OPIML_EINVAL, "has no rows");
+    test_refused(folder, "{uri: x.npy, format: npy, records: row}", OPIML_EINVAL, "has no rows");
     test_folder_remove(folder);
 }
 
@@ -115,8 +99,8 @@ static void rows_of_a_large_file(void **state) {
     assert_int_equal(fseek(file, 128 + 3000000000L - 4, SEEK_SET), 0);
     assert_int_equal(fwrite(mark, 1, 4, file), 4);
     fclose(file);
-    refused(folder, "{uri: x.npy}", OPIML_ELIMIT, "more than 2 GiB");
-    struct dataset *dataset = opened(folder, "{uri: x.npy, format: npy, records: row}");
+    test_refused(folder, "{uri: x.npy}", OPIML_ELIMIT, "more than 2 GiB");
+    struct dataset *dataset = test_opened(folder, "{uri: x.npy, format: npy, records: row}");
     assert_int_equal(dataset_count(dataset), 3000);
     assert_int_equal(test_fetch(dataset, 2999, &record), 0);
     assert_memory_equal(record.values[0].data + 999996, mark, 4);
@@ -131,7 +115,7 @@ static void the_other_order_is_read(void **state) {
     struct test_record record;
     npy_write(folder, "x.npy", "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2)}", numbers,
               24);
-    struct dataset *dataset = opened(folder, "{uri: x.npy}");
+    struct dataset *dataset = test_opened(folder, "{uri: x.npy}");
     assert_int_equal(test_fetch(dataset, 0, &record), 0);
     assert_memory_equal(record.values[0].data, turned, 24);
     test_record_release(&record);
@@ -144,14 +128,14 @@ static void what_does_not_fit_is_told(void **state) {
     struct test_record record;
     npy_write(folder, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2)}", numbers,
               20);
-    refused(folder, "{uri: x.npy}", OPIML_ECORRUPT, "no file has a sound array for \"data\"");
+    test_refused(folder, "{uri: x.npy}", OPIML_ECORRUPT, "no file has a sound array for \"data\"");
     npy_write(folder, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (90000, 90000)}",
               numbers, 20);
-    refused(folder, "{uri: x.npy}", OPIML_ECORRUPT, "no file has a sound array");
+    test_refused(folder, "{uri: x.npy}", OPIML_ECORRUPT, "no file has a sound array");
     test_text(folder, "x.npy", "hello");
     npy_write(folder, "a.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2)}", numbers,
               24);
-    struct dataset *dataset = opened(folder, "{uri: ., format: npy}");
+    struct dataset *dataset = test_opened(folder, "{uri: ., format: npy}");
     assert_int_equal(test_fetch(dataset, 0, &record), 0);
     test_record_release(&record);
     assert_int_equal(test_fetch(dataset, 1, &record), OPIML_ECORRUPT);
@@ -163,10 +147,10 @@ static void what_does_not_fit_is_told(void **state) {
               24);
     npy_write(folder, "y.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (6,)}", numbers,
               24);
-    refused(folder, "{uri: ., format: npy}", OPIML_EINVAL,
-            "y.npy: \"data\" is f32 with 1 dimensions; in x.npy it is f32 with 2");
+    test_refused(folder, "{uri: ., format: npy}", OPIML_EINVAL,
+                 "y.npy: \"data\" is f32 with 1 dimensions; in x.npy it is f32 with 2");
     test_remove(folder, "y.npy");
-    dataset = opened(folder, "{uri: x.npy}");
+    dataset = test_opened(folder, "{uri: x.npy}");
     npy_write(folder, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}", numbers,
               24);
     assert_true(test_fetch(dataset, 0, &record) < 0);

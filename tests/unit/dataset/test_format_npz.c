@@ -2,23 +2,6 @@
 #include "npy.h"
 #include "zip.h"
 
-static struct dataset *opened(const char *folder, const char *yaml) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    if (test_open_yaml(folder, yaml, &dataset, &err) < 0)
-        fail_msg("%s", err.message);
-    return dataset;
-}
-
-static void refused(const char *folder, const char *yaml, int code, const char *what) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    int rc = test_open_yaml(folder, yaml, &dataset, &err);
-    if (rc == 0 || !strstr(err.message, what))
-        fail_msg("%s: \"%s\" lacks \"%s\"", yaml, err.message, what);
-    assert_int_equal(rc, code);
-}
-
 static struct zip_file file;
 
 static void add(const char *name, const char *dictionary, const void *data, size_t bytes) {
@@ -47,8 +30,8 @@ static void members_are_fields(void **state) {
     save_pair(folder, "a.npz", 1);
     save_pair(folder, "b.npz", 7);
     for (int direct = 0; direct < 2; direct++) {
-        struct dataset *dataset =
-            opened(folder, direct ? "{uri: ., format: npz, direct: true, crc: true}" : "{uri: .}");
+        struct dataset *dataset = test_opened(
+            folder, direct ? "{uri: ., format: npz, direct: true, crc: true}" : "{uri: .}");
         assert_string_equal(dataset_format_name(dataset), "npz");
         assert_int_equal(dataset_count(dataset), 2);
         assert_int_equal(test_fetch(dataset, 1, &record), 0);
@@ -57,13 +40,14 @@ static void members_are_fields(void **state) {
         test_record_release(&record);
         dataset_close(dataset);
     }
-    struct dataset *dataset = opened(folder, "{uri: ., format: npz, fields: [y]}");
+    struct dataset *dataset = test_opened(folder, "{uri: ., format: npz, fields: [y]}");
     assert_int_equal(dataset_schema(dataset)->count, 1);
     assert_int_equal(test_fetch(dataset, 0, &record), 0);
     assert_int_equal(((int32_t *)(void *)record.values[0].data)[0], 1000);
     test_record_release(&record);
     dataset_close(dataset);
-    refused(folder, "{uri: ., format: npz, fields: [z]}", OPIML_EINVAL, "no .npy member \"z\"");
+    test_refused(folder, "{uri: ., format: npz, fields: [z]}", OPIML_EINVAL,
+                 "no .npy member \"z\"");
     test_folder_remove(folder);
 }
 
@@ -76,12 +60,12 @@ static void wrong_crcs_are_told_when_asked_for(void **state) {
     assert_int_equal(fseek(change, 30 + 5 + 20 + 128, SEEK_SET), 0); /* x's first element */
     fputc(99, change);
     fclose(change);
-    struct dataset *dataset = opened(folder, "{uri: a.npz}");
+    struct dataset *dataset = test_opened(folder, "{uri: a.npz}");
     assert_int_equal(test_fetch(dataset, 0, &record), 0);
     assert_int_equal(record.values[0].data[0], 99);
     test_record_release(&record);
     dataset_close(dataset);
-    dataset = opened(folder, "{uri: a.npz, format: npz, crc: true}");
+    dataset = test_opened(folder, "{uri: a.npz, format: npz, crc: true}");
     assert_int_equal(test_fetch(dataset, 0, &record), OPIML_ECORRUPT);
     assert_non_null(strstr(record.err.message, "\"x\": the CRC is wrong"));
     test_record_release(&record);
@@ -94,18 +78,19 @@ static void damaged_files_are_bad_records(void **state) {
     struct test_record record;
     test_text(folder, "a.npz", "no archive");
     save_pair(folder, "b.npz", 1);
-    struct dataset *dataset = opened(folder, "{uri: .}");
+    struct dataset *dataset = test_opened(folder, "{uri: .}");
     assert_int_equal(dataset_count(dataset), 2);
     assert_int_equal(test_fetch(dataset, 0, &record), OPIML_ECORRUPT);
     test_record_release(&record);
     assert_int_equal(test_fetch(dataset, 1, &record), 0);
     test_record_release(&record);
     dataset_close(dataset);
-    refused(folder, "{uri: ., format: npz, records: row}", OPIML_EINVAL, "a.npz: \"x\" is damaged");
-    refused(folder, "{uri: a.npz}", OPIML_ECORRUPT, "no zip archive");
+    test_refused(folder, "{uri: ., format: npz, records: row}", OPIML_EINVAL,
+                 "a.npz: \"x\" is damaged");
+    test_refused(folder, "{uri: a.npz}", OPIML_ECORRUPT, "no zip archive");
     zip_add(&file, "readme.txt", "hello", 5, false);
     save(folder, "c.npz");
-    refused(folder, "{uri: c.npz}", OPIML_EINVAL, "no .npy members");
+    test_refused(folder, "{uri: c.npz}", OPIML_EINVAL, "no .npy members");
     test_folder_remove(folder);
 }
 

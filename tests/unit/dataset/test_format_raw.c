@@ -1,13 +1,5 @@
 #include "helper.h"
 
-static struct dataset *opened(const char *folder, const char *yaml) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    if (test_open_yaml(folder, yaml, &dataset, &err) < 0)
-        fail_msg("%s", err.message);
-    return dataset;
-}
-
 static void records_of_several_files(void **state) {
     char *folder = test_folder(), text[512];
     uint8_t data[3 + 5 * 7];
@@ -19,7 +11,7 @@ static void records_of_several_files(void **state) {
     test_write(folder, "d/b.bin", data, 3); /* no records */
     test_write(folder, "d/c.bin", data, 3 + 5 * 7);
     test_text(folder, "d/readme.txt", "left out");
-    struct dataset *dataset = opened(
+    struct dataset *dataset = test_opened(
         folder, "{uri: d, format: raw, header_bytes: 3, fields: [\"px:u8:1x3\", \"n:i32\"]}");
     assert_int_equal(dataset_count(dataset), 7);
     const struct opiml_schema *schema = dataset_schema(dataset);
@@ -45,35 +37,26 @@ static void records_of_several_files(void **state) {
     test_folder_remove(folder);
 }
 
-static void assert_refused(const char *folder, const char *yaml, int code, const char *message) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    int rc = test_open_yaml(folder, yaml, &dataset, &err);
-    if (rc == 0 || !strstr(err.message, message))
-        fail_msg("%s: \"%s\" lacks \"%s\"", yaml, err.message, message);
-    assert_int_equal(rc, code);
-}
-
 static void bad_parameters_and_files(void **state) {
     char *folder = test_folder();
     struct opiml_error err;
     test_text(folder, "x.bin", "0123456789");
 #define RAW(fields) "{uri: x.bin, format: raw, fields: " fields "}"
-    assert_refused(folder, RAW("[\"a:u8:4\"]"), OPIML_ECORRUPT, "x.bin at offset 8: 2 stray bytes");
-    assert_refused(folder, RAW("[\"a:u9\"]"), OPIML_EINVAL, "\"u9\" is no dtype");
-    assert_refused(folder, RAW("[\"a\"]"), OPIML_EINVAL, "name:dtype:shape");
-    assert_refused(folder, RAW("[\":u8\"]"), OPIML_EINVAL, "name:dtype:shape");
-    assert_refused(folder, RAW("[\"a:u8:0\"]"), OPIML_EINVAL, "is no shape");
-    assert_refused(folder, RAW("[\"a:u8:2x\"]"), OPIML_EINVAL, "is no shape");
-    assert_refused(folder, RAW("[\"a:u8:1x1x1x1x1x1\"]"), OPIML_EINVAL, "is no shape");
-    assert_refused(folder, RAW("[\"a:u8\", \"a:u8\"]"), OPIML_EINVAL, "named \"a\"");
-    assert_refused(folder, RAW("[\"a:f64:60000x60000\"]"), OPIML_ELIMIT, "2 GiB");
-    assert_refused(folder, RAW("[]"), OPIML_EINVAL, "say what a record holds");
-    assert_refused(folder, "{uri: x.bin, format: raw}", OPIML_EINVAL, "\"fields\" is missing");
-    assert_refused(folder, "{uri: x.bin, format: raw, fields: [\"a:u8\"], header_bytes: 11}",
-                   OPIML_ECORRUPT, "ends within its header");
-    assert_refused(folder, "{uri: x.bin, format: raw, fields: [\"a:u8\"], header_bytes: 10}",
-                   OPIML_ENOENT, "no records");
+    test_refused(folder, RAW("[\"a:u8:4\"]"), OPIML_ECORRUPT, "x.bin at offset 8: 2 stray bytes");
+    test_refused(folder, RAW("[\"a:u9\"]"), OPIML_EINVAL, "\"u9\" is no dtype");
+    test_refused(folder, RAW("[\"a\"]"), OPIML_EINVAL, "name:dtype:shape");
+    test_refused(folder, RAW("[\":u8\"]"), OPIML_EINVAL, "name:dtype:shape");
+    test_refused(folder, RAW("[\"a:u8:0\"]"), OPIML_EINVAL, "is no shape");
+    test_refused(folder, RAW("[\"a:u8:2x\"]"), OPIML_EINVAL, "is no shape");
+    test_refused(folder, RAW("[\"a:u8:1x1x1x1x1x1\"]"), OPIML_EINVAL, "is no shape");
+    test_refused(folder, RAW("[\"a:u8\", \"a:u8\"]"), OPIML_EINVAL, "named \"a\"");
+    test_refused(folder, RAW("[\"a:f64:60000x60000\"]"), OPIML_ELIMIT, "2 GiB");
+    test_refused(folder, RAW("[]"), OPIML_EINVAL, "say what a record holds");
+    test_refused(folder, "{uri: x.bin, format: raw}", OPIML_EINVAL, "\"fields\" is missing");
+    test_refused(folder, "{uri: x.bin, format: raw, fields: [\"a:u8\"], header_bytes: 11}",
+                 OPIML_ECORRUPT, "ends within its header");
+    test_refused(folder, "{uri: x.bin, format: raw, fields: [\"a:u8\"], header_bytes: 10}",
+                 OPIML_ENOENT, "no records");
     char path[4096];
     snprintf(path, sizeof(path), "%s/x.bin", folder);
     assert_int_equal(test_open_fails(path, "raw", &err), OPIML_EINVAL);
@@ -87,7 +70,7 @@ static void cut_file_is_stale(void **state) {
     struct test_record record;
     test_text(folder, "x.bin", "0123456789");
     struct dataset *dataset =
-        opened(folder, "{uri: x.bin, format: raw, fields: [\"a:u8:5\"], direct: true}");
+        test_opened(folder, "{uri: x.bin, format: raw, fields: [\"a:u8:5\"], direct: true}");
     assert_true(dataset_direct(dataset));
     assert_int_equal(test_fetch(dataset, 1, &record), 0);
     assert_memory_equal(record.values[0].data, "56789", 5);

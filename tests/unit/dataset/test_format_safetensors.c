@@ -1,22 +1,5 @@
 #include "helper.h"
 
-static struct dataset *opened(const char *folder, const char *yaml) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    if (test_open_yaml(folder, yaml, &dataset, &err) < 0)
-        fail_msg("%s", err.message);
-    return dataset;
-}
-
-static void refused(const char *folder, const char *yaml, int code, const char *what) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    int rc = test_open_yaml(folder, yaml, &dataset, &err);
-    if (rc == 0 || !strstr(err.message, what))
-        fail_msg("%s: \"%s\" lacks \"%s\"", yaml, err.message, what);
-    assert_int_equal(rc, code);
-}
-
 static void save(const char *folder, const char *name, const char *header, const void *data,
                  size_t bytes) {
     uint64_t length = strlen(header);
@@ -41,8 +24,8 @@ static void tensors_are_fields(void **state) {
     memcpy(data + 2, x, sizeof(x)); /* where floats cannot be read */
     save(folder, "a.safetensors", PAIR, data, sizeof(data));
     for (int direct = 0; direct < 2; direct++) {
-        struct dataset *dataset =
-            opened(folder, direct ? "{uri: ., format: safetensors, direct: true}" : "{uri: .}");
+        struct dataset *dataset = test_opened(
+            folder, direct ? "{uri: ., format: safetensors, direct: true}" : "{uri: .}");
         const struct opiml_schema *schema = dataset_schema(dataset);
         assert_string_equal(dataset_format_name(dataset), "safetensors");
         assert_string_equal(schema->fields[0].name, "x");
@@ -52,8 +35,8 @@ static void tensors_are_fields(void **state) {
         test_record_release(&record);
         dataset_close(dataset);
     }
-    struct dataset *dataset = opened(folder, "{uri: a.safetensors, format: safetensors, "
-                                             "records: row, fields: [y, x]}");
+    struct dataset *dataset = test_opened(folder, "{uri: a.safetensors, format: safetensors, "
+                                                  "records: row, fields: [y, x]}");
     assert_int_equal(dataset_count(dataset), 2);
     assert_int_equal(test_fetch(dataset, 1, &record), 0);
     assert_int_equal(record.values[0].data[0], 8);
@@ -69,26 +52,27 @@ static void damage_and_mistakes(void **state) {
     struct test_record record;
     save(folder, "b.safetensors", PAIR, data, 18);
     save(folder, "a.safetensors", PAIR, data, 17);
-    struct dataset *dataset = opened(folder, "{uri: ., format: safetensors, fields: [x]}");
+    struct dataset *dataset = test_opened(folder, "{uri: ., format: safetensors, fields: [x]}");
     assert_int_equal(test_fetch(dataset, 0, &record), OPIML_ECORRUPT);
     test_record_release(&record);
     assert_int_equal(test_fetch(dataset, 1, &record), 0);
     test_record_release(&record);
     dataset_close(dataset);
-    refused(folder, "{uri: ., format: safetensors, fields: [z]}", OPIML_EINVAL, "no tensor \"z\"");
+    test_refused(folder, "{uri: ., format: safetensors, fields: [z]}", OPIML_EINVAL,
+                 "no tensor \"z\"");
     save(folder, "a.safetensors",
          "{\"x\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[0,8]}}", data, 8);
-    refused(folder, "{uri: ., format: safetensors, fields: [x]}", OPIML_EINVAL,
-            "differs in shape from file to file");
+    test_refused(folder, "{uri: ., format: safetensors, fields: [x]}", OPIML_EINVAL,
+                 "differs in shape from file to file");
     save(folder, "a.safetensors",
          "{\"x\":{\"dtype\":\"F8_E4M3\",\"shape\":[8],\"data_offsets\":[0,8]}}", data, 8);
-    refused(folder, "{uri: a.safetensors}", OPIML_ENOTSUP, "x: type \"F8_E4M3\"");
+    test_refused(folder, "{uri: a.safetensors}", OPIML_ENOTSUP, "x: type \"F8_E4M3\"");
     save(folder, "a.safetensors", "{}", data, 0);
-    refused(folder, "{uri: a.safetensors}", OPIML_EINVAL, "holds no tensors");
+    test_refused(folder, "{uri: a.safetensors}", OPIML_EINVAL, "holds no tensors");
     save(folder, "a.safetensors", "{", data, 0);
-    refused(folder, "{uri: a.safetensors}", OPIML_ECORRUPT, "no JSON");
+    test_refused(folder, "{uri: a.safetensors}", OPIML_ECORRUPT, "no JSON");
     test_text(folder, "a.safetensors", "short");
-    refused(folder, "{uri: a.safetensors}", OPIML_ECORRUPT, "longer than the file");
+    test_refused(folder, "{uri: a.safetensors}", OPIML_ECORRUPT, "longer than the file");
     test_folder_remove(folder);
 }
 

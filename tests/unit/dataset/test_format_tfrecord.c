@@ -3,14 +3,6 @@
 
 static struct proto file, features;
 
-static struct dataset *opened(const char *folder, const char *yaml) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    if (test_open_yaml(folder, yaml, &dataset, &err) < 0)
-        fail_msg("%s", err.message);
-    return dataset;
-}
-
 static void write_file(const char *folder, const char *name) {
     test_write(folder, name, file.at, file.bytes);
     file.bytes = 0;
@@ -56,7 +48,7 @@ static void expect_records(struct dataset *dataset) {
 
 static void fields_are_the_first_records(void **state) {
     char *folder = two_shards(), text[256];
-    struct dataset *dataset = opened(folder, "{uri: d}"); /* found by looking */
+    struct dataset *dataset = test_opened(folder, "{uri: d}"); /* found by looking */
     const struct opiml_schema *schema = dataset_schema(dataset);
     assert_string_equal(dataset_format_name(dataset), "tfrecord");
     assert_int_equal(schema->count, 3);
@@ -69,7 +61,7 @@ static void fields_are_the_first_records(void **state) {
     dataset_describe(dataset, 2, text, sizeof(text));
     assert_non_null(strstr(text, "/d/b.tfrecord"));
     dataset_close(dataset);
-    dataset = opened(folder, "{uri: d}"); /* with the index */
+    dataset = test_opened(folder, "{uri: d}"); /* with the index */
     expect_records(dataset);
     dataset_close(dataset);
     test_folder_remove(folder);
@@ -79,7 +71,7 @@ static void declared_fields_are_taken_in_order(void **state) {
     char *folder = two_shards();
     struct test_record record;
     struct dataset *dataset =
-        opened(folder, "{uri: d, format: tfrecord, fields: [\"box:f32:*\", \"label:i8\"]}");
+        test_opened(folder, "{uri: d, format: tfrecord, fields: [\"box:f32:*\", \"label:i8\"]}");
     assert_int_equal(dataset_schema(dataset)->count, 2);
     assert_int_equal(test_fetch(dataset, 1, &record), 0);
     assert_int_equal(record.values[0].shape[0], 2);
@@ -111,7 +103,7 @@ static void what_does_not_fit_is_a_bad_record(void **state) {
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         snprintf(yaml, sizeof(yaml), "{uri: d, format: tfrecord, fields: [\"%s\"]}",
                  cases[i].fields);
-        struct dataset *dataset = opened(folder, yaml);
+        struct dataset *dataset = test_opened(folder, yaml);
         assert_int_equal(test_fetch(dataset, 0, &record), OPIML_ECORRUPT);
         if (!strstr(record.err.message, cases[i].what))
             fail_msg("%s: %s", cases[i].fields, record.err.message);
@@ -129,7 +121,7 @@ static void bytes_may_be_arrays(void **state) {
     proto_record(&file, &features);
     write_file(folder, "a.tfrecord");
     struct dataset *dataset =
-        opened(folder, "{uri: a.tfrecord, format: tfrecord, fields: [\"x:u16:*x3\"]}");
+        test_opened(folder, "{uri: a.tfrecord, format: tfrecord, fields: [\"x:u16:*x3\"]}");
     assert_int_equal(test_fetch(dataset, 0, &record), 0);
     assert_int_equal(record.values[0].shape[0], 2);
     assert_int_equal(record.values[0].shape[1], 3);
@@ -140,15 +132,6 @@ static void bytes_may_be_arrays(void **state) {
     test_folder_remove(folder);
 }
 
-static void refused(const char *folder, const char *yaml, int code, const char *what) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    int rc = test_open_yaml(folder, yaml, &dataset, &err);
-    if (rc == 0 || !strstr(err.message, what))
-        fail_msg("%s: \"%s\" lacks \"%s\"", yaml, err.message, what);
-    assert_int_equal(rc, code);
-}
-
 static void damage_is_told_with_its_place(void **state) {
     char *folder = test_folder();
     size_t first;
@@ -156,22 +139,22 @@ static void damage_is_told_with_its_place(void **state) {
     first = file.bytes;
     add_record("second", 2);
     test_write(folder, "cut.tfrecord", file.at, file.bytes - 1);
-    refused(folder, "{uri: cut.tfrecord}", OPIML_ECORRUPT, "of which the file has 75");
+    test_refused(folder, "{uri: cut.tfrecord}", OPIML_ECORRUPT, "of which the file has 75");
     test_write(folder, "head.tfrecord", file.at, first + 5);
-    refused(folder, "{uri: head.tfrecord}", OPIML_ECORRUPT, "the file ends here");
+    test_refused(folder, "{uri: head.tfrecord}", OPIML_ECORRUPT, "the file ends here");
     file.at[first] ^= 1;
     test_write(folder, "length.tfrecord", file.at, file.bytes);
-    refused(folder, "{uri: length.tfrecord}", OPIML_ECORRUPT, "CRC of the record's length");
+    test_refused(folder, "{uri: length.tfrecord}", OPIML_ECORRUPT, "CRC of the record's length");
     test_write(folder, "zip.tfrecord", "\x1f\x8b\x08\0\0\0\0\0\0\0\0\0\0\0\0\0", 16);
-    refused(folder, "{uri: zip.tfrecord}", OPIML_ENOTSUP, "uncompress it");
+    test_refused(folder, "{uri: zip.tfrecord}", OPIML_ENOTSUP, "uncompress it");
     test_write(folder, "empty.tfrecord", "", 0);
-    refused(folder, "{uri: empty.tfrecord}", OPIML_ENOENT, "no records");
+    test_refused(folder, "{uri: empty.tfrecord}", OPIML_ENOENT, "no records");
     file.bytes = 0;
     proto_frame(&file, "\xff\xff\xff", 3);
     write_file(folder, "other.tfrecord");
-    refused(folder, "{uri: other.tfrecord}", OPIML_ECORRUPT, "no tf.train.Example");
-    refused(folder, "{uri: other.tfrecord, format: tfrecord, fields: [\"a:u8:*x*\"]}", OPIML_EINVAL,
-            "varies in more than one dimension");
+    test_refused(folder, "{uri: other.tfrecord}", OPIML_ECORRUPT, "no tf.train.Example");
+    test_refused(folder, "{uri: other.tfrecord, format: tfrecord, fields: [\"a:u8:*x*\"]}",
+                 OPIML_EINVAL, "varies in more than one dimension");
     test_folder_remove(folder);
 }
 
@@ -182,12 +165,12 @@ static void a_wrong_crc_is_a_bad_record(void **state) {
     file.at[file.bytes - 1] ^= 1;
     add_record("second", 2);
     write_file(folder, "a.tfrecord");
-    struct dataset *dataset = opened(folder, "{uri: a.tfrecord}");
+    struct dataset *dataset = test_opened(folder, "{uri: a.tfrecord}");
     assert_int_equal(test_fetch(dataset, 0, &record), OPIML_ECORRUPT);
     assert_non_null(strstr(record.err.message, "CRC"));
     test_record_release(&record);
     dataset_close(dataset);
-    dataset = opened(folder, "{uri: a.tfrecord, format: tfrecord, crc: false}");
+    dataset = test_opened(folder, "{uri: a.tfrecord, format: tfrecord, crc: false}");
     assert_int_equal(test_fetch(dataset, 0, &record), 0);
     test_record_release(&record);
     dataset_close(dataset);
@@ -209,7 +192,7 @@ static void index_files_are_used_when_they_fit(void **state) {
     const char *lines[] = {right, "", "0 16\n", "nonsense"};
     for (size_t i = 0; i < COUNT_OF(lines); i++) {
         test_text(folder, i % 2 ? "a.idx" : "a.tfrecord.idx", lines[i]);
-        struct dataset *dataset = opened(folder, "{uri: a.tfrecord, index: rebuild}");
+        struct dataset *dataset = test_opened(folder, "{uri: a.tfrecord, index: rebuild}");
         assert_int_equal(dataset_count(dataset), 2);
         assert_int_equal(test_fetch(dataset, 1, &record), 0);
         test_record_release(&record);
@@ -217,8 +200,8 @@ static void index_files_are_used_when_they_fit(void **state) {
     }
     /* This one covers the file, but its boundaries are no records'. */
     test_text(folder, "a.tfrecord.idx", shifted);
-    refused(folder, "{uri: a.tfrecord, index: rebuild}", OPIML_ECORRUPT, "by its index it is");
-    struct dataset *dataset = opened(
+    test_refused(folder, "{uri: a.tfrecord, index: rebuild}", OPIML_ECORRUPT, "by its index it is");
+    struct dataset *dataset = test_opened(
         folder, "{uri: a.tfrecord, index: rebuild, format: tfrecord, fields: [\"label:i32\"]}");
     assert_int_equal(test_fetch(dataset, 0, &record), OPIML_ECORRUPT);
     test_record_release(&record);

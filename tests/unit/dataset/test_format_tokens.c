@@ -1,22 +1,5 @@
 #include "helper.h"
 
-static struct dataset *opened(const char *folder, const char *yaml) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    if (test_open_yaml(folder, yaml, &dataset, &err) < 0)
-        fail_msg("%s", err.message);
-    return dataset;
-}
-
-static void refused(const char *folder, const char *yaml, int code, const char *what) {
-    struct dataset *dataset = NULL;
-    struct opiml_error err = {0};
-    int rc = test_open_yaml(folder, yaml, &dataset, &err);
-    if (rc == 0 || !strstr(err.message, what))
-        fail_msg("%s: \"%s\" lacks \"%s\"", yaml, err.message, what);
-    assert_int_equal(rc, code);
-}
-
 /* Tokens first, first + 1, ... */
 static void write_tokens(const char *folder, const char *name, uint32_t first, uint32_t count,
                          uint32_t bytes) {
@@ -44,14 +27,14 @@ static void sequences_follow_or_overlap(void **state) {
     write_tokens(folder, "b.bin", 100, 6, 2);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         snprintf(yaml, sizeof(yaml), "{uri: ., format: tokens, %s}", cases[i].how);
-        struct dataset *dataset = opened(folder, yaml);
+        struct dataset *dataset = test_opened(folder, yaml);
         assert_int_equal(dataset_count(dataset), cases[i].count);
         assert_int_equal(test_fetch(dataset, cases[i].count - 1, &record), 0);
         assert_int_equal(((uint16_t *)(void *)record.values[0].data)[0], cases[i].last_first);
         assert_int_equal(((uint16_t *)(void *)record.values[0].data)[3], cases[i].last_first + 3);
         test_record_release(&record);
         dataset_close(dataset);
-        dataset = opened(folder, yaml); /* with the index */
+        dataset = test_opened(folder, yaml); /* with the index */
         assert_int_equal(dataset_count(dataset), cases[i].count);
         dataset_close(dataset);
     }
@@ -63,7 +46,7 @@ static void tokens_outside_the_vocabulary(void **state) {
     struct test_record record;
     write_tokens(folder, "a.bin", 0, 9, 2);
     struct dataset *dataset =
-        opened(folder, "{uri: a.bin, format: tokens, length: 4, vocabulary: 6}");
+        test_opened(folder, "{uri: a.bin, format: tokens, length: 4, vocabulary: 6}");
     assert_int_equal(test_fetch(dataset, 0, &record), 0);
     test_record_release(&record);
     assert_int_equal(test_fetch(dataset, 1, &record), OPIML_ECORRUPT);
@@ -71,7 +54,7 @@ static void tokens_outside_the_vocabulary(void **state) {
     test_record_release(&record);
     dataset_close(dataset);
     write_tokens(folder, "a.bin", 0x7ffffffe, 4, 4);
-    dataset = opened(folder, "{uri: a.bin, format: tokens, type: u32, length: 2}");
+    dataset = test_opened(folder, "{uri: a.bin, format: tokens, type: u32, length: 2}");
     assert_int_equal(dataset_schema(dataset)->fields[0].dtype, OPIML_I32);
     assert_int_equal(test_fetch(dataset, 0, &record), 0);
     assert_i32(&(struct opiml_value){.data = record.values[0].data + 4, .bytes = 4}, INT32_MAX);
@@ -85,13 +68,13 @@ static void tokens_outside_the_vocabulary(void **state) {
 static void mistakes_are_named(void **state) {
     char *folder = test_folder();
     test_write(folder, "a.bin", "12345", 5);
-    refused(folder, "{uri: a.bin, format: tokens, length: 2}", OPIML_ECORRUPT,
-            "a.bin: 5 bytes are no whole number of u16 tokens");
-    refused(folder, "{uri: a.bin, format: tokens, length: 2, header_bytes: 7}", OPIML_ECORRUPT,
-            "no whole number");
-    refused(folder, "{uri: a.bin, format: tokens, length: 3, header_bytes: 1}", OPIML_ENOENT,
-            "no records");
-    refused(folder, "{uri: a.bin, format: tokens}", OPIML_EINVAL, "\"length\" is missing");
+    test_refused(folder, "{uri: a.bin, format: tokens, length: 2}", OPIML_ECORRUPT,
+                 "a.bin: 5 bytes are no whole number of u16 tokens");
+    test_refused(folder, "{uri: a.bin, format: tokens, length: 2, header_bytes: 7}", OPIML_ECORRUPT,
+                 "no whole number");
+    test_refused(folder, "{uri: a.bin, format: tokens, length: 3, header_bytes: 1}", OPIML_ENOENT,
+                 "no records");
+    test_refused(folder, "{uri: a.bin, format: tokens}", OPIML_EINVAL, "\"length\" is missing");
     test_folder_remove(folder);
 }
 
