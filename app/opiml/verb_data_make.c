@@ -220,6 +220,7 @@ static int report(const struct make_config *config, const struct job *job, doubl
     AUTO_JS struct js *root = js_object();
     AUTO_FREE char *text = NULL;
     uint64_t total = job->split[0].count + job->split[1].count;
+    struct make_conf there = *job->conf; /* which was made in another place */
 
     js_set(root, "out", js_text(config->out));
     js_set(root, "format", js_text(job->format->name));
@@ -240,12 +241,13 @@ static int report(const struct make_config *config, const struct job *job, doubl
            " classes as %s, in %.1f s\n",
            config->out, job->split[0].count, job->split[1].count, config->classes,
            job->format->name, seconds);
+    there.root = config->out;
     for (int s = 0; s < 2; s++) {
         char line[OPIML_TEXT_MAX + 256];
 
         if (!job->split[s].count)
             continue;
-        job->format->describe(job->conf, &job->split[s], line, sizeof(line));
+        job->format->describe(&there, &job->split[s], line, sizeof(line));
         printf("  in a pipeline file here: dataset: %s\n", line);
     }
     return 0;

@@ -8,7 +8,7 @@ for what in "images image-folder" "images webdataset" "images raw" "table csv" "
     kind=${what% *} format=${what#* }
     opiml data make "$kind" --format "$format" --out "$tmp/a" --count 2500 --test 30 --size 16 --threads 1
     check "$what: makes" status_is 0
-    check "$what: says how to use it" out_has "in a pipeline file here: dataset: {uri: .*/train"
+    check "$what: says how to use it" out_has "in a pipeline file here: dataset: {uri: $tmp/a/train"
     opiml data make "$kind" --format "$format" --out "$tmp/b" --count 2500 --test 30 --size 16 --threads 4
     check "$what: the same for any number of threads" same "$(sums "$tmp/a")" "$(sums "$tmp/b")"
     rm -rf "$tmp/b"

@@ -1,4 +1,5 @@
 /* The reader: mixed data sets, files that change, tiny rings. */
+#include "../dataset/npy.h"
 #include "harness.h"
 
 static struct opiml_pipeline *mixed(struct harness *a, struct harness *b, const char *rest,
@@ -95,6 +96,102 @@ static void a_file_that_shrinks_gives_bad_records(void **state) {
     harness_remove(&data);
 }
 
+#define COLUMNS 32
+#define ROWS 100
+
+/* 32 columns in a file each; element r of column k is 100 r + k. */
+static struct opiml_pipeline *columns(const char *folder, const char *more) {
+    struct opiml_pipeline *pipeline = NULL;
+    struct opiml_error err = {0};
+    uint16_t data[ROWS];
+    char text[8192], name[32];
+    size_t at = (size_t)snprintf(text, sizeof(text),
+                                 "opiml: 1\nkind: pipeline\ndataset:\n  uri: %s\n  format: npy\n"
+                                 "  records: row\n  parts: [",
+                                 folder);
+
+    for (int k = 0; k < COLUMNS; k++) {
+        for (int r = 0; r < ROWS; r++)
+            data[r] = (uint16_t)(100 * r + k);
+        snprintf(name, sizeof(name), "%02d.npy", k);
+        npy_write(folder, name, "{'descr': '<u2', 'fortran_order': False, 'shape': (100,)}", data,
+                  sizeof(data));
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s\"c%02d:%s\"", k ? ", " : "", k,
+                               name);
+    }
+    snprintf(text + at, sizeof(text) - at,
+             "]\n%sshuffle: {mode: global}\nops: [{rename: {from: c00, to: first}}]\n"
+             "batch: {size: 16}\nerrors: {budget: 100}\n",
+             more);
+    if (opiml_pipeline_parse(text, strlen(text), "t.yaml", &pipeline, &err) < 0)
+        fail_msg("%s", err.message);
+    return pipeline;
+}
+
+static void records_of_many_pieces_are_whole(void **state) {
+    static const char *const ways[] = {"", "  direct: true\n"};
+    char *folder = test_folder();
+    struct hash128 first = {0};
+
+    for (size_t way = 0; way < 2; way++) {
+        struct opiml_pipeline *pipeline = columns(folder, ways[way]);
+        struct opiml_feed_options options;
+        const struct opiml_batch *batch;
+        struct opiml_feed *feed;
+
+        opiml_feed_options_init(&options);
+        options.digest = true;
+        options.epochs = 2;
+        for (int turn = 0; turn < 4; turn++) {
+            options.threads = turn % 2 ? 8 : 1;
+            options.cut = turn / 2 ? 1 : -1;
+            struct hash128 digest = harness_run(pipeline, &options, NULL);
+
+            if (way + (size_t)turn == 0)
+                first = digest;
+            assert_true(digest.low == first.low && digest.high == first.high);
+        }
+        options.cut = -1;
+        feed = harness_feed(pipeline, &options);
+        while (opiml_feed_next(feed, &batch, NULL) == 1) {
+            for (uint32_t r = 0; r < batch->rows; r++)
+                for (uint16_t k = 0; k < COLUMNS; k++)
+                    assert_int_equal(((uint16_t *)(void *)batch->data[k])[r],
+                                     100 * batch->samples[r] + k);
+            opiml_batch_release(batch);
+        }
+        opiml_feed_close(feed);
+        opiml_pipeline_close(pipeline);
+    }
+    test_folder_remove(folder);
+}
+
+/* One piece that cannot be had is enough to make the record a bad one, once. */
+static void a_missing_piece_makes_a_bad_record(void **state) {
+    char *folder = test_folder(), path[4096];
+    struct opiml_pipeline *pipeline = columns(folder, "");
+    struct opiml_feed_stats *stats = malloc(sizeof(*stats));
+    struct opiml_feed_options options;
+    const struct opiml_batch *batch;
+    struct opiml_feed *feed;
+
+    snprintf(path, sizeof(path), "%s/17.npy", folder);
+    assert_int_equal(truncate(path, 128 + 2 * 40),
+                     0); /* 40 rows are left, of a file that changed */
+    opiml_feed_options_init(&options);
+    feed = harness_feed(pipeline, &options);
+    while (opiml_feed_next(feed, &batch, NULL) == 1)
+        opiml_batch_release(batch);
+    opiml_feed_stats(feed, stats);
+    assert_int_equal(stats->batches, 7);
+    assert_int_equal(stats->samples + stats->errors, ROWS);
+    assert_true(stats->errors >= 60);
+    free(stats);
+    opiml_feed_close(feed);
+    opiml_pipeline_close(pipeline);
+    test_folder_remove(folder);
+}
+
 /* The smallest pool that the plan allows still delivers everything. */
 static void the_smallest_pool_is_enough(void **state) {
     struct harness data = harness_make(500);
@@ -120,6 +217,8 @@ static void the_smallest_pool_is_enough(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_of_many_pieces_are_whole),
+        cmocka_unit_test(a_missing_piece_makes_a_bad_record),
         cmocka_unit_test(weights_hold_in_every_order),
         cmocka_unit_test(different_fields_do_not_mix),
         cmocka_unit_test(a_file_that_shrinks_gives_bad_records),
