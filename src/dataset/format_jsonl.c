@@ -90,9 +90,10 @@ static int scan_lines(struct scan *scan, size_t i, uint8_t *buffer, struct opiml
 }
 
 static int scan_file(void *context, size_t i, struct opiml_error *err) {
-    AUTO_FREE uint8_t *buffer = base_realloc(NULL, ROW_BYTES_MAX + CHUNK_BYTES);
-    return buffer ? scan_lines(context, i, buffer, err)
-                  : base_fail_memory(err, ROW_BYTES_MAX, "rows");
+    struct scan *scan = context;
+    uint64_t room = base_min_u64(scan->listing->objects[i].bytes, ROW_BYTES_MAX + CHUNK_BYTES);
+    AUTO_FREE uint8_t *buffer = base_realloc(NULL, room + 1);
+    return buffer ? scan_lines(scan, i, buffer, err) : base_fail_memory(err, room, "rows");
 }
 
 /* ---- fields ---- */
