@@ -49,6 +49,9 @@ static int tokens_build(struct source *source, const struct source_listing *list
                         const void *params, struct index_draft *draft, struct opiml_error *err) {
     const struct tokens_params *tokens = params;
     uint32_t each = token_bytes(tokens);
+    if (tokens->length == 0) /* opened without a pipeline file */
+        return opiml_fail(err, OPIML_EINVAL,
+                          "format tokens: say how many make a sequence, such as length: 1025");
     draft->record_bytes = (uint64_t)tokens->length * each;
     draft->stride_bytes = stride_bytes(tokens);
     draft->lead_bytes = tokens->header_bytes;
@@ -75,7 +78,7 @@ static bool tokens_check(const struct index *index, const void *params) {
     const struct tokens_params *tokens = params;
     const struct index_header *header = index->header;
     struct opiml_schema schema = {0};
-    return make_schema(tokens, &schema, NULL) == 0 &&
+    return tokens->length > 0 && make_schema(tokens, &schema, NULL) == 0 &&
            header->record_bytes == (uint64_t)tokens->length * token_bytes(tokens) &&
            header->stride_bytes == stride_bytes(tokens) &&
            header->lead_bytes == tokens->header_bytes && index->schema.count == 1 &&

@@ -66,7 +66,8 @@ static void tokens_outside_the_vocabulary(void **state) {
 }
 
 static void mistakes_are_named(void **state) {
-    char *folder = test_folder();
+    char *folder = test_folder(), path[4096];
+    struct opiml_error err;
     test_write(folder, "a.bin", "12345", 5);
     test_refused(folder, "{uri: a.bin, format: tokens, length: 2}", OPIML_ECORRUPT,
                  "a.bin: 5 bytes are no whole number of u16 tokens");
@@ -75,6 +76,9 @@ static void mistakes_are_named(void **state) {
     test_refused(folder, "{uri: a.bin, format: tokens, length: 3, header_bytes: 1}", OPIML_ENOENT,
                  "no records");
     test_refused(folder, "{uri: a.bin, format: tokens}", OPIML_EINVAL, "\"length\" is missing");
+    snprintf(path, sizeof(path), "%s/a.bin", folder);
+    assert_int_equal(test_open_fails(path, "tokens", &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "say how many make a sequence"));
     test_folder_remove(folder);
 }
 
