@@ -1,5 +1,6 @@
 /* What the engine costs: `opiml feed` over a pipeline against a bare loop on one thread that does
- * the same reads and operators, both on one core, and two cores against one.
+ * the same reads and operators and fills batches of the same size, both on one core, and two cores
+ * against one.
  *
  *   bench_feed PIPELINE.yaml [PAIRS] */
 #include <fcntl.h>
@@ -33,7 +34,9 @@ struct bare {
     void *states[PIPELINE_OPS_MAX];
     int fd; /* of the object read last */
     uint32_t object;
-    uint8_t *read, *scratch, *row;
+    uint8_t *read, *scratch;
+    uint8_t *batch, *row; /* rows of a batch; the one that is being made */
+    uint64_t row_bytes;
     struct opiml_value values[2][OPIML_MAX_FIELDS];
 };
 
@@ -48,7 +51,6 @@ static void bare_open(struct bare *bare, struct opiml_pipeline *pipeline) {
                                    .threads = 1,
                                    .world = 1,
                                    .pool_bytes = pipeline->pool_bytes};
-    uint64_t row_bytes = 0;
 
     bare->pipeline = pipeline;
     CHECK(plan_create(pipeline, &request, &bare->plan, &err));
@@ -57,10 +59,10 @@ static void bare_open(struct bare *bare, struct opiml_pipeline *pipeline) {
             CHECK(pipeline->op[k]->op->open(pipeline->op[k]->params, &pipeline->op[k]->shape,
                                             &bare->states[k], &err));
     for (uint32_t f = 0; f < bare->plan->out->count; f++)
-        row_bytes += base_align_up(bare->plan->out->fields[f].max_bytes, 64);
+        bare->row_bytes += base_align_up(bare->plan->out->fields[f].max_bytes, 64);
     bare->read = base_alloc_aligned(dataset_read_room(pipeline->dataset[0], 64), 64);
     bare->scratch = base_alloc_aligned(bare->plan->worker_bytes, 4096);
-    bare->row = base_alloc_aligned(row_bytes, 64);
+    bare->batch = base_alloc_aligned(pipeline->batch_rows * bare->row_bytes, 64);
 }
 
 static uint8_t *bare_target(const struct bare *bare, const struct plan_target *target) {
@@ -135,6 +137,7 @@ static double bare_run(struct bare *bare, uint64_t epoch) {
         struct mix_at at;
         uint32_t side = 0;
 
+        bare->row = bare->batch + p % bare->pipeline->batch_rows * bare->row_bytes;
         mix_find(&bare->pipeline->mix, epoch, p, &at);
         dataset_locate(dataset, at.record, 0, &extent);
         bare_read(bare, source, &extent);
