@@ -24,7 +24,7 @@ struct tfrecord_params {
 static const struct opiml_param tfrecord_params[] = {
     {"fields", "",
      "Features to take, in order: name:dtype:shape each, such as [\"image:u8:*\", \"label:i32\"]; "
-     "none: all that the first record has",
+     "none: all that the first sound record has",
      offsetof(struct tfrecord_params, fields), OPIML_PARAM_TEXT_LIST},
     {"crc", "true", "Check each record's CRC", offsetof(struct tfrecord_params, crc),
      OPIML_PARAM_BOOL},

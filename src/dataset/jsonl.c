@@ -165,7 +165,7 @@ static size_t put_utf8(uint8_t *to, uint32_t code) {
     return bytes;
 }
 
-/* "XXXX" behind a \u, and perhaps the second half of a pair; the bytes used, 0 when wrong. */
+/* Four hex digits behind a \u, perhaps with the second half of a pair; bytes used, 0: wrong. */
 static size_t read_unicode(const uint8_t *at, const uint8_t *end, uint32_t *ret_code) {
     uint32_t low;
     if (!read_hex(at, end, ret_code) || (*ret_code >= 0xdc00 && *ret_code < 0xe000))

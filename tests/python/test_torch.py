@@ -2,7 +2,7 @@
 import os
 import warnings
 
-from helper import Case, numpy, opiml, picture, png, unittest
+from helper import ROWS, Case, numpy, opiml, picture, png, unittest
 
 try:
     with warnings.catch_warnings():
@@ -12,16 +12,6 @@ try:
     from opiml.torch import DataLoader, Dataset
 except ImportError:
     torch = None
-
-ROWS = """
-opiml: 1
-kind: pipeline
-seed: 11
-pool: 16MiB
-dataset: {uri: rows.bin, format: raw, fields: ["x:f32:3", "label:i32"]}
-shuffle: {mode: global}
-batch: {size: 16}
-"""
 
 
 @unittest.skipUnless(torch, "PyTorch (python3-torch) is not installed")
