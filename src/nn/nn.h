@@ -127,10 +127,28 @@ double nn_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, co
                         const float *shares, float smoothing, float *grad, uint32_t *ret_correct);
 void nn_softmax(const float *logits, uint32_t classes, float *probabilities);
 
-enum nn_optimizer { NN_SGD, NN_ADAMW };
+/* How the classes that a network gives voxels overlap with those that they have. */
+#define NN_DICE_CLASSES_MAX 64
+struct nn_overlap {
+    uint64_t both, predicted, truth; /* voxels */
+};
+void nn_overlap_add(struct nn_overlap *to, const struct nn_overlap *from);
+/* The mean Dice coefficient, 2 both / (predicted + truth), over the classes from 1 on (0 is the
+ * background) that are in either; 1 where there are none. */
+double nn_overlap_dice(const struct nn_overlap *overlaps, uint32_t classes);
+/* The mean of softmax cross-entropy and soft Dice loss (Milletari et al., "V-Net", 2016; by image
+ * and class without the background, as MLPerf's U-Net3D reference takes it) over logits [rows,
+ * classes, voxels], 2 to NN_DICE_CLASSES_MAX classes. `labels` [rows, voxels], each below
+ * `classes`. Writes the gradient of the mean over the rows, and adds the overlaps of the voxels'
+ * largest logits to overlaps[classes]. Returns the mean loss; the same bits for any number of
+ * threads. */
+double nn_dice_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, uint64_t voxels,
+                             const uint8_t *labels, float *grad, struct nn_overlap *overlaps);
+
+enum nn_optimizer { NN_SGD, NN_ADAMW, NN_LARS };
 struct nn_optimizer_conf {
     uint32_t name;
-    double lr, momentum, weight_decay, beta1, beta2, epsilon;
+    double lr, momentum, weight_decay, beta1, beta2, epsilon, trust;
     bool nesterov;
 };
 /* One update of all trained parameters with learning rate lr; `step` counts from 1. */

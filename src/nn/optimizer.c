@@ -3,6 +3,8 @@
 
 #include "nn/nn.h"
 
+#define NORM_PARTS 16 /* summed apart, so that the sum does not depend on the threads */
+
 /* PyTorch's form: weight decay joins the gradient, momentum starts with the first gradient. */
 static void sgd(const struct nn_optimizer_conf *conf, struct nn_param *param, float lr) {
     float mu = (float)conf->momentum, decay = param->decays ? (float)conf->weight_decay : 0;
@@ -16,6 +18,42 @@ static void sgd(const struct nn_optimizer_conf *conf, struct nn_param *param, fl
 
         m[i] = mu * m[i] + g;
         w[i] -= lr * (nesterov ? g + mu * m[i] : m[i]);
+    }
+}
+
+static double norm(const float *values, uint64_t count) {
+    double parts[NORM_PARTS] = {0}, sum = 0;
+
+#pragma omp parallel for schedule(static)
+    for (uint32_t k = 0; k < NORM_PARTS; k++)
+        for (uint64_t i = count * k / NORM_PARTS; i < count * (k + 1) / NORM_PARTS; i++)
+            parts[k] += (double)values[i] * (double)values[i];
+    for (uint32_t k = 0; k < NORM_PARTS; k++)
+        sum += parts[k];
+    return sqrt(sum);
+}
+
+/* You, Gitman and Ginsburg, "Large batch training of convolutional networks" (2017): each layer's
+ * learning rate in proportion to its weights' norm over its gradient's. As in MLPerf's reference,
+ * what takes no weight decay (biases, normalisation) is not scaled, and the learning rate is within
+ * the momentum. */
+static void lars(const struct nn_optimizer_conf *conf, struct nn_param *param, double lr) {
+    float mu = (float)conf->momentum, decay = 0, rate = (float)lr;
+    float *m = param->state[0], *w = param->value;
+    const float *grad = param->grad;
+
+    if (param->decays) {
+        double weights = norm(w, param->count), gradient = norm(grad, param->count);
+
+        decay = (float)conf->weight_decay;
+        if (weights > 0 && gradient > 0)
+            rate = (float)(lr * conf->trust * weights /
+                           (gradient + conf->weight_decay * weights + conf->epsilon));
+    }
+#pragma omp parallel for simd schedule(static)
+    for (uint64_t i = 0; i < param->count; i++) {
+        m[i] = mu * m[i] + rate * (grad[i] + decay * w[i]);
+        w[i] -= m[i];
     }
 }
 
@@ -44,10 +82,11 @@ void nn_optimizer_step(const struct nn_optimizer_conf *conf, struct nn_net *net,
 
         if (!param->grad)
             continue;
-        if (conf->name == NN_ADAMW)
-            adamw(conf, param, (float)lr, step);
-        else
-            sgd(conf, param, (float)lr);
+        switch (conf->name) {
+        case NN_ADAMW: adamw(conf, param, (float)lr, step); break;
+        case NN_LARS: lars(conf, param, lr); break;
+        default: sgd(conf, param, (float)lr);
+        }
     }
 }
 

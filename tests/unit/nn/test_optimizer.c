@@ -57,6 +57,41 @@ static void steps_are_as_published(void **state) {
         .name = NN_ADAMW, .weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8});
 }
 
+/* Against the formula, in double; the bias takes no decay and is not scaled. */
+static void lars_scales_layers_by_their_norms(void **state) {
+    struct nn_optimizer_conf conf = {
+        .name = NN_LARS, .momentum = 0.9, .weight_decay = 0.01, .trust = 0.02, .epsilon = 1e-9};
+    struct nn_net *net = make();
+    struct nn_param *weight = nn_net_param(net, 0), *bias = nn_net_param(net, 1);
+    double w[6], b = bias->value[0], m[6] = {0}, mb = 0;
+
+    for (int i = 0; i < 6; i++)
+        w[i] = weight->value[i];
+    for (uint64_t step = 1; step <= 4; step++) {
+        double norms[2] = {0}, rate;
+
+        for (int i = 0; i < 6; i++) {
+            weight->grad[i] = 0.1f * (float)(i + 1);
+            norms[0] += w[i] * w[i];
+            norms[1] += (double)weight->grad[i] * (double)weight->grad[i];
+        }
+        for (int i = 0; i < 3; i++)
+            bias->grad[i] = 0.5f;
+        rate = 0.3 * 0.02 * sqrt(norms[0]) / (sqrt(norms[1]) + 0.01 * sqrt(norms[0]) + 1e-9);
+        for (int i = 0; i < 6; i++) {
+            m[i] = 0.9 * m[i] + rate * ((double)weight->grad[i] + 0.01 * w[i]);
+            w[i] -= m[i];
+        }
+        mb = 0.9 * mb + 0.3 * 0.5;
+        b -= mb;
+        nn_optimizer_step(&conf, net, 0.3, step);
+        for (int i = 0; i < 6; i++)
+            assert_true(fabs(w[i] - (double)weight->value[i]) < 1e-6);
+        assert_true(fabs(b - (double)bias->value[0]) < 1e-6);
+    }
+    nn_net_destroy(net);
+}
+
 static void schedules_start_peak_and_end(void **state) {
     struct nn_schedule_conf conf = {.name = NN_ONE_CYCLE, .epochs = 10, .warmup = 0.2};
     const uint64_t steps = 1000;
@@ -79,6 +114,7 @@ static void schedules_start_peak_and_end(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_are_as_published),
+        cmocka_unit_test(lars_scales_layers_by_their_norms),
         cmocka_unit_test(schedules_start_peak_and_end),
     };
 
