@@ -41,7 +41,9 @@ static int print_json(const struct opiml_eval_result *result, const struct bad_r
     js_set(object, "errors", js_u64(result->errors));
     js_set(object, "dropped", js_u64(result->dropped));
     js_set(object, "loss", js_num(result->loss));
-    js_set(object, "accuracy", js_num(result->accuracy));
+    js_set(object, result->metric, js_num(result->score));
+    if (result->top5 >= 0)
+        js_set(object, "top5", js_num(result->top5));
     js_set(object, "seconds", js_num(result->seconds));
     js_set(object, "bad", bad_records_json(bad));
     text = js_dump(object, 2);
@@ -76,8 +78,8 @@ static int eval_run(struct call *call, struct opiml_error *err) {
         return rc;
     if (config->json)
         return print_json(&result, &bad, err);
-    printf("%s\n  accuracy %.2f%%, loss %.4f over %" PRIu64 " samples of %s in %.1f s (%.0f/s)\n",
-           path, 100 * result.accuracy, result.loss, result.samples, data, result.seconds,
+    printf("%s\n  %s %.2f%%, loss %.4f over %" PRIu64 " samples of %s in %.1f s (%.0f/s)\n", path,
+           result.metric, 100 * result.score, result.loss, result.samples, data, result.seconds,
            (double)result.samples / result.seconds);
     if (result.errors || result.dropped)
         printf("  holes: %" PRIu64 " left out by filters, %" PRIu64 " bad records\n",
@@ -92,7 +94,8 @@ const struct verb verb_eval = {
     .about = "RUN is a run's folder or a checkpoint file. Runs the evaluation pipeline once and "
              "prints accuracy and mean loss. A bad record is left out, counted and listed on "
              "standard error; past the pipeline's error budget the exit status is 6.\n\n"
-             "JSON has samples, errors, dropped, loss, accuracy, seconds and bad[].",
+             "JSON has samples, errors, dropped, loss, accuracy and top5 (for segmentation: dice), "
+             "seconds and bad[].",
     .examples = "opiml eval runs/cifar10\n"
                 "On the data that the training file named.\n"
                 "opiml eval runs/cifar10 --data other.yaml --json\n"

@@ -42,21 +42,22 @@ static void draw(struct run *run, const struct opiml_train_progress *p) {
     char left[32];
 
     progress_draw(&run->progress,
-                  "epoch %u/%u  %.0f%%  loss %.3f  accuracy %.1f%%  %.0f/s  trainer %.0f%% busy  "
+                  "epoch %u/%u  %.0f%%  loss %.3f  %s %.1f%%  %.0f/s  trainer %.0f%% busy  "
                   "ends in %s",
                   p->epoch, p->epochs, 100.0 * (double)p->step / (double)p->steps, p->loss,
-                  100 * p->accuracy, p->samples_per_s, 100 * p->utilisation,
+                  p->metric, 100 * p->score, p->samples_per_s, 100 * p->utilisation,
                   screen_duration(left, sizeof(left), p->eta_s));
 }
 
 static void epoch_line(const struct opiml_train_progress *p) {
     char elapsed[32];
 
-    printf("epoch %3u/%u  loss %.4f  accuracy %6.2f%%", p->epoch, p->epochs, p->loss,
-           100 * p->accuracy);
-    if (p->eval_accuracy >= 0)
-        printf("  eval loss %.4f  accuracy %6.2f%%", p->eval_loss, 100 * p->eval_accuracy);
-    printf("  %5.0f samples/s  trainer %3.0f%% busy  %s", p->samples_per_s, 100 * p->utilisation,
+    printf("epoch %3u/%u  loss %.4f  %s %6.2f%%", p->epoch, p->epochs, p->loss, p->metric,
+           100 * p->score);
+    if (p->eval_score >= 0)
+        printf("  eval loss %.4f  %s %6.2f%%", p->eval_loss, p->metric, 100 * p->eval_score);
+    printf("  %5.*f samples/s  trainer %3.0f%% busy  %s", p->samples_per_s < 100 ? 1 : 0,
+           p->samples_per_s, 100 * p->utilisation,
            screen_duration(elapsed, sizeof(elapsed), p->elapsed_s));
     if (p->errors)
         printf("  %" PRIu64 " bad record%s", p->errors, p->errors == 1 ? "" : "s");
@@ -66,13 +67,16 @@ static void epoch_line(const struct opiml_train_progress *p) {
 
 static struct js *progress_json(const struct opiml_train_progress *p) {
     struct js *object = js_object();
+    char eval[32];
 
     js_set(object, "epoch", js_int(p->epoch));
     js_set(object, "step", js_u64(p->step));
     js_set(object, "loss", js_num(p->loss));
-    js_set(object, "accuracy", js_num(p->accuracy));
-    js_set(object, "eval_loss", p->eval_accuracy >= 0 ? js_num(p->eval_loss) : js_null());
-    js_set(object, "eval_accuracy", p->eval_accuracy >= 0 ? js_num(p->eval_accuracy) : js_null());
+    js_set(object, p->metric, js_num(p->score));
+    snprintf(eval, sizeof(eval), "eval_%s", p->metric);
+    js_set(object, "eval_loss", p->eval_score >= 0 ? js_num(p->eval_loss) : js_null());
+    js_set(object, eval, p->eval_score >= 0 ? js_num(p->eval_score) : js_null());
+    js_set(object, "eval_top5", p->eval_top5 >= 0 ? js_num(p->eval_top5) : js_null());
     js_set(object, "errors", js_u64(p->errors));
     js_set(object, "dropped", js_u64(p->dropped));
     js_set(object, "samples_per_s", js_num(p->samples_per_s));

@@ -18,9 +18,12 @@ struct opiml_train_progress {
     uint32_t phase;           /* 0: training, 1: evaluating, 2: epoch over, 3: checkpoint written */
     uint32_t epoch, epochs;   /* epoch counts from 1 */
     uint64_t step, steps;     /* of the whole run */
-    double loss, accuracy;    /* over the epoch so far */
+    const char *metric;       /* what score is: "accuracy" or "dice"; a constant */
+    double loss, score;       /* over the epoch so far */
     uint64_t errors, dropped; /* of the epoch so far: bad records, rows that filters left out */
-    double eval_loss, eval_accuracy; /* of the last evaluation; accuracy -1: none yet */
+    double eval_loss, eval_score; /* of the last evaluation; score -1: none yet */
+    double eval_top5;             /* share of labels among the five likeliest; -1: none */
+    bool reached;                 /* eval_score is at the file's target, and the run over */
     double samples_per_s, eta_s, elapsed_s;
     double utilisation; /* compute ÷ (compute + wait for data), over the run so far */
     double lr;
@@ -77,7 +80,11 @@ OPIML_API int opiml_model_predict(struct opiml_model *model, const float *images
 
 struct opiml_eval_result {
     uint64_t samples, errors, dropped; /* errors: bad records; dropped: left out by filters */
-    double loss, accuracy, seconds;
+    double loss, seconds;
+    const char *metric; /* what score is: "accuracy", of classes, or "dice", mean over the classes
+                           but background; a constant */
+    double score;
+    double top5; /* share of labels among the five likeliest classes; -1: there are no such */
 };
 /* Run a pipeline file once through the model. */
 OPIML_API int opiml_model_eval(struct opiml_model *model, const char *pipeline,

@@ -30,25 +30,37 @@ const char *checkpoint_isa(void) {
 #endif
 }
 
+static const char *const optimizers[] = {
+    [NN_SGD] = "sgd", [NN_ADAMW] = "adamw", [NN_LARS] = "lars"};
+
 /* ---- writing ---- */
 
-#define STATES 2
+/* What is kept of each parameter: its value, the optimiser's states, its average. */
+static const char *const prefixes[] = {"", "optimizer.0.", "optimizer.1.", "ema."};
+#define PARTS COUNT_OF(prefixes)
 
-static uint32_t list_entries(struct nn_net *net, bool optimizer, struct safetensors_entry *entries,
-                             char (*names)[80]) {
+static float *part_of(const struct nn_param *param, uint32_t i, size_t part,
+                      const struct nn_shadow *average) {
+    switch (part) {
+    case 0: return param->value;
+    case 1: return param->state[0];
+    case 2: return param->state[1];
+    default: return average ? average->values[i] : NULL;
+    }
+}
+
+static uint32_t list_entries(struct nn_net *net, const struct nn_shadow *average,
+                             struct safetensors_entry *entries, char (*names)[80]) {
     uint32_t count = 0;
 
-    for (int k = -1; k < (optimizer ? STATES : 0); k++)
+    for (size_t part = 0; part < PARTS; part++)
         for (uint32_t i = 0; i < nn_net_params(net); i++) {
             const struct nn_param *param = nn_net_param(net, i);
-            const float *data = k < 0 ? param->value : param->state[k];
+            const float *data = part_of(param, i, part, average);
 
             if (!data)
                 continue;
-            if (k < 0)
-                snprintf(names[count], 80, "%s", param->name);
-            else
-                snprintf(names[count], 80, "optimizer.%d.%s", k, param->name);
+            snprintf(names[count], 80, "%s%s", prefixes[part], param->name);
             entries[count] = (struct safetensors_entry){
                 .name = names[count], .ndim = param->ndim, .data = data, .count = param->count};
             memcpy(entries[count].shape, param->shape, sizeof(param->shape));
@@ -64,6 +76,25 @@ static void set_number(struct js *to, const char *key, uint64_t number) {
     js_set(to, key, js_text(text));
 }
 
+/* Voxels of each class in both, predicted, and in truth; of a run that tells voxels apart. */
+static void set_overlaps(struct js *to, const struct checkpoint *from) {
+    AUTO_JS struct js *list = js_array();
+    AUTO_FREE char *text = NULL;
+    uint64_t any = 0;
+
+    for (uint32_t k = 0; k < from->model.classes && k < NN_DICE_CLASSES_MAX; k++) {
+        const struct nn_overlap *overlap = &from->score.overlaps[k];
+
+        js_add(list, js_u64(overlap->both));
+        js_add(list, js_u64(overlap->predicted));
+        js_add(list, js_u64(overlap->truth));
+        any |= overlap->predicted | overlap->truth;
+    }
+    text = any ? js_dump(list, 0) : NULL;
+    if (text)
+        js_set(to, "epoch_overlaps", js_text(text));
+}
+
 static struct js *metadata_of(const struct checkpoint *from) {
     struct js *to = js_object();
     AUTO_FREE char *classes = from->classes ? js_dump(from->classes, 0) : NULL;
@@ -75,16 +106,17 @@ static struct js *metadata_of(const struct checkpoint *from) {
     set_number(to, "width", from->model.width);
     js_set(to, "pool", js_text(from->model.pool ? "max" : "mean"));
     set_number(to, "classes", from->model.classes);
-    js_set(to, "optimizer", js_text(from->optimizer == NN_ADAMW ? "adamw" : "sgd"));
+    js_set(to, "optimizer", js_text(optimizers[from->optimizer]));
     set_number(to, "channels", from->channels);
     set_number(to, "height", from->height);
     set_number(to, "image_width", from->width);
     set_number(to, "step", from->step);
     set_number(to, "epoch", from->epoch);
-    set_number(to, "epoch_samples", from->epoch_samples);
-    set_number(to, "epoch_correct", from->epoch_correct);
-    text_add_double(&loss, from->epoch_loss);
+    set_number(to, "epoch_samples", from->score.samples);
+    set_number(to, "epoch_correct", from->score.correct);
+    text_add_double(&loss, from->score.loss);
     js_set(to, "epoch_loss", js_text(loss.failed ? "0" : loss.at));
+    set_overlaps(to, from);
     set_number(to, "threads", from->threads);
     js_set(to, "kernels", js_text(from->kernels));
     js_set(to, "isa", js_text(from->isa));
@@ -95,16 +127,16 @@ static struct js *metadata_of(const struct checkpoint *from) {
     return to;
 }
 
-int checkpoint_write(const char *path, struct nn_net *net, const struct checkpoint *checkpoint,
-                     bool optimizer, struct opiml_error *err) {
-    uint32_t most = nn_net_params(net) * (1 + STATES);
+int checkpoint_write(const char *path, struct nn_net *net, const struct nn_shadow *average,
+                     const struct checkpoint *checkpoint, struct opiml_error *err) {
+    uint32_t most = nn_net_params(net) * PARTS;
     AUTO_FREE struct safetensors_entry *entries = base_alloc_array(most, sizeof(*entries));
     AUTO_FREE char(*names)[80] = base_alloc_array(most, sizeof(*names));
     AUTO_JS struct js *metadata = metadata_of(checkpoint);
 
     if (!entries || !names || !metadata)
         return base_fail_memory(err, most * sizeof(*entries), "a checkpoint's table");
-    return safetensors_write(path, entries, list_entries(net, optimizer, entries, names), metadata,
+    return safetensors_write(path, entries, list_entries(net, average, entries, names), metadata,
                              err);
 }
 
@@ -187,13 +219,13 @@ static int read_sizes(const struct safetensors *file, struct checkpoint *self,
         (rc = read_number(file, "threads", 0, UINT32_MAX, &threads, err)) < 0 ||
         (rc = read_number(file, "step", 0, COUNT_MAX, &self->step, err)) < 0 ||
         (rc = read_number(file, "epoch", 0, COUNT_MAX, &self->epoch, err)) < 0 ||
-        (rc = read_number(file, "epoch_samples", 0, COUNT_MAX, &self->epoch_samples, err)) < 0)
+        (rc = read_number(file, "epoch_samples", 0, COUNT_MAX, &self->score.samples, err)) < 0)
         return rc;
     self->channels = (uint32_t)channels;
     self->height = (uint32_t)height;
     self->width = (uint32_t)width;
     self->threads = (uint32_t)threads;
-    return read_number(file, "epoch_correct", 0, self->epoch_samples, &self->epoch_correct, err);
+    return read_number(file, "epoch_correct", 0, self->score.samples, &self->score.correct, err);
 }
 
 static void read_texts(const struct safetensors *file, struct checkpoint *self) {
@@ -213,9 +245,34 @@ static void read_texts(const struct safetensors *file, struct checkpoint *self) 
 
         text_copy(texts[i].to, texts[i].room, text ? text : "");
     }
-    self->optimizer = optimizer && strcmp(optimizer, "adamw") == 0 ? NN_ADAMW : NN_SGD;
-    if (!loss || !text_parse_double(loss, &self->epoch_loss))
-        self->epoch_loss = 0;
+    for (uint32_t i = 0; i < COUNT_OF(optimizers); i++)
+        if (optimizer && strcmp(optimizer, optimizers[i]) == 0)
+            self->optimizer = i;
+    if (!loss || !text_parse_double(loss, &self->score.loss))
+        self->score.loss = 0;
+}
+
+static int read_overlaps(const struct safetensors *file, struct checkpoint *self,
+                         struct opiml_error *err) {
+    const char *text = safetensors_metadata(file, "epoch_overlaps");
+    AUTO_JS struct js *list = NULL;
+
+    if (!text)
+        return 0;
+    if (js_parse(text, strlen(text), &list, NULL) < 0 ||
+        js_count(list) > 3 * (size_t)NN_DICE_CLASSES_MAX || js_count(list) % 3 != 0)
+        return no_model(file, "epoch_overlaps is no list of three numbers for each class", err);
+    for (size_t i = 0; i < js_count(list); i++) {
+        struct nn_overlap *overlap = &self->score.overlaps[i / 3];
+        int64_t voxels = js_as_int(js_at(list, i), -1);
+
+        if (voxels < 0 || voxels > (int64_t)COUNT_MAX)
+            return no_model(file, "epoch_overlaps has what is no count of voxels", err);
+        *(i % 3 == 0   ? &overlap->both
+          : i % 3 == 1 ? &overlap->predicted
+                       : &overlap->truth) = (uint64_t)voxels;
+    }
+    return 0;
 }
 
 static int read_classes(const struct safetensors *file, struct checkpoint *self,
@@ -241,7 +298,7 @@ static int check_tensors(const struct safetensors *file, const struct checkpoint
     struct nn_net *net;
     int rc;
 
-    if (file->count > NN_PARAMS_MAX * (1 + STATES))
+    if (file->count > NN_PARAMS_MAX * PARTS)
         return no_model(file, "more tensors than any model has", err);
     if ((rc = nn_net_create(&nn_kernels_plain, 1, &net, err)) < 0)
         return rc;
@@ -266,7 +323,7 @@ int checkpoint_describe(const struct safetensors *file, struct checkpoint *ret_c
                           "\"format\")",
                           file->name);
     if ((rc = read_sizes(file, &self, err)) < 0 || (rc = read_classes(file, &self, err)) < 0 ||
-        (rc = check_tensors(file, &self, err)) < 0)
+        (rc = read_overlaps(file, &self, err)) < 0 || (rc = check_tensors(file, &self, err)) < 0)
         return rc;
     read_texts(file, &self);
     *ret_checkpoint = self;
@@ -274,32 +331,44 @@ int checkpoint_describe(const struct safetensors *file, struct checkpoint *ret_c
     return 0;
 }
 
-static int load_tensor(const struct safetensors *file, const char *name,
+static int load_tensor(const struct safetensors *file, const char *prefix,
                        const struct nn_param *param, float *to, struct opiml_error *err) {
     const struct safetensors_entry *entry;
-    int rc = find_tensor(file, name, param, &entry, err);
+    char name[96];
+    int rc;
 
+    snprintf(name, sizeof(name), "%s%s", prefix, param->name);
+    rc = find_tensor(file, name, param, &entry, err);
     if (rc == 0)
         memcpy(to, entry->data, entry->count * sizeof(*to));
     return rc;
 }
 
-int checkpoint_load(const struct safetensors *file, struct nn_net *net, bool optimizer,
+int checkpoint_load(const struct safetensors *file, struct nn_net *net, struct nn_shadow *average,
                     struct opiml_error *err) {
     int rc = 0;
 
-    for (uint32_t i = 0; rc == 0 && i < nn_net_params(net); i++) {
-        struct nn_param *param = nn_net_param(net, i);
+    for (uint32_t i = 0; i < nn_net_params(net); i++)
+        for (size_t part = 0; part < PARTS && rc == 0; part++) {
+            const struct nn_param *param = nn_net_param(net, i);
+            float *to = part_of(param, i, part, average);
 
-        rc = load_tensor(file, param->name, param, param->value, err);
-        for (int k = 0; optimizer && rc == 0 && k < STATES; k++) {
-            char name[96];
-
-            if (!param->state[k])
-                continue;
-            snprintf(name, sizeof(name), "optimizer.%d.%s", k, param->name);
-            rc = load_tensor(file, name, param, param->state[k], err);
+            rc = to ? load_tensor(file, prefixes[part], param, to, err) : 0;
         }
+    return rc;
+}
+
+int checkpoint_load_model(const struct safetensors *file, struct nn_net *net,
+                          struct opiml_error *err) {
+    int rc = 0;
+
+    for (uint32_t i = 0; i < nn_net_params(net) && rc == 0; i++) {
+        const struct nn_param *param = nn_net_param(net, i);
+        char name[96];
+
+        snprintf(name, sizeof(name), "ema.%s", param->name);
+        rc =
+            load_tensor(file, safetensors_find(file, name) ? "ema." : "", param, param->value, err);
     }
     return rc;
 }

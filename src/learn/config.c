@@ -18,6 +18,10 @@ static const struct opiml_param head_rows[] = {
     {"out", NULL, "Folder for checkpoints", AT(out), OPIML_PARAM_TEXT, NULL, 0, 0},
     {"eval_every", "1", "Epochs between evaluations", AT(eval_every), OPIML_PARAM_U32, NULL, 1,
      100000},
+    {"target", "0", "The run ends when an evaluation scores so much; 0: after the last epoch",
+     AT(target), OPIML_PARAM_F64, NULL, 0, 1},
+    {"ema", "0", "Decay of a moving average of the weights, which is evaluated instead; 0: none",
+     AT(ema), OPIML_PARAM_F64, NULL, 0, 0.999999},
     {0},
 };
 static const struct opiml_param data_rows[] = {
@@ -36,15 +40,17 @@ static const struct opiml_param model_rows[] = {
     {0},
 };
 static const struct opiml_param loss_rows[] = {
-    {"name", "cross_entropy", "Loss", AT(loss.name), OPIML_PARAM_CHOICE, "cross_entropy", 0, 0},
+    {"name", "cross_entropy", "Loss", AT(loss.name), OPIML_PARAM_CHOICE,
+     "cross_entropy|dice_cross_entropy", 0, 0},
     {"label_smoothing", "0", "Share of the target spread over all classes",
      AT(loss.label_smoothing), OPIML_PARAM_F64, NULL, 0, 0.999},
     {0},
 };
 static const struct opiml_param optimizer_rows[] = {
-    {"name", "sgd", "Optimiser", AT(optimizer.name), OPIML_PARAM_CHOICE, "sgd|adamw", 0, 0},
+    {"name", "sgd", "Optimiser", AT(optimizer.name), OPIML_PARAM_CHOICE, "sgd|adamw|lars", 0, 0},
     {"lr", NULL, "Learning rate at its peak", AT(optimizer.lr), OPIML_PARAM_F64, NULL, 1e-9, 1000},
-    {"momentum", "0.9", "sgd: momentum", AT(optimizer.momentum), OPIML_PARAM_F64, NULL, 0, 0.99999},
+    {"momentum", "0.9", "sgd, lars: momentum", AT(optimizer.momentum), OPIML_PARAM_F64, NULL, 0,
+     0.99999},
     {"nesterov", "true", "sgd: Nesterov's momentum", AT(optimizer.nesterov), OPIML_PARAM_BOOL, NULL,
      0, 0},
     {"weight_decay", "0", "Of convolution and dense weights", AT(optimizer.weight_decay),
@@ -53,8 +59,12 @@ static const struct opiml_param optimizer_rows[] = {
      0, 0.99999},
     {"beta2", "0.999", "adamw: decay of the second moment", AT(optimizer.beta2), OPIML_PARAM_F64,
      NULL, 0, 0.9999999},
-    {"epsilon", "1e-8", "adamw: added to the root", AT(optimizer.epsilon), OPIML_PARAM_F64, NULL,
-     1e-20, 1},
+    {"trust", "0.001", "lars: share of the weights' norm that an update of a layer may have",
+     AT(optimizer.trust), OPIML_PARAM_F64, NULL, 1e-9, 1},
+    {"accumulate", "1", "Batches whose gradients make an update together", AT(accumulate),
+     OPIML_PARAM_U32, NULL, 1, 65536},
+    {"epsilon", "1e-8", "adamw: added to the root; lars: to the gradient's norm",
+     AT(optimizer.epsilon), OPIML_PARAM_F64, NULL, 1e-20, 1},
     {0},
 };
 static const struct opiml_param schedule_rows[] = {

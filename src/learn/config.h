@@ -5,6 +5,8 @@
 #include "base/conf.h"
 #include "nn/nn.h"
 
+enum learn_loss { LEARN_CROSS_ENTROPY, LEARN_DICE_CROSS_ENTROPY };
+
 struct learn_config {
     uint32_t version, kind;
     uint64_t seed;
@@ -15,12 +17,15 @@ struct learn_config {
     } data; /* made relative to the training file's folder */
     struct nn_model_conf model;
     struct {
-        uint32_t name;
+        uint32_t name; /* an enum learn_loss */
         double label_smoothing;
     } loss;
     struct nn_optimizer_conf optimizer;
+    uint32_t accumulate; /* batches of an update */
+    double ema;          /* decay of the weights' moving average; 0: none */
     struct nn_schedule_conf schedule;
     uint32_t eval_every; /* epochs */
+    double target;       /* the run ends when an evaluation scores so much; 0: it does not */
 };
 
 /* Read and check a file. Errors name file, line, column and the nearest key. */

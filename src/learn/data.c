@@ -11,13 +11,28 @@ static uint32_t count_classes(const struct opiml_pipeline *pipeline) {
     return count;
 }
 
+/* Labels for each voxel are as large as the image, without its channels. */
+static enum learn_kind find_kind(const struct opiml_schema *schema,
+                                 const struct learn_fields *fields) {
+    const struct opiml_field *image = &schema->fields[fields->image];
+    const struct opiml_field *label = &schema->fields[fields->label];
+
+    if (label->dtype == OPIML_F32 && label->ndim == 1)
+        return LEARN_SHARES;
+    if (label->dtype == OPIML_U8 && label->ndim == image->ndim - 1 &&
+        memcmp(label->shape, image->shape + 1, label->ndim * sizeof(label->shape[0])) == 0)
+        return LEARN_VOXELS;
+    return LEARN_LABEL;
+}
+
 static int find_classes(const struct opiml_pipeline *pipeline, const char *name, uint32_t classes,
                         struct learn_fields *fields, struct opiml_error *err) {
     const struct opiml_field *label = &opiml_pipeline_schema(pipeline)->fields[fields->label];
 
-    fields->shares = label->dtype == OPIML_F32 && label->ndim == 1;
+    fields->kind = find_kind(opiml_pipeline_schema(pipeline), fields);
     if (classes == 0)
-        classes = fields->shares ? (uint32_t)label->shape[0] : count_classes(pipeline);
+        classes =
+            fields->kind == LEARN_SHARES ? (uint32_t)label->shape[0] : count_classes(pipeline);
     if (classes == 0)
         return opiml_fail(err, OPIML_EINVAL,
                           "%s: its dataset names no classes: say with model.classes how many there "
@@ -27,11 +42,17 @@ static int find_classes(const struct opiml_pipeline *pipeline, const char *name,
         return opiml_fail(err, OPIML_EINVAL,
                           "%s: its dataset has one class only; there is nothing to tell apart",
                           name);
-    if (fields->shares ? label->shape[0] != classes : label->dtype != OPIML_I32 || label->ndim != 0)
+    if (fields->kind == LEARN_SHARES
+            ? label->shape[0] != classes
+            : fields->kind == LEARN_LABEL && (label->dtype != OPIML_I32 || label->ndim != 0))
         return opiml_fail(err, OPIML_EINVAL,
                           "%s: \"label\" is %s with %u dimensions; training wants "
-                          "one i32, or f32 [%u] as one_hot makes it",
+                          "one i32, f32 [%u] as one_hot makes it, or for segmentation u8 of the "
+                          "image's size",
                           name, opiml_dtype_text(label->dtype), label->ndim, classes);
+    if (fields->kind == LEARN_VOXELS && classes > NN_DICE_CLASSES_MAX)
+        return opiml_fail(err, OPIML_ELIMIT, "%s: %u classes; segmentation tells up to %d apart",
+                          name, classes, NN_DICE_CLASSES_MAX);
     fields->classes = classes;
     return 0;
 }
@@ -50,15 +71,20 @@ int learn_fields_find(struct opiml_pipeline *pipeline, const char *name, uint32_
                           "\"%s\" is missing",
                           name, fields.image < 0 ? "image" : "label");
     image = &schema->fields[fields.image];
-    if (image->dtype != OPIML_F32 || image->ndim != 3)
+    if (image->dtype != OPIML_F32 || (image->ndim != 3 && image->ndim != 4) ||
+        !opiml_field_fixed(image))
         return opiml_fail(
             err, OPIML_EINVAL,
-            "%s: \"image\" is %s with %u dimensions; training wants "
-            "f32 [channels, height, width]: end with normalize: {to: f32, layout: nchw}",
-            name, opiml_dtype_text(image->dtype), image->ndim);
+            "%s: \"image\" is %s with %u dimensions%s; training wants f32 [channels, height, "
+            "width], or [channels, depth, height, width], of one size: end with normalize: {to: "
+            "f32, layout: nchw}, or with a crop of volumes",
+            name, opiml_dtype_text(image->dtype), image->ndim,
+            opiml_field_fixed(image) ? "" : " and of varying size");
     fields.channels = (uint32_t)image->shape[0];
-    fields.height = (uint32_t)image->shape[1];
-    fields.width = (uint32_t)image->shape[2];
+    fields.depth = image->ndim == 4 ? (uint32_t)image->shape[1] : 0;
+    fields.height = (uint32_t)image->shape[image->ndim - 2];
+    fields.width = (uint32_t)image->shape[image->ndim - 1];
+    fields.voxels = base_max_u64(fields.depth, 1) * fields.height * fields.width;
     if ((rc = find_classes(pipeline, name, classes, &fields, err)) < 0)
         return rc;
     *ret_fields = fields;
@@ -109,18 +135,42 @@ int learn_class_names_match(const struct js *names, const char *where, const str
 int learn_rows_init(struct learn_rows *rows, const struct learn_fields *fields, float *images,
                     uint32_t room, struct opiml_error *err) {
     *rows = (struct learn_rows){.fields = fields, .room = room, .images = images};
-    if (fields->shares)
+    switch (fields->kind) {
+    case LEARN_LABEL: rows->labels = base_alloc_array(room, sizeof(*rows->labels)); break;
+    case LEARN_SHARES:
         rows->shares = base_alloc_array((size_t)room * fields->classes, sizeof(*rows->shares));
-    else
-        rows->labels = base_alloc_array(room, sizeof(*rows->labels));
-    return rows->shares || rows->labels ? 0 : base_fail_memory(err, room * 4, "labels");
+        break;
+    case LEARN_VOXELS: rows->voxels = base_alloc_array(room, fields->voxels); break;
+    }
+    return rows->labels || rows->shares || rows->voxels
+               ? 0
+               : base_fail_memory(err, room * fields->voxels, "labels");
 }
 
 void learn_rows_release(struct learn_rows *rows) {
     base_free(rows->labels);
     base_free(rows->shares);
+    base_free(rows->voxels);
     rows->labels = NULL;
     rows->shares = NULL;
+    rows->voxels = NULL;
+}
+
+static uint8_t largest(const uint8_t *values, uint64_t count) {
+    uint8_t most = 0;
+
+    for (uint64_t i = 0; i < count; i++)
+        most = values[i] > most ? values[i] : most;
+    return most;
+}
+
+static int refuse(struct learn_rows *rows, struct opiml_feed *feed, const struct opiml_batch *batch,
+                  uint32_t r, int32_t label, struct opiml_error *err) {
+    char reason[64];
+
+    snprintf(reason, sizeof(reason), "label %d; there are %u classes", label,
+             rows->fields->classes);
+    return opiml_feed_refuse(feed, batch, r, reason, err);
 }
 
 /* 1: taken; 0: the row is a bad record now. */
@@ -128,28 +178,58 @@ static int take_label(struct learn_rows *rows, struct opiml_feed *feed,
                       const struct opiml_batch *batch, uint32_t r, struct opiml_error *err) {
     const uint8_t *labels = batch->data[rows->fields->label];
     uint32_t classes = rows->fields->classes;
-    char reason[64];
+    uint64_t voxels = rows->fields->voxels;
     int32_t label;
 
-    if (rows->shares) {
-        size_t bytes = classes * sizeof(float);
-
-        memcpy(rows->shares + (size_t)rows->rows * classes, labels + r * bytes, bytes);
+    switch (rows->fields->kind) {
+    case LEARN_SHARES:
+        memcpy(rows->shares + (size_t)rows->rows * classes, labels + r * classes * sizeof(float),
+               classes * sizeof(float));
         return 1;
+    case LEARN_VOXELS:
+        label = largest(labels + r * voxels, voxels);
+        if ((uint32_t)label >= classes)
+            return refuse(rows, feed, batch, r, label, err);
+        memcpy(rows->voxels + rows->rows * voxels, labels + r * voxels, voxels);
+        return 1;
+    default: break;
     }
     memcpy(&label, labels + r * sizeof(label), sizeof(label));
-    if ((uint32_t)label >= classes) {
-        snprintf(reason, sizeof(reason), "label %d; there are %u classes", label, classes);
-        return opiml_feed_refuse(feed, batch, r, reason, err);
-    }
+    if ((uint32_t)label >= classes)
+        return refuse(rows, feed, batch, r, label, err);
     rows->labels[rows->rows] = label;
     return 1;
 }
 
+/* Copy; false when something of it is infinite or no number. */
+static bool copy_numbers(float *to, const uint8_t *from, size_t count) {
+    const uint32_t exponent = 0x7f800000;
+    uint32_t wrong = 0;
+
+    memcpy(to, from, count * sizeof(*to));
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &to[i], sizeof(bits));
+        wrong |= (bits & exponent) == exponent;
+    }
+    return !wrong;
+}
+
+/* 1: taken; 0: the row is a bad record now. */
+static int take_image(struct learn_rows *rows, struct opiml_feed *feed,
+                      const struct opiml_batch *batch, uint32_t r, struct opiml_error *err) {
+    const struct learn_fields *fields = rows->fields;
+    size_t count = fields->channels * fields->voxels;
+
+    if (copy_numbers(rows->images + rows->rows * count,
+                     batch->data[fields->image] + r * count * sizeof(float), count))
+        return 1;
+    return opiml_feed_refuse(feed, batch, r, "an image with values that are no numbers", err);
+}
+
 int learn_rows_take(struct learn_rows *rows, struct opiml_feed *feed,
                     const struct opiml_batch *batch, uint32_t *first, struct opiml_error *err) {
-    const struct learn_fields *fields = rows->fields;
-    size_t pixels = (size_t)fields->channels * fields->height * fields->width;
     uint32_t r = *first;
     int rc;
 
@@ -157,13 +237,10 @@ int learn_rows_take(struct learn_rows *rows, struct opiml_feed *feed,
     for (; r < batch->rows && rows->rows < rows->room; r++) {
         if (batch->status[r] != OPIML_ROW_OK)
             continue;
-        if ((rc = take_label(rows, feed, batch, r, err)) < 0)
+        if ((rc = take_label(rows, feed, batch, r, err)) < 0 ||
+            (rc > 0 && (rc = take_image(rows, feed, batch, r, err)) < 0))
             return rc;
-        if (rc == 0)
-            continue;
-        memcpy(rows->images + rows->rows * pixels,
-               batch->data[fields->image] + r * pixels * sizeof(float), pixels * sizeof(float));
-        rows->rows++;
+        rows->rows += rc > 0;
     }
     *first = r;
     return 0;

@@ -6,12 +6,21 @@
 
 #include "base/base.h"
 #include "base/json.h"
+#include "nn/nn.h"
+
+/* What a sample's target is. */
+enum learn_kind {
+    LEARN_LABEL,  /* its class, one i32 */
+    LEARN_SHARES, /* of each class, f32 [classes] that sum to 1 */
+    LEARN_VOXELS, /* the class of each pixel or voxel, u8 of the image's size */
+};
 
 /* Which fields of a pipeline are the image and the target, checked once. */
 struct learn_fields {
     int image, label;
-    uint32_t channels, height, width, classes;
-    bool shares; /* the label is f32 [classes], else one i32 */
+    enum learn_kind kind;
+    uint32_t channels, depth, height, width, classes; /* depth 0: images, not volumes */
+    uint64_t voxels;                                  /* of one channel */
 };
 /* `classes` 0: as many as the dataset names, or else as the label has shares. OPIML_EINVAL names
  * what is missing and the operator that makes it. */
@@ -33,16 +42,17 @@ struct learn_rows {
     const struct learn_fields *fields;
     uint32_t room, rows;
     float *images;
-    int32_t *labels; /* or */
+    int32_t *labels; /* by kind, one of the three */
     float *shares;
+    uint8_t *voxels;
 };
 /* `images` has room for so many, and is the caller's: a network's input. `fields` is borrowed. */
 int learn_rows_init(struct learn_rows *rows, const struct learn_fields *fields, float *images,
                     uint32_t room, struct opiml_error *err);
 void learn_rows_release(struct learn_rows *rows);
 /* Take rows from row *first on until the room or the batch ends; *first moves to where to go on.
- * A label outside the classes makes a bad record of its row: OPIML_EBUDGET when they are too many.
- */
+ * A label outside the classes, or an image with values that are no numbers, makes a bad record of
+ * its row: OPIML_EBUDGET when they are too many. */
 int learn_rows_take(struct learn_rows *rows, struct opiml_feed *feed,
                     const struct opiml_batch *batch, uint32_t *first, struct opiml_error *err);
 

@@ -4,8 +4,7 @@
 
 #include <opiml/train.h>
 
-#include "learn/data.h"
-#include "nn/nn.h"
+#include "learn/score.h"
 #include "pipeline/bad.h"
 
 /* One pass over the pipeline; its bad records join `bad`, however it ends. `stop` (may be NULL) is

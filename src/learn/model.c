@@ -27,7 +27,7 @@ static int build(struct opiml_model *self, const char *path, uint32_t rows, uint
                              self->info.width, err)) < 0 ||
         (rc = nn_net_finish(self->net, 0, err)) < 0)
         return rc;
-    return checkpoint_load(&file, self->net, false, err);
+    return checkpoint_load_model(&file, self->net, err);
 }
 
 int opiml_model_open(const char *checkpoint, uint32_t rows, uint32_t threads,

@@ -26,6 +26,21 @@ static uint32_t largest(const float *values, uint32_t count) {
     return best;
 }
 
+uint32_t nn_labels_within(const float *logits, uint32_t rows, uint32_t classes,
+                          const int32_t *labels, uint32_t k) {
+    uint32_t within = 0;
+
+    for (uint32_t r = 0; r < rows; r++) {
+        const float *z = logits + (size_t)r * classes;
+        uint32_t label = (uint32_t)labels[r], before = 0;
+
+        for (uint32_t i = 0; i < classes; i++)
+            before += z[i] > z[label] || (z[i] == z[label] && i < label);
+        within += before < k;
+    }
+    return within;
+}
+
 double nn_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, const int32_t *labels,
                         const float *shares, float smoothing, float *grad, uint32_t *ret_correct) {
     double loss = 0;

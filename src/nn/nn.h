@@ -125,6 +125,9 @@ const char *nn_model_name(const struct nn_model_conf *conf); /* as in a training
  * had their largest logit at the (largest) target. Returns the mean loss. */
 double nn_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, const int32_t *labels,
                         const float *shares, float smoothing, float *grad, uint32_t *ret_correct);
+/* Rows whose label's logit is one of the k largest; of equals the first classes count as larger. */
+uint32_t nn_labels_within(const float *logits, uint32_t rows, uint32_t classes,
+                          const int32_t *labels, uint32_t k);
 void nn_softmax(const float *logits, uint32_t classes, float *probabilities);
 
 /* How the classes that a network gives voxels overlap with those that they have. */

@@ -16,9 +16,8 @@ static void load(const struct safetensors *file, const struct checkpoint *info) 
             abort();
     if ((uint64_t)info->channels * info->height * info->width <= 4096 && info->model.width <= 8 &&
         nn_net_finish(net, 0, NULL) == 0) {
-        if (checkpoint_load(file, net, false, NULL) < 0)
-            abort();
-        checkpoint_load(file, net, true, NULL);
+        checkpoint_load_model(file, net, NULL); /* an average may have other shapes */
+        checkpoint_load(file, net, NULL, NULL);
     }
     nn_net_destroy(net);
 }

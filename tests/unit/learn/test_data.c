@@ -24,15 +24,22 @@ static void fields_are_found_or_refused(void **state) {
         const char *fields, *what;
     } bad[] = {{"[\"picture:f32:3x8x8\", \"label:i32\"]", "\"image\" is missing"},
                {"[\"image:u8:768\", \"label:i32\"]", "normalize"},
-               {"[\"image:f32:3x8x8\", \"label:f32\"]", "one_hot"}};
+               {"[\"image:f32:3x8x8\", \"label:f32\"]", "one_hot"},
+               {"[\"image:f32:1x4x2x2\", \"label:u8:2x4x2\"]", "u8 of the image's size"}};
     char *folder = learn_folder(LEARN_REST);
     struct learn_fields fields;
     struct opiml_pipeline *pipeline = open_pipeline(folder, "[\"image:f32:3x8x8\", \"label:i32\"]");
 
     assert_int_equal(learn_fields_find(pipeline, "t", 4, &fields, NULL), 0);
-    assert_true(fields.channels == 3 && fields.height == 8 && !fields.shares);
+    assert_true(fields.channels == 3 && fields.height == 8 && fields.kind == LEARN_LABEL);
     opiml_pipeline_close(pipeline);
-    for (size_t i = 0; i < 3; i++) {
+    pipeline = open_pipeline(folder, "[\"image:f32:1x4x2x2\", \"label:u8:4x2x2\"]");
+    assert_int_equal(learn_fields_find(pipeline, "t", 3, &fields, NULL), 0);
+    assert_true(fields.channels == 1 && fields.depth == 4 && fields.height == 2 &&
+                fields.width == 2 && fields.voxels == 16 && fields.kind == LEARN_VOXELS);
+    assert_int_equal(learn_fields_find(pipeline, "t", 65, &fields, NULL), OPIML_ELIMIT);
+    opiml_pipeline_close(pipeline);
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct opiml_error err = {0};
 
         pipeline = open_pipeline(folder, bad[i].fields);
@@ -46,7 +53,7 @@ static void fields_are_found_or_refused(void **state) {
 
 static void holes_do_not_count(void **state) {
     const struct learn_fields fields = {
-        .image = 0, .label = 1, .channels = 1, .height = 1, .width = 2, .classes = 2};
+        .label = 1, .channels = 1, .height = 1, .width = 2, .voxels = 2, .classes = 2};
     const uint8_t status[] = {OPIML_ROW_OK, OPIML_ROW_FAILED, OPIML_ROW_OK, OPIML_ROW_OK};
     const uint64_t samples[] = {0, 1, 2, 3};
     float images[8] = {1, 2, 3, 4, 5, 6, 7, 8}, to[4];
@@ -71,8 +78,13 @@ static void holes_do_not_count(void **state) {
 }
 
 static void shares_go_along(void **state) {
-    const struct learn_fields fields = {
-        .label = 1, .channels = 1, .height = 1, .width = 1, .classes = 2, .shares = true};
+    const struct learn_fields fields = {.label = 1,
+                                        .channels = 1,
+                                        .height = 1,
+                                        .width = 1,
+                                        .classes = 2,
+                                        .voxels = 1,
+                                        .kind = LEARN_SHARES};
     const uint8_t status[] = {OPIML_ROW_DROPPED, OPIML_ROW_OK};
     float images[2] = {1, 2}, to[2], shares[4] = {0, 0, 0.25f, 0.75f};
     struct opiml_batch batch = {

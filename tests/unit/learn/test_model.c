@@ -38,7 +38,7 @@ static void predictions_agree_with_the_evaluation(void **state) {
         right += best == label;
     }
     fclose(file);
-    assert_true((double)right / 40 == result.accuracy);
+    assert_true((double)right / 40 == result.score);
     opiml_model_close(model);
     test_folder_remove(folder);
 }

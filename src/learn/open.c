@@ -1,0 +1,219 @@
+/* Opening a training run: file, pipelines, model, checkpoint. */
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "learn/run.h"
+#include "pipeline/plan.h"
+
+static int open_eval(struct opiml_train *self, struct opiml_error *err) {
+    const struct learn_config *config = &self->config;
+    AUTO_JS struct js *names = NULL;
+    int rc;
+
+    if ((rc = opiml_pipeline_open(config->data.eval, &self->eval, err)) < 0 ||
+        (rc = learn_fields_find(self->eval, config->data.eval, self->fields.classes,
+                                &self->eval_fields, err)) < 0)
+        return rc;
+    if ((self->eval_fields.kind == LEARN_VOXELS) != (self->fields.kind == LEARN_VOXELS))
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s and %s: one has a label for each voxel, the other for each image",
+                          config->data.train, config->data.eval);
+    if (self->eval_fields.channels != self->fields.channels ||
+        self->eval_fields.height != self->fields.height ||
+        self->eval_fields.width != self->fields.width)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s gives images of %u × %u × %u, %s of %u × %u × %u: "
+                          "they must be alike",
+                          config->data.train, self->fields.channels, self->fields.height,
+                          self->fields.width, config->data.eval, self->eval_fields.channels,
+                          self->eval_fields.height, self->eval_fields.width);
+    names = learn_class_names(self->eval);
+    return learn_class_names_match(names, config->data.eval, self->state.classes,
+                                   config->data.train, err);
+}
+
+static int open_data(struct opiml_train *self, struct opiml_error *err) {
+    struct learn_config *config = &self->config;
+    int rc;
+
+    if ((rc = opiml_pipeline_open(config->data.train, &self->data, err)) < 0 ||
+        (rc = learn_fields_find(self->data, config->data.train, config->model.classes,
+                                &self->fields, err)) < 0)
+        return rc;
+    config->model.classes = self->fields.classes;
+    if ((self->fields.kind == LEARN_VOXELS) != (config->loss.name == LEARN_DICE_CROSS_ENTROPY))
+        return opiml_fail(err, OPIML_EINVAL, "%s has a label for each %s: loss.name has to be %s",
+                          config->data.train, self->fields.kind == LEARN_VOXELS ? "voxel" : "image",
+                          self->fields.kind == LEARN_VOXELS ? "dice_cross_entropy"
+                                                            : "cross_entropy");
+    self->state.classes = learn_class_names(self->data);
+    if (learn_class_names_are_splits(self->state.classes))
+        learn_tell(
+            self, 0,
+            "the classes are named like parts of a dataset (train, test): is the dataset's uri "
+            "one folder too high?");
+    return config->data.eval[0] ? open_eval(self, err) : 0;
+}
+
+static int build_model(struct opiml_train *self, struct opiml_error *err) {
+    const struct learn_fields *fields = &self->fields;
+    uint32_t threads = self->config.threads ? self->config.threads : plan_cores();
+    uint32_t rows = opiml_pipeline_batch_rows(self->data);
+    uint64_t weights = 0;
+    char shape[48] = "";
+    int rc;
+
+    rc = nn_kernels_open(learn_kernels_text(&self->config), threads, &self->kernels,
+                         self->state.kernels, sizeof(self->state.kernels), err);
+    if (rc < 0 || (rc = nn_net_create(self->kernels, rows, &self->net, err)) < 0 ||
+        (rc = nn_model_build(self->net, &self->config.model, fields->channels, fields->height,
+                             fields->width, err)) < 0 ||
+        (rc = nn_net_finish(self->net, self->config.seed, err)) < 0)
+        return rc;
+    for (uint32_t i = 0; i < nn_net_params(self->net); i++)
+        weights += nn_net_param(self->net, i)->count;
+    self->state.model = self->config.model;
+    self->state.optimizer = self->config.optimizer.name;
+    self->state.channels = fields->channels;
+    self->state.height = fields->height;
+    self->state.width = fields->width;
+    self->state.threads = threads;
+    text_copy(self->state.isa, sizeof(self->state.isa), checkpoint_isa());
+    if (self->config.data.eval[0] && !realpath(self->config.data.eval, self->state.data))
+        return base_fail_errno(err, errno, "%s", self->config.data.eval);
+    if (self->config.model.name == NN_RESNET)
+        snprintf(shape, sizeof(shape), " depth %u, %s pool,", self->config.model.depth,
+                 self->config.model.pool ? "max" : "mean");
+    self->description = base_printf(
+        "%s%s width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "
+        "threads, f32",
+        nn_model_name(&self->config.model), shape, self->config.model.width, (double)weights * 1e-6,
+        (double)nn_net_macs(self->net) * 1e-6, self->state.kernels, threads);
+    return self->description ? 0 : base_fail_memory(err, 200, "a description");
+}
+
+static void warn_of_difference(struct opiml_train *self, const struct checkpoint *before) {
+    char note[640];
+
+    if (before->threads == self->state.threads &&
+        strcmp(before->kernels, self->state.kernels) == 0 &&
+        strcmp(before->isa, self->state.isa) == 0)
+        return;
+    snprintf(note, sizeof(note),
+             "the checkpoint comes from %s, %u threads, %s; here it is %s, %u "
+             "threads, %s: results will differ in the last bits",
+             before->kernels, before->threads, before->isa, self->state.kernels,
+             self->state.threads, self->state.isa);
+    learn_tell(self, 0, note);
+}
+
+/* What the tensors' shapes do not tell. */
+static int check_same(const struct opiml_train *self, const struct checkpoint *before,
+                      const char *path, struct opiml_error *err) {
+    /* The weights of a deeper network hold those of a shallow one. */
+    if (before->model.depth != self->state.model.depth)
+        return opiml_fail(err, OPIML_EINVAL, "%s: a model of depth %u; the training file says %u",
+                          path, before->model.depth, self->state.model.depth);
+    if (before->model.pool != self->state.model.pool)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: a model whose pool is another than the training file's model.pool",
+                          path);
+    if (before->optimizer != self->state.optimizer)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: its optimizer is another than the training file's optimizer.name",
+                          path);
+    return 0;
+}
+
+static int make_shadows(struct opiml_train *self, struct opiml_error *err) {
+    int rc;
+
+    if (self->config.ema > 0) {
+        if ((rc = nn_shadow_create(self->net, true, &self->average, err)) < 0)
+            return rc;
+        nn_shadow_average(self->average, self->net, 0);
+    }
+    return self->config.accumulate > 1 ? nn_shadow_create(self->net, false, &self->sums, err) : 0;
+}
+
+/* Whether that is the run's own checkpoint, by whatever name. */
+static bool is_own(const struct opiml_train *self, const char *path) {
+    struct stat own, other;
+
+    return path && (!path[0] || (stat(self->path, &own) == 0 && stat(path, &other) == 0 &&
+                                 own.st_dev == other.st_dev && own.st_ino == other.st_ino));
+}
+
+static int resume(struct opiml_train *self, struct opiml_error *err) {
+    const char *path = self->options.resume[0] ? self->options.resume : self->path;
+    CLEANUP(safetensors_release) struct safetensors file = {0};
+    CLEANUP(checkpoint_release) struct checkpoint before = {0};
+    int rc;
+
+    if (access(path, F_OK) < 0)
+        return base_fail_errno(err, errno, "%s: nothing to go on from; leave out --resume", path);
+    if ((rc = safetensors_read(path, &file, err)) < 0 ||
+        (rc = checkpoint_describe(&file, &before, err)) < 0 ||
+        (rc = learn_class_names_match(self->state.classes, self->config.data.train, before.classes,
+                                      path, err)) < 0 ||
+        (rc = check_same(self, &before, path, err)) < 0 ||
+        (rc = checkpoint_load(&file, self->net, self->average, err)) < 0)
+        return rc;
+    self->state.step = before.step;
+    self->state.epoch = before.epoch;
+    self->state.score = before.score;
+    memcpy(self->state.token, before.token, sizeof(before.token));
+    warn_of_difference(self, &before);
+    return 0;
+}
+
+/* Where the checkpoint will go: not over another run's, and not where it could not be written after
+ * the first epoch. */
+static int check_place(const struct opiml_train *self, struct opiml_error *err) {
+    const char *from = self->options.resume;
+
+    if (access(self->path, F_OK) == 0 && !self->options.overwrite && !is_own(self, from))
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: there is a trained model already: --resume goes on with it, "
+                          "--overwrite replaces it, --out DIR leaves it",
+                          self->path);
+    return file_writable(self->path, err);
+}
+
+int learn_open(struct opiml_train *self, const char *path, struct opiml_error *err) {
+    int rc;
+
+    if ((rc = learn_config_read(path, &self->config, err)) < 0)
+        return rc;
+    if (self->options.out &&
+        !text_copy(self->config.out, sizeof(self->config.out), self->options.out))
+        return opiml_fail(err, OPIML_ELIMIT, "%s: a name longer than %zu bytes", self->options.out,
+                          sizeof(self->config.out) - 1);
+    if (self->options.epochs)
+        self->config.schedule.epochs = self->options.epochs;
+    if (self->options.threads)
+        self->config.threads = self->options.threads;
+    if ((rc = open_data(self, err)) < 0 || (rc = file_make_folders(self->config.out, err)) < 0 ||
+        (rc = build_model(self, err)) < 0)
+        return rc;
+    self->path = text_path(self->config.out, "checkpoint.safetensors");
+    if (!self->path)
+        return base_fail_memory(err, strlen(self->config.out), "a file's name");
+    if ((rc = make_shadows(self, err)) < 0 ||
+        (rc = learn_rows_init(&self->rows, &self->fields, nn_net_input(self->net)->data,
+                              nn_net_batch(self->net), err)) < 0)
+        return rc;
+    self->started_ns = clock_now_ns();
+    self->progress = (struct opiml_train_progress){.size = sizeof(self->progress),
+                                                   .epochs = self->config.schedule.epochs,
+                                                   .steps = opiml_pipeline_batches(self->data) *
+                                                            self->config.schedule.epochs,
+                                                   .metric = learn_metric(&self->fields),
+                                                   .eval_score = -1,
+                                                   .eval_top5 = -1};
+    if ((rc = check_place(self, err)) < 0)
+        return rc;
+    return self->options.resume ? resume(self, err) : 0;
+}

@@ -1,0 +1,40 @@
+/* Losses and metrics of what a network put out. */
+#include "learn/score.h"
+
+static double add_classes(struct learn_score *score, const struct learn_rows *rows,
+                          struct nn_tensor *output, double smoothing) {
+    uint32_t correct, top5 = 0;
+    double loss;
+
+    if (rows->labels)
+        top5 = nn_labels_within(output->data, rows->rows, output->c, rows->labels, 5);
+    loss = nn_cross_entropy(output->data, rows->rows, output->c, rows->labels, rows->shares,
+                            (float)smoothing, output->grad, &correct);
+    score->correct += correct;
+    score->top5 += top5;
+    return loss;
+}
+
+double learn_score_add(struct learn_score *score, const struct learn_rows *rows,
+                       struct nn_tensor *output, double smoothing) {
+    double loss;
+
+    if (rows->fields->kind == LEARN_VOXELS)
+        loss = nn_dice_cross_entropy(output->data, rows->rows, output->c, rows->fields->voxels,
+                                     rows->voxels, output->grad, score->overlaps);
+    else
+        loss = add_classes(score, rows, output, smoothing);
+    score->loss += loss * rows->rows;
+    score->samples += rows->rows;
+    return loss;
+}
+
+const char *learn_metric(const struct learn_fields *fields) {
+    return fields->kind == LEARN_VOXELS ? "dice" : "accuracy";
+}
+
+double learn_metric_of(const struct learn_score *score, const struct learn_fields *fields) {
+    if (fields->kind == LEARN_VOXELS)
+        return nn_overlap_dice(score->overlaps, fields->classes);
+    return score->samples ? (double)score->correct / (double)score->samples : 0;
+}
