@@ -4,13 +4,14 @@
 #include "bad_records.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "mllog.h"
 #include "run_folder.h"
 #include "screen.h"
 #include "verb.h"
 
 struct train_config {
     bool resume, overwrite, json;
-    const char *from, *out;
+    const char *from, *out, *mllog, *dawnbench;
     int64_t epochs, threads;
 };
 
@@ -25,6 +26,9 @@ static const struct option train_options[] = {
      0, 100000},
     {"threads", "N", "0", "Compute threads; 0: as the file says, or one per usable core",
      AT(threads), OPTION_INT, NULL, 0, 1024},
+    {"mllog", "FILE", NULL, "Write a log as MLPerf's tools read it", AT(mllog), OPTION_PATH},
+    {"dawnbench", "FILE", NULL, "Write a table of evaluations as DAWNBench has it", AT(dawnbench),
+     OPTION_PATH},
     OPTION_JSON(struct train_config),
     {0},
 };
@@ -34,6 +38,8 @@ struct run {
     struct progress progress;
     struct bad_records bad;
     struct js *epochs; /* one object for each that is over */
+    struct mllog mllog;
+    struct dawnbench dawnbench;
 };
 
 /* ---- telling ---- */
@@ -89,6 +95,8 @@ static struct js *progress_json(const struct opiml_train_progress *p) {
 static void report(void *context, const struct opiml_train_progress *p) {
     struct run *run = context;
 
+    mllog_report(&run->mllog, p);
+    dawnbench_report(&run->dawnbench, p);
     if (p->note) {
         progress_end(&run->progress);
         fprintf(stderr, "opiml: train: %s\n", p->note);
@@ -138,6 +146,27 @@ static int print_json(struct opiml_train *train, struct run *run, int rc,
     return 0;
 }
 
+static int open_logs(struct run *run, struct opiml_error *err) {
+    const struct train_config *config = run->config;
+    int rc = 0;
+
+    if (config->mllog)
+        rc = mllog_open(&run->mllog, config->mllog, err);
+    if (rc == 0 && config->dawnbench)
+        rc = dawnbench_open(&run->dawnbench, config->dawnbench, err);
+    return rc;
+}
+
+/* The run's own result goes before that of its logs. */
+static int close_logs(struct run *run, int rc, struct opiml_error *err) {
+    int closed = mllog_close(&run->mllog, rc, rc < 0 ? NULL : err);
+
+    if (rc == 0)
+        rc = closed;
+    closed = dawnbench_close(&run->dawnbench, rc < 0 ? NULL : err);
+    return rc < 0 ? rc : closed;
+}
+
 static int train_run(struct call *call, struct opiml_error *err) {
     const struct train_config *config = call->config;
     CLEANUP(close_train) struct opiml_train *train = NULL;
@@ -148,6 +177,8 @@ static int train_run(struct call *call, struct opiml_error *err) {
 
     if (config->from && (rc = run_checkpoint(config->from, &from, err)) < 0)
         return rc;
+    if ((rc = open_logs(&run, err)) < 0)
+        return close_logs(&run, rc, err);
     opiml_train_options_init(&options);
     options.resume = from ? from : config->resume ? "" : NULL;
     options.overwrite = config->overwrite;
@@ -158,7 +189,7 @@ static int train_run(struct call *call, struct opiml_error *err) {
     options.context = &run;
     progress_begin(&run.progress);
     if ((rc = opiml_train_open(call->args[0], &options, &train, err)) < 0)
-        return rc;
+        return close_logs(&run, rc, err);
     run.bad.from = train;
     run.epochs = config->json ? js_array() : NULL;
     if (!config->json) {
@@ -166,7 +197,9 @@ static int train_run(struct call *call, struct opiml_error *err) {
         fflush(stdout);
     }
     signals_catch(stop, train);
+    mllog_start(&run.mllog, train);
     rc = opiml_train_run(train, err);
+    rc = close_logs(&run, rc, err);
     progress_end(&run.progress);
     bad_records_list(&run.bad, rc == OPIML_EBUDGET);
     if (config->json) {
@@ -179,6 +212,8 @@ static int train_run(struct call *call, struct opiml_error *err) {
     if (rc == 0) {
         const struct opiml_train_progress *p = opiml_train_result(train);
 
+        if (p->reached)
+            printf("\nthe target is reached: %s %.2f%%\n", p->metric, 100 * p->eval_score);
         if (p->step == p->steps && p->utilisation == 0)
             printf("\nall %u epochs were done already; --epochs trains on\n", p->epochs);
         else
@@ -205,6 +240,10 @@ const struct verb verb_train = {
              "A bad record is left out, counted and listed on standard error. Past the error "
              "budget of its pipeline the run ends with exit status 6, and lists them all; the "
              "checkpoint is that of the last whole epoch.\n\n"
+             "A run with a target in its file ends at the first evaluation that reaches it. "
+             "--mllog writes MLPerf Training's log (:::MLLOG lines), from which its tools take the "
+             "time to accuracy; no run of opiml is an MLPerf result. --dawnbench writes the table "
+             "of epoch, hours and accuracy that DAWNBench's entries had.\n\n"
              "The trainer's utilisation is the time it computed, divided by that and the time it "
              "waited for data: near 100% the input pipeline keeps up.\n\n"
              "JSON has epoch, step, loss, accuracy, eval_loss, eval_accuracy, errors (bad records "

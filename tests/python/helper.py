@@ -18,6 +18,9 @@ try:
 except ImportError:
     Image = None
 
+PEERS = os.environ.get("OPIML_PEERS", "")  # a Python that has the packages of tools/peers.txt
+needs_peers = unittest.skipUnless(os.path.exists(PEERS), "the packages of tools/peers.txt are not "
+                                                         "installed: ./dev test installs them")
 needs_pillow = unittest.skipUnless(Image, "Pillow (python3-pil) is not installed")
 
 ROWS = """
@@ -68,6 +71,25 @@ class Case(unittest.TestCase):
         return subprocess.run([sys.executable, "-c", textwrap.dedent(code), *arguments],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
+    def run_opiml(self, *arguments, **options):
+        """Run the program in the folder."""
+        options.setdefault("timeout", 120)
+        return subprocess.run([os.environ["OPIML"], *arguments], cwd=self.folder, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+    def opiml(self, *arguments, **options):
+        """The same; it has to end well."""
+        process = self.run_opiml(*arguments, **options)
+        self.assertEqual(process.returncode, 0, process.stderr)
+        return process
+
+    def peer(self, module, *arguments, **options):
+        """Run `python -m module`, or code with "-c", with the packages of tools/peers.txt."""
+        options.setdefault("timeout", 120)
+        return subprocess.run([PEERS, *(["-m", module] if module != "-c" else ["-c"]), *arguments],
+                              cwd=self.folder, text=True, env={}, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, **options)
+
 
 def collect(pipeline):
     """Every batch of a pass as (epoch, index, dict of copies)."""
@@ -103,5 +125,5 @@ def bits(batches):
             for epoch, index, arrays in batches]
 
 
-__all__ = ["Case", "Image", "ROWS", "bits", "collect", "needs_pillow", "numpy", "opiml", "picture",
-           "png", "unittest"]
+__all__ = ["Case", "Image", "ROWS", "bits", "collect", "needs_peers", "needs_pillow", "numpy", "opiml",
+           "picture", "png", "unittest"]
