@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy
 
+from opiml.dlpack import Tensor
 from opiml.native import lib
 
 # What became of a row: Batch.status.
@@ -107,14 +108,23 @@ class Batch(Mapping):
         return array
 
     def _look(self, name):
+        address, shape, dtype = self._place(name)
+        return numpy.asarray(_Memory(self._slot, address, shape, _NUMPY[dtype]))
+
+    def _place(self, name):
         if name not in self.fields:
             raise KeyError(f"{name}; the fields are {', '.join(self.fields)}")
         if self._slot is None:
             raise ValueError("this batch was released")
         field = self.fields[name]
         address = self._slot.batch.contents.data[list(self.fields).index(name)]
-        return numpy.asarray(_Memory(self._slot, address, (self.rows, *field.shape),
-                                     _NUMPY[field.dtype]))
+        return address, (self.rows, *field.shape), field.dtype
+
+    def dlpack(self, name):
+        """The field for any library's from_dlpack(), such as jax.dlpack's: not copied, bf16 as it is.
+        Not of a pipeline with copy=True."""
+        address, shape, dtype = self._place(name)
+        return Tensor(self._slot, address, shape, dtype)
 
     def __iter__(self):
         return iter(self.fields)

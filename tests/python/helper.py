@@ -86,8 +86,9 @@ class Case(unittest.TestCase):
     def peer(self, module, *arguments, **options):
         """Run `python -m module`, or code with "-c", with the packages of tools/peers.txt."""
         options.setdefault("timeout", 120)
+        options.setdefault("env", {})
         return subprocess.run([PEERS, *(["-m", module] if module != "-c" else ["-c"]), *arguments],
-                              cwd=self.folder, text=True, env={}, stdout=subprocess.PIPE,
+                              cwd=self.folder, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, **options)
 
 
