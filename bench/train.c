@@ -92,7 +92,7 @@ static void open_run(struct run *run, const char *path) {
                           run->config.threads ? run->config.threads : plan_cores(), &kernels,
                           version, sizeof(version), &err));
     CHECK(nn_net_create(kernels, rows, &run->net, &err));
-    CHECK(nn_model_build(run->net, &run->config.model, run->fields.channels, run->fields.height,
+    CHECK(nn_model_build(run->net, &run->config.model, run->fields.channels, 1, run->fields.height,
                          run->fields.width, &err));
     CHECK(nn_net_finish(run->net, run->config.seed, &err));
     CHECK(learn_rows_init(&run->rows, &run->fields, nn_net_input(run->net)->data, rows, &err));

@@ -104,6 +104,8 @@ static struct js *metadata_of(const struct checkpoint *from) {
     js_set(to, "name", js_text(nn_model_name(&from->model)));
     set_number(to, "depth", from->model.depth);
     set_number(to, "width", from->model.width);
+    if (from->model.name == NN_UNET3D)
+        set_number(to, "levels", from->model.levels);
     js_set(to, "pool", js_text(from->model.pool ? "max" : "mean"));
     set_number(to, "classes", from->model.classes);
     js_set(to, "optimizer", js_text(optimizers[from->optimizer]));
@@ -200,7 +202,7 @@ static int read_number(const struct safetensors *file, const char *key, uint64_t
 
 static int read_sizes(const struct safetensors *file, struct checkpoint *self,
                       struct opiml_error *err) {
-    static const char *const keys[] = {"name", "depth", "width", "pool", "classes"};
+    static const char *const keys[] = {"name", "depth", "width", "pool", "classes", "levels"};
     uint64_t channels, height, width, threads;
     struct opiml_error why = {0};
     int rc;
@@ -208,6 +210,8 @@ static int read_sizes(const struct safetensors *file, struct checkpoint *self,
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         const char *text = safetensors_metadata(file, keys[i]);
 
+        if (strcmp(keys[i], "levels") == 0 && self->model.name != NN_UNET3D)
+            continue;
         if (learn_model_set(&self->model, keys[i], text ? text : "", &why) < 0)
             return no_model(file, why.message, err);
     }
@@ -302,7 +306,7 @@ static int check_tensors(const struct safetensors *file, const struct checkpoint
         return no_model(file, "more tensors than any model has", err);
     if ((rc = nn_net_create(&nn_kernels_plain, 1, &net, err)) < 0)
         return rc;
-    rc = nn_model_build(net, &self->model, self->channels, self->height, self->width, &why);
+    rc = nn_model_build(net, &self->model, self->channels, 1, self->height, self->width, &why);
     if (rc < 0)
         rc = no_model(file, why.message, err);
     for (uint32_t i = 0; rc >= 0 && i < nn_net_params(net); i++)

@@ -30,8 +30,10 @@ static const struct opiml_param data_rows[] = {
     {0},
 };
 static const struct opiml_param model_rows[] = {
-    {"name", NULL, "Family", AT(model.name), OPIML_PARAM_CHOICE, "resnet|resnet9", 0, 0},
+    {"name", NULL, "Family", AT(model.name), OPIML_PARAM_CHOICE, "resnet|resnet9|unet3d", 0, 0},
     {"depth", "8", "resnet: layers, 6 n + 2", AT(model.depth), OPIML_PARAM_U32, NULL, 8, 200},
+    {"levels", "5", "unet3d: how often it halves the volume", AT(model.levels), OPIML_PARAM_U32,
+     NULL, 1, 8},
     {"width", "16", "Channels of the first stage", AT(model.width), OPIML_PARAM_U32, NULL, 1, 1024},
     {"pool", "mean", "resnet: what is taken over the last image", AT(model.pool),
      OPIML_PARAM_CHOICE, "mean|max", 0, 0},

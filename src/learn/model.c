@@ -23,8 +23,8 @@ static int build(struct opiml_model *self, const char *path, uint32_t rows, uint
         (rc = nn_kernels_open("auto", threads, &self->kernels, version, sizeof(version), err)) <
             0 ||
         (rc = nn_net_create(self->kernels, rows, &self->net, err)) < 0 ||
-        (rc = nn_model_build(self->net, &self->info.model, self->info.channels, self->info.height,
-                             self->info.width, err)) < 0 ||
+        (rc = nn_model_build(self->net, &self->info.model, self->info.channels, 1,
+                             self->info.height, self->info.width, err)) < 0 ||
         (rc = nn_net_finish(self->net, 0, err)) < 0)
         return rc;
     return checkpoint_load_model(&file, self->net, err);

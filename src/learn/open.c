@@ -68,7 +68,7 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     rc = nn_kernels_open(learn_kernels_text(&self->config), threads, &self->kernels,
                          self->state.kernels, sizeof(self->state.kernels), err);
     if (rc < 0 || (rc = nn_net_create(self->kernels, rows, &self->net, err)) < 0 ||
-        (rc = nn_model_build(self->net, &self->config.model, fields->channels, fields->height,
+        (rc = nn_model_build(self->net, &self->config.model, fields->channels, 1, fields->height,
                              fields->width, err)) < 0 ||
         (rc = nn_net_finish(self->net, self->config.seed, err)) < 0)
         return rc;

@@ -1,5 +1,17 @@
 /* Choosing the training kernels. */
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 #include "nn/nn.h"
+
+void nn_threads_set(uint32_t threads) {
+#ifdef _OPENMP
+    omp_set_num_threads((int)threads);
+#else
+    (void)threads;
+#endif
+}
 
 int nn_kernels_open(const char *wish, uint32_t threads, const struct nn_kernels **ret_kernels,
                     char *version, size_t room, struct opiml_error *err) {

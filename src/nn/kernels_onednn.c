@@ -110,20 +110,50 @@ struct pass {
     float *memory;                /* of `weights`, when it differs from plain */
 };
 
+/* A transposed convolution is an ordinary one whose input x and output y change places. */
 struct conv {
     dnnl_memory_desc_t x, y, plain;
     struct pass forward, data, weights;
     dnnl_memory_t mx, my, mdx, mdy;
+    bool transposed;
 };
 
-static int activation(dnnl_memory_desc_t *desc, uint32_t n, uint32_t c, uint32_t h, uint32_t w,
-                      uint32_t block, struct opiml_error *err) {
-    dnnl_dims_t dims = {n, c, h, w};
+/* sides: depth, height, width. */
+static int activation(dnnl_memory_desc_t *desc, uint32_t dims, uint32_t n, uint32_t c,
+                      const uint32_t sides[3], uint32_t block, struct opiml_error *err) {
+    dnnl_dims_t image = {n, c, sides[1], sides[2]}, volume = {n, c, sides[0], sides[1], sides[2]};
 
-    TRY(memory_desc_init_by_tag(desc, 4, dims, dnnl_f32,
-                                block == 16  ? dnnl_nChw16c
-                                : block == 8 ? dnnl_nChw8c
-                                             : dnnl_nchw));
+    if (dims == 3)
+        TRY(memory_desc_init_by_tag(desc, 5, volume, dnnl_f32,
+                                    block == 16  ? dnnl_nCdhw16c
+                                    : block == 8 ? dnnl_nCdhw8c
+                                                 : dnnl_ncdhw));
+    else
+        TRY(memory_desc_init_by_tag(desc, 4, image, dnnl_f32,
+                                    block == 16  ? dnnl_nChw16c
+                                    : block == 8 ? dnnl_nChw8c
+                                                 : dnnl_nchw));
+    return 0;
+}
+
+/* The data's and the weights' shapes. */
+static int describe(struct conv *conv, const struct nn_conv_shape *s, dnnl_memory_desc_t *ret_any,
+                    struct opiml_error *err) {
+    const uint32_t x[] = {s->d, s->h, s->w};
+    const uint32_t y[] = {nn_conv_out_d(s), nn_conv_out(s->h, s), nn_conv_out(s->w, s)};
+    uint32_t in = s->transposed ? s->out_c : s->c, out = s->transposed ? s->c : s->out_c;
+    dnnl_dims_t weights = {out, in, s->kernel, s->kernel, s->kernel};
+    int rc, ndim = (int)s->dims + 2;
+
+    conv->transposed = s->transposed;
+    if ((rc = activation(s->transposed ? &conv->y : &conv->x, s->dims, s->n, s->c, x, s->in_block,
+                         err)) < 0 ||
+        (rc = activation(s->transposed ? &conv->x : &conv->y, s->dims, s->n, s->out_c, y,
+                         s->out_block, err)) < 0)
+        return rc;
+    TRY(memory_desc_init_by_tag(&conv->plain, ndim, weights, dnnl_f32,
+                                s->dims == 3 ? dnnl_oidhw : dnnl_oihw));
+    TRY(memory_desc_init_by_tag(ret_any, ndim, weights, dnnl_f32, dnnl_format_tag_any));
     return 0;
 }
 
@@ -165,20 +195,15 @@ static int make_pass(struct conv *conv, struct pass *pass, const void *desc, dnn
 
 static int make_passes(struct conv *conv, const struct nn_conv_shape *shape,
                        struct opiml_error *err) {
-    dnnl_dims_t strides = {shape->stride, shape->stride}, pad = {shape->pad, shape->pad};
-    dnnl_dims_t weights = {shape->out_c, shape->c, shape->kernel, shape->kernel};
+    dnnl_dims_t strides = {shape->stride, shape->stride, shape->stride};
+    dnnl_dims_t pad = {shape->pad, shape->pad, shape->pad};
     AUTO_DESC dnnl_primitive_desc_t forward = NULL, data = NULL, gradient = NULL;
     dnnl_memory_desc_t any;
     dnnl_convolution_desc_t desc;
     int rc;
 
-    if ((rc = activation(&conv->x, shape->n, shape->c, shape->h, shape->w, shape->in_block, err)) <
-            0 ||
-        (rc = activation(&conv->y, shape->n, shape->out_c, nn_conv_out(shape->h, shape),
-                         nn_conv_out(shape->w, shape), shape->out_block, err)) < 0)
+    if ((rc = describe(conv, shape, &any, err)) < 0)
         return rc;
-    TRY(memory_desc_init_by_tag(&conv->plain, 4, weights, dnnl_f32, dnnl_oihw));
-    TRY(memory_desc_init_by_tag(&any, 4, weights, dnnl_f32, dnnl_format_tag_any));
     TRY(convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_auto, &conv->x,
                                       &any, NULL, &conv->y, strides, pad, pad));
     if ((rc = make_pass(conv, &conv->forward, &desc, dnnl_query_weights_md, false, NULL, &forward,
@@ -262,9 +287,8 @@ static int arrange(struct pass *pass, const float *weights, struct opiml_error *
                    err);
 }
 
-static int onednn_conv_forward(void *pointer, const float *x, const float *weights, float *y,
-                               struct opiml_error *err) {
-    struct conv *conv = pointer;
+static int run_forward(struct conv *conv, const float *x, const float *weights, float *y,
+                       struct opiml_error *err) {
     int rc = arrange(&conv->forward, weights, err);
 
     if (rc < 0)
@@ -278,12 +302,28 @@ static int onednn_conv_forward(void *pointer, const float *x, const float *weigh
                    err);
 }
 
-static int backward_weights(struct conv *conv, const float *x, float *dweights,
-                            struct opiml_error *err) {
+static int run_data(struct conv *conv, const float *dy, const float *weights, float *dx,
+                    struct opiml_error *err) {
+    int rc = arrange(&conv->data, weights, err);
+
+    if (rc < 0)
+        return rc;
+    TRY(memory_set_data_handle(conv->mdy, (void *)(uintptr_t)dy));
+    TRY(memory_set_data_handle(conv->mdx, dx));
+    return execute(conv->data.primitive, 3,
+                   (dnnl_exec_arg_t[]){{DNNL_ARG_DIFF_DST, conv->mdy},
+                                       {DNNL_ARG_WEIGHTS, conv->data.weights},
+                                       {DNNL_ARG_DIFF_SRC, conv->mdx}},
+                   err);
+}
+
+static int run_weights(struct conv *conv, const float *x, const float *dy, float *dweights,
+                       struct opiml_error *err) {
     struct pass *pass = &conv->weights;
     int rc;
 
     TRY(memory_set_data_handle(conv->mx, (void *)(uintptr_t)x));
+    TRY(memory_set_data_handle(conv->mdy, (void *)(uintptr_t)dy));
     TRY(memory_set_data_handle(pass->reorder ? pass->plain : pass->weights, dweights));
     rc = execute(pass->primitive, 3,
                  (dnnl_exec_arg_t[]){{DNNL_ARG_SRC, conv->mx},
@@ -297,23 +337,25 @@ static int backward_weights(struct conv *conv, const float *x, float *dweights,
                    err);
 }
 
+static int onednn_conv_forward(void *pointer, const float *x, const float *weights, float *y,
+                               struct opiml_error *err) {
+    struct conv *conv = pointer;
+
+    return conv->transposed ? run_data(conv, x, weights, y, err)
+                            : run_forward(conv, x, weights, y, err);
+}
+
 static int onednn_conv_backward(void *pointer, const float *x, const float *weights,
                                 const float *dy, float *dx, float *dweights,
                                 struct opiml_error *err) {
     struct conv *conv = pointer;
-    int rc;
+    int rc = conv->transposed ? run_weights(conv, dy, x, dweights, err)
+                              : run_weights(conv, x, dy, dweights, err);
 
-    TRY(memory_set_data_handle(conv->mdy, (void *)(uintptr_t)dy));
-    if ((rc = backward_weights(conv, x, dweights, err)) < 0 || !dx)
+    if (rc < 0 || !dx)
         return rc;
-    if ((rc = arrange(&conv->data, weights, err)) < 0)
-        return rc;
-    TRY(memory_set_data_handle(conv->mdx, dx));
-    return execute(conv->data.primitive, 3,
-                   (dnnl_exec_arg_t[]){{DNNL_ARG_DIFF_DST, conv->mdy},
-                                       {DNNL_ARG_WEIGHTS, conv->data.weights},
-                                       {DNNL_ARG_DIFF_SRC, conv->mdx}},
-                   err);
+    return conv->transposed ? run_forward(conv, dy, weights, dx, err)
+                            : run_data(conv, dy, weights, dx, err);
 }
 
 const struct nn_kernels nn_kernels_onednn = {

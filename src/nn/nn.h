@@ -5,33 +5,54 @@
 
 #include "base/base.h"
 
-/* An activation of [n, c, h, w] f32, kept as [n][c / block][h × w][block]: channels in blocks so
- * that vectors hold channels. block 1 is plain NCHW. */
+/* An activation of [n, c, d, h, w] f32, kept as [n][c / block][d × h × w][block]: channels in
+ * blocks so that vectors hold channels. block 1 is plain NCDHW. Images have a depth of 1. */
 struct nn_tensor {
-    uint32_t n, c, h, w, block;
+    uint32_t n, c, d, h, w, block;
     float *data, *grad;
     uint64_t count;  /* elements */
     bool grad_ready; /* backward: somebody wrote grad already, the next one adds */
 };
+/* Voxels, or pixels, of one channel. */
+static inline uint64_t nn_pixels(const struct nn_tensor *tensor) {
+    return (uint64_t)tensor->d * tensor->h * tensor->w;
+}
+
+#define NN_DIMS_MAX 5 /* [out_c, c, kernel, kernel, kernel] */
 
 /* What is learned, or kept with it (running statistics have no gradient). Plain C order. */
 struct nn_param {
     char name[64];
     uint32_t ndim;
-    int64_t shape[4];
+    int64_t shape[NN_DIMS_MAX];
     uint64_t count;
     float *value, *grad;
     float *state[2]; /* the optimiser's: momentum, or first and second moment */
     bool decays;     /* takes weight decay */
+    bool fixed;      /* moves otherwise than by gradients */
+    /* First values: normal with variance 2 / fan, or else uniform within ± bound, or else `first`.
+     */
+    double fan, bound;
+    float first;
 };
 
+/* A convolution of images (dims 2: depth is left alone) or of volumes (dims 3), with the same
+ * kernel, stride and padding along each axis. A transposed one is the gradient of a convolution to
+ * its data, taken as a layer. */
 struct nn_conv_shape {
-    uint32_t n, c, h, w; /* input */
+    uint32_t n, c, d, h, w; /* input */
     uint32_t out_c, kernel, stride, pad;
     uint32_t in_block, out_block;
+    uint32_t dims;
+    bool transposed;
 };
+/* Along one axis. */
 static inline uint32_t nn_conv_out(uint32_t side, const struct nn_conv_shape *shape) {
-    return (side + 2 * shape->pad - shape->kernel) / shape->stride + 1;
+    return shape->transposed ? (side - 1) * shape->stride + shape->kernel - 2 * shape->pad
+                             : (side + 2 * shape->pad - shape->kernel) / shape->stride + 1;
+}
+static inline uint32_t nn_conv_out_d(const struct nn_conv_shape *shape) {
+    return shape->dims == 3 ? nn_conv_out(shape->d, shape) : shape->d;
 }
 
 /* Convolution is where the time goes: oneDNN's, or plain C with the same results up to rounding. */
@@ -43,7 +64,8 @@ struct nn_kernels {
         uint32_t channels); /* the block it wants for activations of so many channels */
     int (*conv_create)(const struct nn_conv_shape *shape, void **ret_conv, struct opiml_error *err);
     void (*conv_destroy)(void *conv);
-    /* Weights and their gradients are [out_c, c, kernel, kernel]. */
+    /* Weights and their gradients are [out_c, c, kernel, …], once per dimension; of a transposed
+     * convolution [c, out_c, kernel, …]. */
     int (*conv_forward)(void *conv, const float *x, const float *weights, float *y,
                         struct opiml_error *err);
     int (*conv_backward)(void *conv, const float *x, const float *weights, const float *dy,
@@ -71,27 +93,55 @@ int nn_net_create(const struct nn_kernels *kernels, uint32_t batch, struct nn_ne
                   struct opiml_error *err);
 void nn_net_destroy(struct nn_net *net); /* NULL is fine */
 
+/* What becomes of values below zero: they are multiplied by it. */
+#define NN_RELU 0.0f
+#define NN_LINEAR 1.0f /* nothing; what lies between is leaky ReLU (Maas et al., 2013) */
+
 /* Building, in order of computation. Each returns the number of the tensor that comes out, or a
  * negative code; `in` may be a negative code that is passed on, so that calls chain. `name` is the
  * parameters' prefix. */
 int nn_input(struct nn_net *net, uint32_t c, uint32_t h, uint32_t w, struct opiml_error *err);
+/* The same of volumes: every kernel of the network then has three dimensions. */
+int nn_input_volume(struct nn_net *net, uint32_t c, uint32_t d, uint32_t h, uint32_t w,
+                    struct opiml_error *err);
 int nn_conv(struct nn_net *net, int in, const char *name, uint32_t out_c, uint32_t kernel,
             uint32_t stride, uint32_t pad, struct opiml_error *err);
-/* Batch normalisation (Ioffe and Szegedy, 2015; eps 1e-5, momentum 0.1), then ReLU when asked. */
-int nn_batch_norm(struct nn_net *net, int in, const char *name, bool relu, struct opiml_error *err);
-int nn_add_relu(struct nn_net *net, int a, int b, bool relu, struct opiml_error *err);
-int nn_max_pool(struct nn_net *net, int in, uint32_t kernel, struct opiml_error *err);
-/* Mean or maximum over the image: [n, c, 1, 1]. */
+/* Transposed convolution without padding, then a bias: a side becomes (side - 1) × stride + kernel.
+ */
+int nn_conv_transposed(struct nn_net *net, int in, const char *name, uint32_t out_c,
+                       uint32_t kernel, uint32_t stride, struct opiml_error *err);
+/* Batch normalisation (Ioffe and Szegedy, 2015; eps 1e-5, momentum 0.1), then ReLU or the like. */
+int nn_batch_norm(struct nn_net *net, int in, const char *name, float leak,
+                  struct opiml_error *err);
+/* Group normalisation (Wu and He, 2018; eps 1e-5): of each row, over groups of channels, which
+ * `groups` divides. As many groups as channels, or 0: instance normalisation (Ulyanov et al.,
+ * 2016). */
+int nn_group_norm(struct nn_net *net, int in, const char *name, uint32_t groups, float leak,
+                  struct opiml_error *err);
+/* ReLU that learns what to multiply by below zero, per channel (He et al., 2015; 0.25 at first). */
+int nn_prelu(struct nn_net *net, int in, const char *name, struct opiml_error *err);
+int nn_add(struct nn_net *net, int a, int b, float leak, struct opiml_error *err);
+/* Channels of a, then those of b. */
+int nn_concat(struct nn_net *net, int a, int b, struct opiml_error *err);
+/* Largest of each window; padding is never the largest, so it must be less than the kernel. */
+int nn_max_pool(struct nn_net *net, int in, uint32_t kernel, uint32_t stride, uint32_t pad,
+                struct opiml_error *err);
+/* Mean or maximum over the image: [n, c, 1, 1, 1]. */
 int nn_global_pool(struct nn_net *net, int in, bool max, struct opiml_error *err);
-/* y = scale × (W x + b) on [n, c, 1, 1]. */
+/* y = scale × (W x + b) on [n, c, 1, 1, 1]. */
 int nn_dense(struct nn_net *net, int in, const char *name, uint32_t out, float scale,
              struct opiml_error *err);
+/* A dense network's end: W x + b of each pixel, which is a convolution of kernel 1, into plain
+ * [n, classes, d, h, w]. */
+int nn_logits(struct nn_net *net, int in, const char *name, uint32_t classes,
+              struct opiml_error *err);
 /* Allocate everything; parameters are drawn from `seed` (He et al., 2015: normal, fan out). */
 int nn_net_finish(struct nn_net *net, uint64_t seed, struct opiml_error *err);
 
-struct nn_tensor *nn_net_input(struct nn_net *net);  /* plain NCHW */
-struct nn_tensor *nn_net_output(struct nn_net *net); /* [n, classes, 1, 1] */
-uint32_t nn_net_batch(const struct nn_net *net);     /* most rows */
+struct nn_tensor *nn_net_input(struct nn_net *net); /* plain NCDHW */
+/* Plain too: [n, classes, 1, 1, 1], or of each pixel [n, classes, d, h, w]; so is its gradient. */
+struct nn_tensor *nn_net_output(struct nn_net *net);
+uint32_t nn_net_batch(const struct nn_net *net); /* most rows */
 /* Compute on the first `rows` images only, 1 to the batch, until told otherwise; every tensor's n
  * and count follow. What lies behind them counts nowhere: neither in statistics and gradients nor,
  * in any bit, in later results. */
@@ -106,15 +156,16 @@ int nn_net_backward(struct nn_net *net, struct opiml_error *err);
 
 /* ---- reference models ---- */
 
-enum nn_model { NN_RESNET, NN_RESNET9 };
+enum nn_model { NN_RESNET, NN_RESNET9, NN_UNET3D };
 struct nn_model_conf {
     uint32_t name; /* an enum nn_model */
     uint32_t depth, width, classes;
-    uint32_t pool; /* resnet: what is taken over the last image: 0: its mean, 1: its maximum */
+    uint32_t levels; /* unet3d: how often it halves the volume; 0: 5 */
+    uint32_t pool;   /* resnet: what is taken over the last image: 0: its mean, 1: its maximum */
 };
-/* Builds a model for [channels, h, w] images; see resnet.c and resnet9.c. */
+/* Builds a model for [channels, d, h, w] volumes, or images (d is 1); see the file of each. */
 int nn_model_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
-                   uint32_t h, uint32_t w, struct opiml_error *err);
+                   uint32_t d, uint32_t h, uint32_t w, struct opiml_error *err);
 
 const char *nn_model_name(const struct nn_model_conf *conf); /* as in a training file */
 

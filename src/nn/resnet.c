@@ -14,24 +14,26 @@ static int block(struct nn_net *net, int in, const char *name, uint32_t channels
     snprintf(part, sizeof(part), "%s.conv1", name);
     branch = nn_conv(net, in, part, channels, 3, stride, 1, err);
     snprintf(part, sizeof(part), "%s.bn1", name);
-    branch = nn_batch_norm(net, branch, part, true, err);
+    branch = nn_batch_norm(net, branch, part, NN_RELU, err);
     snprintf(part, sizeof(part), "%s.conv2", name);
     branch = nn_conv(net, branch, part, channels, 3, 1, 1, err);
     snprintf(part, sizeof(part), "%s.bn2", name);
-    branch = nn_batch_norm(net, branch, part, false, err);
+    branch = nn_batch_norm(net, branch, part, NN_LINEAR, err);
     if (project) {
         snprintf(part, sizeof(part), "%s.downsample.0", name);
         skip = nn_conv(net, in, part, channels, 1, stride, 0, err);
         snprintf(part, sizeof(part), "%s.downsample.1", name);
-        skip = nn_batch_norm(net, skip, part, false, err);
+        skip = nn_batch_norm(net, skip, part, NN_LINEAR, err);
     }
-    return nn_add_relu(net, branch, skip, true, err);
+    return nn_add(net, branch, skip, NN_RELU, err);
 }
 
 int nn_resnet_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
-                    uint32_t h, uint32_t w, struct opiml_error *err) {
-    int at;
+                    uint32_t d, uint32_t h, uint32_t w, struct opiml_error *err) {
+    int at, rc = nn_model_flat("resnet", d, err);
 
+    if (rc < 0)
+        return rc;
     if (conf->depth < 8 || (conf->depth - 2) % 6 != 0)
         return opiml_fail(err, OPIML_EINVAL,
                           "model.depth %u: a resnet has 6 n + 2 layers: 8, 14, "
@@ -39,7 +41,7 @@ int nn_resnet_build(struct nn_net *net, const struct nn_model_conf *conf, uint32
                           conf->depth);
     at = nn_input(net, channels, h, w, err);
     at = nn_conv(net, at, "conv1", conf->width, 3, 1, 1, err);
-    at = nn_batch_norm(net, at, "bn1", true, err);
+    at = nn_batch_norm(net, at, "bn1", NN_RELU, err);
     for (uint32_t stage = 0; stage < 3; stage++)
         for (uint32_t i = 0; i < (conf->depth - 2) / 6; i++) {
             bool changes = stage > 0 && i == 0;

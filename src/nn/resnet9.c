@@ -13,9 +13,9 @@ static int conv_norm(struct nn_net *net, int in, const char *name, uint32_t chan
     snprintf(part, sizeof(part), "%s.conv", name);
     at = nn_conv(net, in, part, channels, 3, 1, 1, err);
     if (pool)
-        at = nn_max_pool(net, at, 2, err);
+        at = nn_max_pool(net, at, 2, 2, 0, err);
     snprintf(part, sizeof(part), "%s.bn", name);
-    return nn_batch_norm(net, at, part, true, err);
+    return nn_batch_norm(net, at, part, NN_RELU, err);
 }
 
 static int residual(struct nn_net *net, int in, const char *name, uint32_t channels,
@@ -27,14 +27,17 @@ static int residual(struct nn_net *net, int in, const char *name, uint32_t chann
     at = conv_norm(net, in, part, channels, false, err);
     snprintf(part, sizeof(part), "%s.res2", name);
     at = conv_norm(net, at, part, channels, false, err);
-    return nn_add_relu(net, at, in, false, err);
+    return nn_add(net, at, in, NN_LINEAR, err);
 }
 
 int nn_resnet9_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
-                     uint32_t h, uint32_t w, struct opiml_error *err) {
+                     uint32_t d, uint32_t h, uint32_t w, struct opiml_error *err) {
     uint32_t width = conf->width;
-    int at = nn_input(net, channels, h, w, err);
+    int at, rc = nn_model_flat("resnet9", d, err);
 
+    if (rc < 0)
+        return rc;
+    at = nn_input(net, channels, h, w, err);
     at = conv_norm(net, at, "prep", width, false, err);
     at = conv_norm(net, at, "layer1", 2 * width, true, err);
     at = residual(net, at, "layer1", 2 * width, err);

@@ -97,8 +97,8 @@ static int read_entry(const struct safetensors *file, const struct js *info, con
     if (strcmp(js_as_text(js_get(info, "dtype"), ""), "F32") != 0)
         return bad(file, err, "a tensor that is not F32");
     entry->ndim = (uint32_t)js_count(shape);
-    if (entry->ndim > 4)
-        return bad(file, err, "a tensor of more than 4 dimensions");
+    if (entry->ndim > COUNT_OF(entry->shape))
+        return bad(file, err, "a tensor of more than 5 dimensions");
     entry->count = 1;
     for (uint32_t d = 0; d < entry->ndim; d++) {
         entry->shape[d] = js_as_int(js_at(shape, d), -1);

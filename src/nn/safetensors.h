@@ -11,7 +11,7 @@
 struct safetensors_entry {
     const char *name; /* borrowed by write; owned by the file when read */
     uint32_t ndim;
-    int64_t shape[4];
+    int64_t shape[5];
     const float *data; /* f32, dense; of a file that is read: within its memory */
     uint64_t count;
 };
@@ -29,7 +29,7 @@ struct safetensors {
     struct safetensors_entry *entries;
     uint32_t count;
 };
-/* Read and check a file: every offset, shape and size. Only F32 tensors of up to 4 dimensions. */
+/* Read and check a file: every offset, shape and size. Only F32 tensors of up to 5 dimensions. */
 int safetensors_read(const char *path, struct safetensors *ret_file, struct opiml_error *err);
 /* The same of bytes in memory, which stay the caller's. */
 int safetensors_parse(char *data, size_t bytes, const char *name, struct safetensors *ret_file,

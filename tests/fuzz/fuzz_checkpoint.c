@@ -9,7 +9,7 @@ static void load(const struct safetensors *file, const struct checkpoint *info) 
 
     if (nn_net_create(&nn_kernels_plain, 1, &net, NULL) < 0)
         abort();
-    if (nn_model_build(net, &info->model, info->channels, info->height, info->width, NULL) < 0)
+    if (nn_model_build(net, &info->model, info->channels, 1, info->height, info->width, NULL) < 0)
         abort();
     for (uint32_t i = 0; i < nn_net_params(net); i++)
         if (nn_net_param(net, i)->count * sizeof(float) > file->bytes)

@@ -8,7 +8,7 @@ static struct nn_net *make(uint64_t seed) {
     struct nn_net *net;
 
     assert_int_equal(nn_net_create(&nn_kernels_plain, 1, &net, NULL), 0);
-    assert_true(nn_model_build(net, &conf, 3, 8, 8, NULL) > 0);
+    assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
     assert_int_equal(nn_net_finish(net, seed, NULL), 0);
     return net;
 }

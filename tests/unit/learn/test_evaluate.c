@@ -19,7 +19,7 @@ static void chunks_and_short_batches_count_alike(void **state) {
         assert_int_equal(opiml_pipeline_open(path, &pipeline, NULL), 0);
         assert_int_equal(learn_fields_find(pipeline, path, 4, &fields, NULL), 0);
         assert_int_equal(nn_net_create(&nn_kernels_plain, rows, &net, NULL), 0);
-        assert_true(nn_model_build(net, &conf, 3, 8, 8, NULL) > 0);
+        assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
         assert_int_equal(nn_net_finish(net, 1, NULL), 0);
         assert_int_equal(learn_evaluate(net, pipeline, &fields, NULL, &bad, &result, NULL), 0);
         assert_int_equal(result.samples, 40);
@@ -53,7 +53,7 @@ static void what_is_left_out_is_counted(void **state) {
 
         assert_int_equal(learn_fields_find(pipeline, "t", 4, &fields, NULL), 0);
         assert_int_equal(nn_net_create(&nn_kernels_plain, 16, &net, NULL), 0);
-        assert_true(nn_model_build(net, &conf, 3, 8, 8, NULL) > 0);
+        assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
         assert_int_equal(nn_net_finish(net, 1, NULL), 0);
         assert_int_equal(learn_evaluate(net, pipeline, &fields, NULL, &bad, &result, NULL), 0);
         assert_int_equal(result.samples, cases[i].samples);
@@ -78,7 +78,7 @@ static void nothing_to_evaluate_on_is_told(void **state) {
 
     assert_int_equal(learn_fields_find(pipeline, "t", 4, &fields, NULL), 0);
     assert_int_equal(nn_net_create(&nn_kernels_plain, 16, &net, NULL), 0);
-    assert_true(nn_model_build(net, &conf, 3, 8, 8, NULL) > 0);
+    assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
     assert_int_equal(nn_net_finish(net, 1, NULL), 0);
     assert_int_equal(learn_evaluate(net, pipeline, &fields, NULL, &bad, &result, &err),
                      OPIML_ENOENT);
@@ -102,7 +102,7 @@ static void it_can_be_stopped(void **state) {
     assert_int_equal(opiml_pipeline_open(path, &pipeline, NULL), 0);
     assert_int_equal(learn_fields_find(pipeline, path, 4, &fields, NULL), 0);
     assert_int_equal(nn_net_create(&nn_kernels_plain, 16, &net, NULL), 0);
-    assert_true(nn_model_build(net, &conf, 3, 8, 8, NULL) > 0);
+    assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
     assert_int_equal(nn_net_finish(net, 1, NULL), 0);
     assert_int_equal(learn_evaluate(net, pipeline, &fields, &stop, &bad, &result, NULL),
                      OPIML_ECANCELED);

@@ -43,14 +43,18 @@ static void run(const struct nn_kernels *kernels, const struct nn_conv_shape *sh
     kernels->conv_destroy(conv);
 }
 
-static void check(const struct nn_kernels *onednn, uint32_t c, uint32_t out_c, uint32_t side,
-                  uint32_t kernel, uint32_t stride, uint32_t pad) {
-    struct nn_conv_shape shape = {3, c, side, side + 1, out_c, kernel, stride, pad, 1, 1};
+/* Images of side × (side + 1), or volumes with a depth of side - 1. */
+static void check(const struct nn_kernels *onednn, uint32_t dims, bool transposed, uint32_t c,
+                  uint32_t out_c, uint32_t side, uint32_t kernel, uint32_t stride, uint32_t pad) {
+    struct nn_conv_shape shape = {
+        3,    c,         dims == 3 ? side - 1 : 1, side, side + 1, out_c, kernel, stride, pad, 1, 1,
+        dims, transposed};
     struct nn_conv_shape blocked = shape;
-    uint32_t pixels = side * (side + 1);
-    uint32_t outs = nn_conv_out(side, &shape) * nn_conv_out(side + 1, &shape);
+    uint32_t pixels = shape.d * side * (side + 1);
+    uint32_t outs =
+        nn_conv_out_d(&shape) * nn_conv_out(side, &shape) * nn_conv_out(side + 1, &shape);
     uint64_t nx = 3ull * c * pixels, ny = 3ull * out_c * outs;
-    uint64_t nw = (uint64_t)c * out_c * kernel * kernel;
+    uint64_t nw = (uint64_t)c * out_c * kernel * kernel * (dims == 3 ? kernel : 1);
     struct buffers a = allocate(nx, ny, nw), b = allocate(nx, ny, nw);
     float *back = base_alloc_aligned(4 * (nx > ny ? nx : ny), 64);
 
@@ -79,13 +83,21 @@ static void both_agree_on_every_shape(void **state) {
 
     if (!onednn)
         skip();
-    check(onednn, 3, 16, 9, 3, 1, 1);
-    check(onednn, 16, 32, 8, 3, 1, 1);
-    check(onednn, 32, 16, 9, 3, 2, 1);
-    check(onednn, 16, 48, 7, 1, 2, 0);
-    check(onednn, 5, 7, 8, 3, 1, 1);
-    check(onednn, 16, 7, 6, 5, 1, 2);
-    check(onednn, 32, 32, 4, 3, 1, 0);
+    check(onednn, 2, false, 3, 16, 9, 3, 1, 1);
+    check(onednn, 2, false, 16, 32, 8, 3, 1, 1);
+    check(onednn, 2, false, 32, 16, 9, 3, 2, 1);
+    check(onednn, 2, false, 16, 48, 7, 1, 2, 0);
+    check(onednn, 2, false, 5, 7, 8, 3, 1, 1);
+    check(onednn, 2, false, 16, 7, 6, 5, 1, 2);
+    check(onednn, 2, false, 32, 32, 4, 3, 1, 0);
+    check(onednn, 2, true, 32, 16, 5, 2, 2, 0);
+    check(onednn, 2, true, 16, 5, 6, 3, 2, 1);
+    check(onednn, 3, false, 1, 16, 6, 3, 1, 1);
+    check(onednn, 3, false, 16, 32, 6, 3, 2, 1);
+    check(onednn, 3, false, 32, 16, 5, 1, 1, 0);
+    check(onednn, 3, false, 3, 5, 6, 3, 1, 1);
+    check(onednn, 3, true, 32, 16, 3, 2, 2, 0);
+    check(onednn, 3, true, 6, 3, 4, 2, 2, 0);
 }
 
 int main(void) {

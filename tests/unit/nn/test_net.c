@@ -17,18 +17,51 @@ static struct nn_net *make(const struct nn_kernels *kernels, uint32_t width, boo
     assert_int_equal(nn_net_create(kernels, 4, &net, NULL), 0);
     a = nn_input(net, 3, 8, 6, NULL);
     a = nn_conv(net, a, "c1", width, 3, 1, 1, NULL);
-    a = nn_batch_norm(net, a, "b1", true, NULL);
+    a = nn_batch_norm(net, a, "b1", NN_RELU, NULL);
     b = nn_conv(net, a, "c2", width, 3, 1, 1, NULL);
-    b = nn_batch_norm(net, b, "b2", false, NULL);
-    a = nn_add_relu(net, a, b, true, NULL);
+    b = nn_batch_norm(net, b, "b2", NN_LINEAR, NULL);
+    a = nn_add(net, a, b, NN_RELU, NULL);
     a = nn_conv(net, a, "c3", width, 1, 1, 0, NULL);
-    a = nn_max_pool(net, a, 2, NULL);
+    a = nn_max_pool(net, a, 2, 2, 0, NULL);
     a = nn_conv(net, a, "c4", width, 3, 2, 1, NULL);
     a = nn_global_pool(net, a, max, NULL);
     a = nn_dense(net, a, "d", 5, 0.7f, NULL);
     assert_true(a > 0);
     assert_int_equal(nn_net_finish(net, 3, NULL), 0);
     return net;
+}
+
+/* The other kinds: of volumes, transposed, PReLU, group norm, overlapping windows, concatenated,
+ * logits of each voxel. */
+static struct nn_net *make_dense(const struct nn_kernels *kernels, uint32_t width) {
+    struct nn_net *net;
+    int a, b;
+
+    assert_int_equal(nn_net_create(kernels, 2, &net, NULL), 0);
+    a = nn_input_volume(net, 2, 4, 6, 4, NULL);
+    a = nn_conv(net, a, "c1", width, 3, 1, 1, NULL);
+    a = nn_group_norm(net, a, "g1", 2, 0.1f, NULL);
+    b = nn_max_pool(net, a, 3, 2, 1, NULL);
+    b = nn_conv(net, b, "c2", 2 * width, 3, 1, 1, NULL);
+    b = nn_prelu(net, b, "p2", NULL);
+    b = nn_group_norm(net, b, "g2", 0, NN_LINEAR, NULL);
+    b = nn_conv_transposed(net, b, "t", width, 2, 2, NULL);
+    a = nn_concat(net, b, a, NULL);
+    a = nn_conv(net, a, "c3", width, 3, 1, 1, NULL);
+    assert_true(nn_logits(net, a, "l", 3, NULL) > 0);
+    assert_int_equal(nn_net_finish(net, 3, NULL), 0);
+    return net;
+}
+
+static void dense_gradients_are_right(void **state) {
+    const struct nn_kernels *sets[] = {plain(), nn_onednn()};
+
+    for (int k = 0; k < 2 && sets[k]; k++) {
+        struct nn_net *net = make_dense(sets[k], k == 0 ? 6 : 16);
+
+        nn_check_gradients(net, 30, 2e-3);
+        nn_net_destroy(net);
+    }
 }
 
 static void plain_gradients_are_right(void **state) {
@@ -117,7 +150,7 @@ static void a_short_batch_is_a_small_batch(void **state) {
 
     for (int k = 0; k < 2; k++) {
         assert_int_equal(nn_net_create(plain(), k == 0 ? 3 : 7, &net[k], NULL), 0);
-        assert_true(nn_model_build(net[k], &conf, 3, 8, 8, NULL) > 0);
+        assert_true(nn_model_build(net[k], &conf, 3, 1, 8, 8, NULL) > 0);
         assert_int_equal(nn_net_finish(net[k], 9, NULL), 0);
         nn_net_rows(net[k], 3);
         nn_random_state = 5;
@@ -142,7 +175,7 @@ static void more_than_the_memory_is_refused(void **state) {
 
     assert_int_equal(nn_net_create(plain(), 65536, &net, NULL), 0);
     a = nn_input(net, 3, 4096, 4096, &err);
-    a = nn_batch_norm(net, a, "b", true, &err);
+    a = nn_batch_norm(net, a, "b", NN_RELU, &err);
     assert_true(a > 0);
     assert_int_equal(nn_net_finish(net, 0, &err), OPIML_ENOMEM);
     assert_non_null(strstr(err.message, "65536 images"));
@@ -156,7 +189,7 @@ static void what_is_too_small_is_refused(void **state) {
 
     assert_int_equal(nn_net_create(plain(), 1, &net, NULL), 0);
     a = nn_input(net, 3, 2, 2, &err);
-    a = nn_max_pool(net, a, 4, &err);
+    a = nn_max_pool(net, a, 4, 4, 0, &err);
     assert_int_equal(a, OPIML_EINVAL);
     assert_int_equal(nn_conv(net, a, "c", 4, 3, 1, 1, &err), OPIML_EINVAL); /* passed on */
     nn_net_destroy(net);
@@ -187,6 +220,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_gradients_are_right),
         cmocka_unit_test(onednn_gradients_are_right),
+        cmocka_unit_test(dense_gradients_are_right),
         cmocka_unit_test(evaluation_is_row_by_row),
         cmocka_unit_test(only_live_rows_count),
         cmocka_unit_test(a_short_batch_is_a_small_batch),

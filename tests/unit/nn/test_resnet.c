@@ -7,7 +7,7 @@ static struct nn_net *make(uint32_t depth, uint32_t width, uint32_t batch) {
     struct nn_net *net;
 
     assert_int_equal(nn_net_create(&nn_kernels_plain, batch, &net, NULL), 0);
-    if (nn_model_build(net, &conf, 3, 8, 8, &err) < 0)
+    if (nn_model_build(net, &conf, 3, 1, 8, 8, &err) < 0)
         fail_msg("%s", err.message);
     assert_int_equal(nn_net_finish(net, 5, NULL), 0);
     return net;
@@ -20,7 +20,7 @@ static void the_size_is_the_papers(void **state) {
     uint64_t weights = 0;
 
     assert_int_equal(nn_net_create(&nn_kernels_plain, 1, &net, NULL), 0);
-    assert_true(nn_model_build(net, &conf, 3, 32, 32, NULL) > 0);
+    assert_true(nn_model_build(net, &conf, 3, 1, 32, 32, NULL) > 0);
     for (uint32_t i = 0; i < nn_net_params(net); i++)
         weights += nn_net_param(net, i)->ndim > 1 ? nn_net_param(net, i)->count : 0;
     assert_true(weights > 268000 && weights < 274000);
@@ -57,7 +57,7 @@ static void other_depths_are_refused(void **state) {
     struct nn_net *net;
 
     assert_int_equal(nn_net_create(&nn_kernels_plain, 1, &net, NULL), 0);
-    assert_int_equal(nn_model_build(net, &conf, 3, 32, 32, &err), OPIML_EINVAL);
+    assert_int_equal(nn_model_build(net, &conf, 3, 1, 32, 32, &err), OPIML_EINVAL);
     assert_non_null(strstr(err.message, "6 n + 2"));
     nn_net_destroy(net);
 }
@@ -67,7 +67,7 @@ static void the_deepest_fits(void **state) {
     struct nn_net *net;
 
     assert_int_equal(nn_net_create(&nn_kernels_plain, 1, &net, NULL), 0);
-    assert_true(nn_model_build(net, &conf, 3, 8, 8, NULL) > 0);
+    assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
     nn_net_destroy(net);
 }
 

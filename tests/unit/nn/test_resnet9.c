@@ -7,7 +7,7 @@ static struct nn_net *make(uint32_t width, uint32_t batch, uint32_t side) {
     struct nn_net *net;
 
     assert_int_equal(nn_net_create(&nn_kernels_plain, batch, &net, NULL), 0);
-    if (nn_model_build(net, &conf, 3, side, side, &err) < 0)
+    if (nn_model_build(net, &conf, 3, 1, side, side, &err) < 0)
         fail_msg("%s", err.message);
     assert_int_equal(nn_net_finish(net, 5, NULL), 0);
     return net;
@@ -21,7 +21,7 @@ static void the_size_is_the_authors(void **state) {
     uint64_t weights = 0;
 
     assert_int_equal(nn_net_create(&nn_kernels_plain, 1, &net, NULL), 0);
-    assert_true(nn_model_build(net, &conf, 3, 32, 32, NULL) > 0);
+    assert_true(nn_model_build(net, &conf, 3, 1, 32, 32, NULL) > 0);
     for (uint32_t i = 0; i < nn_net_params(net); i++)
         if (!strstr(nn_net_param(net, i)->name, "running_"))
             weights += nn_net_param(net, i)->count;
@@ -58,7 +58,7 @@ static void a_tiny_image_is_refused(void **state) {
     struct nn_net *net;
 
     assert_int_equal(nn_net_create(&nn_kernels_plain, 1, &net, NULL), 0);
-    assert_int_equal(nn_model_build(net, &conf, 3, 7, 7, &err), OPIML_EINVAL);
+    assert_int_equal(nn_model_build(net, &conf, 3, 1, 7, 7, &err), OPIML_EINVAL);
     assert_non_null(strstr(err.message, "too small"));
     nn_net_destroy(net);
 }
