@@ -47,7 +47,7 @@ static void predictor_release(struct predictor *self) {
 /* The pipeline begins with image files, and ends with what the model takes. */
 static int check_pipeline(struct predictor *self, const char *data, struct opiml_error *err) {
     const struct opiml_field *field;
-    uint32_t shape[3];
+    uint32_t shape[4];
 
     self->in = opiml_schema_find(pipeline_schema(self->pipeline, 0), "image");
     self->out = opiml_schema_find(opiml_pipeline_schema(self->pipeline), "image");
@@ -62,11 +62,11 @@ static int check_pipeline(struct predictor *self, const char *data, struct opiml
     field = &opiml_pipeline_schema(self->pipeline)->fields[self->out];
     opiml_model_input(self->model, shape);
     if (field->dtype != OPIML_F32 || field->ndim != 3 || field->shape[0] != shape[0] ||
-        field->shape[1] != shape[1] || field->shape[2] != shape[2])
+        field->shape[1] != shape[2] || field->shape[2] != shape[3])
         return opiml_fail(err, OPIML_EINVAL,
                           "%s does not give the f32 images of %u x %u x %u that "
                           "the model takes",
-                          data, shape[0], shape[1], shape[2]);
+                          data, shape[0], shape[2], shape[3]);
     return 0;
 }
 

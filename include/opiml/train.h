@@ -70,8 +70,8 @@ OPIML_API void opiml_model_close(struct opiml_model *model);
 OPIML_API uint32_t opiml_model_classes(const struct opiml_model *model);
 /* A class's name, or its number as text. */
 OPIML_API const char *opiml_model_class(const struct opiml_model *model, uint32_t label);
-/* What the model takes: channels, height, width. */
-OPIML_API void opiml_model_input(const struct opiml_model *model, uint32_t ret_shape[3]);
+/* What the model takes: channels, depth (0: images, not volumes), height, width. */
+OPIML_API void opiml_model_input(const struct opiml_model *model, uint32_t ret_shape[4]);
 /* The pipeline file that it was evaluated with, NULL when there was none. */
 OPIML_API const char *opiml_model_data(const struct opiml_model *model);
 /* images [rows][channels][height][width] f32 → probabilities [rows][classes]. */
@@ -89,6 +89,13 @@ struct opiml_eval_result {
 /* Run a pipeline file once through the model. */
 OPIML_API int opiml_model_eval(struct opiml_model *model, const char *pipeline,
                                struct opiml_eval_result *ret_result, struct opiml_error *err);
+
+/* Write the model for other programs, atomically: as an ONNX model (opset 21; "image" → "logits"
+ * [batch, …], of any batch), or as its weights alone, named and laid out as torchvision has those
+ * of its models, in a safetensors file. */
+enum opiml_export { OPIML_EXPORT_ONNX, OPIML_EXPORT_SAFETENSORS };
+OPIML_API int opiml_model_export(struct opiml_model *model, uint32_t form, const char *path,
+                                 struct opiml_error *err);
 
 /* The i-th bad record's line of the evaluations so far; NULL past the last (the first 1000 are
  * kept, each once). Valid until close. */

@@ -49,6 +49,15 @@ static float *part_of(const struct nn_param *param, uint32_t i, size_t part,
     }
 }
 
+static struct safetensors_entry entry_of(const struct nn_param *param, const char *name,
+                                         const float *data) {
+    struct safetensors_entry entry = {
+        .name = name, .ndim = param->ndim, .data = data, .count = param->count};
+
+    memcpy(entry.shape, param->shape, sizeof(entry.shape));
+    return entry;
+}
+
 static uint32_t list_entries(struct nn_net *net, const struct nn_shadow *average,
                              struct safetensors_entry *entries, char (*names)[80]) {
     uint32_t count = 0;
@@ -61,9 +70,7 @@ static uint32_t list_entries(struct nn_net *net, const struct nn_shadow *average
             if (!data)
                 continue;
             snprintf(names[count], 80, "%s%s", prefixes[part], param->name);
-            entries[count] = (struct safetensors_entry){
-                .name = names[count], .ndim = param->ndim, .data = data, .count = param->count};
-            memcpy(entries[count].shape, param->shape, sizeof(param->shape));
+            entries[count] = entry_of(param, names[count], data);
             count++;
         }
     return count;
@@ -110,6 +117,8 @@ static struct js *metadata_of(const struct checkpoint *from) {
     set_number(to, "classes", from->model.classes);
     js_set(to, "optimizer", js_text(optimizers[from->optimizer]));
     set_number(to, "channels", from->channels);
+    if (from->depth)
+        set_number(to, "image_depth", from->depth);
     set_number(to, "height", from->height);
     set_number(to, "image_width", from->width);
     set_number(to, "step", from->step);
@@ -140,6 +149,20 @@ int checkpoint_write(const char *path, struct nn_net *net, const struct nn_shado
         return base_fail_memory(err, most * sizeof(*entries), "a checkpoint's table");
     return safetensors_write(path, entries, list_entries(net, average, entries, names), metadata,
                              err);
+}
+
+int checkpoint_write_weights(const char *path, struct nn_net *net, struct opiml_error *err) {
+    AUTO_FREE struct safetensors_entry *entries =
+        base_alloc_array(nn_net_params(net), sizeof(*entries));
+
+    if (!entries)
+        return base_fail_memory(err, nn_net_params(net) * sizeof(*entries), "a table of weights");
+    for (uint32_t i = 0; i < nn_net_params(net); i++) {
+        const struct nn_param *param = nn_net_param(net, i);
+
+        entries[i] = entry_of(param, param->name, param->value);
+    }
+    return safetensors_write(path, entries, nn_net_params(net), NULL, err);
 }
 
 /* ---- reading ---- */
@@ -203,7 +226,7 @@ static int read_number(const struct safetensors *file, const char *key, uint64_t
 static int read_sizes(const struct safetensors *file, struct checkpoint *self,
                       struct opiml_error *err) {
     static const char *const keys[] = {"name", "depth", "width", "pool", "classes", "levels"};
-    uint64_t channels, height, width, threads;
+    uint64_t channels, depth, height, width, threads;
     struct opiml_error why = {0};
     int rc;
 
@@ -218,6 +241,7 @@ static int read_sizes(const struct safetensors *file, struct checkpoint *self,
     if (self->model.classes < 2)
         return no_model(file, "less than two classes", err);
     if ((rc = read_number(file, "channels", 1, SIDE_MAX, &channels, err)) < 0 ||
+        (rc = read_number(file, "image_depth", 0, SIDE_MAX, &depth, err)) < 0 ||
         (rc = read_number(file, "height", 1, SIDE_MAX, &height, err)) < 0 ||
         (rc = read_number(file, "image_width", 1, SIDE_MAX, &width, err)) < 0 ||
         (rc = read_number(file, "threads", 0, UINT32_MAX, &threads, err)) < 0 ||
@@ -226,6 +250,7 @@ static int read_sizes(const struct safetensors *file, struct checkpoint *self,
         (rc = read_number(file, "epoch_samples", 0, COUNT_MAX, &self->score.samples, err)) < 0)
         return rc;
     self->channels = (uint32_t)channels;
+    self->depth = (uint32_t)depth;
     self->height = (uint32_t)height;
     self->width = (uint32_t)width;
     self->threads = (uint32_t)threads;
@@ -306,7 +331,8 @@ static int check_tensors(const struct safetensors *file, const struct checkpoint
         return no_model(file, "more tensors than any model has", err);
     if ((rc = nn_net_create(&nn_kernels_plain, 1, &net, err)) < 0)
         return rc;
-    rc = nn_model_build(net, &self->model, self->channels, 1, self->height, self->width, &why);
+    rc = nn_model_build(net, &self->model, self->channels, self->depth ? self->depth : 1,
+                        self->height, self->width, &why);
     if (rc < 0)
         rc = no_model(file, why.message, err);
     for (uint32_t i = 0; rc >= 0 && i < nn_net_params(net); i++)

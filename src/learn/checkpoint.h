@@ -11,10 +11,10 @@
 
 struct checkpoint {
     struct nn_model_conf model;
-    uint32_t channels, height, width;
-    uint64_t step, epoch;     /* done */
-    struct learn_score score; /* of the epoch that is under way, so far */
-    uint32_t optimizer;       /* an enum nn_optimizer: whose state lies beside the weights */
+    uint32_t channels, depth, height, width; /* depth 0: images, not volumes */
+    uint64_t step, epoch;                    /* done */
+    struct learn_score score;                /* of the epoch that is under way, so far */
+    uint32_t optimizer; /* an enum nn_optimizer: whose state lies beside the weights */
     uint32_t threads;
     char kernels[64]; /* version text */
     char isa[32];
@@ -27,6 +27,8 @@ void checkpoint_release(struct checkpoint *checkpoint);
 /* Write atomically: weights, the optimiser's state, and the weights' average if there is one. */
 int checkpoint_write(const char *path, struct nn_net *net, const struct nn_shadow *average,
                      const struct checkpoint *checkpoint, struct opiml_error *err);
+/* The weights alone, as any reader of safetensors files takes them. */
+int checkpoint_write_weights(const char *path, struct nn_net *net, struct opiml_error *err);
 /* What a file says of itself, checked as hostile input: sizes within the training file's ranges,
  * and the weights of just such a model in it. The caller releases. OPIML_EINVAL: no checkpoint of
  * ours. OPIML_ECORRUPT. */

@@ -18,6 +18,8 @@ static const struct opiml_param head_rows[] = {
     {"out", NULL, "Folder for checkpoints", AT(out), OPIML_PARAM_TEXT, NULL, 0, 0},
     {"eval_every", "1", "Epochs between evaluations", AT(eval_every), OPIML_PARAM_U32, NULL, 1,
      100000},
+    {"overlap", "0.5", "Of the windows in which larger volumes than the model takes are evaluated",
+     AT(overlap), OPIML_PARAM_F64, NULL, 0, 0.9},
     {"target", "0", "The run ends when an evaluation scores so much; 0: after the last epoch",
      AT(target), OPIML_PARAM_F64, NULL, 0, 1},
     {"ema", "0", "Decay of a moving average of the weights, which is evaluated instead; 0: none",

@@ -25,6 +25,7 @@ struct learn_config {
     double ema;          /* decay of the weights' moving average; 0: none */
     struct nn_schedule_conf schedule;
     uint32_t eval_every; /* epochs */
+    double overlap;      /* of windows in which larger volumes are evaluated */
     double target;       /* the run ends when an evaluation scores so much; 0: it does not */
 };
 

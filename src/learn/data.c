@@ -91,6 +91,33 @@ int learn_fields_find(struct opiml_pipeline *pipeline, const char *name, uint32_
     return 0;
 }
 
+static void show_size(const struct learn_fields *fields, char *to, size_t room) {
+    if (fields->depth)
+        snprintf(to, room, "%u × %u × %u × %u", fields->channels, fields->depth, fields->height,
+                 fields->width);
+    else
+        snprintf(to, room, "%u × %u × %u", fields->channels, fields->height, fields->width);
+}
+
+int learn_fields_fit(const struct learn_fields *fields, const char *name,
+                     const struct learn_fields *trained, const char *trained_name,
+                     struct opiml_error *err) {
+    bool voxels = trained->kind == LEARN_VOXELS;
+    char a[64], b[64];
+
+    if ((fields->kind == LEARN_VOXELS) != voxels)
+        return opiml_fail(err, OPIML_EINVAL, "%s has a label for each %s; %s for each %s", name,
+                          voxels ? "image" : "voxel", trained_name, voxels ? "voxel" : "image");
+    if (fields->channels == trained->channels && !fields->depth == !trained->depth &&
+        (voxels || (fields->height == trained->height && fields->width == trained->width &&
+                    fields->depth == trained->depth)))
+        return 0;
+    show_size(fields, a, sizeof(a));
+    show_size(trained, b, sizeof(b));
+    return opiml_fail(err, OPIML_EINVAL, "%s gives images of %s, %s takes %s: they must be alike",
+                      name, a, trained_name, b);
+}
+
 struct js *learn_class_names(const struct opiml_pipeline *pipeline) {
     struct js *names = js_array();
 

@@ -27,6 +27,13 @@ struct learn_fields {
 int learn_fields_find(struct opiml_pipeline *pipeline, const char *name, uint32_t classes,
                       struct learn_fields *ret_fields, struct opiml_error *err);
 
+/* Whether samples can be evaluated by what was trained on `trained`: images of the same size, or,
+ * with a label for each voxel, of the same channels. OPIML_EINVAL; `name` and `trained_name` say
+ * whose they are. */
+int learn_fields_fit(const struct learn_fields *fields, const char *name,
+                     const struct learn_fields *trained, const char *trained_name,
+                     struct opiml_error *err);
+
 /* The names of a dataset's classes by label, an array; empty when its format has none. */
 struct js *learn_class_names(const struct opiml_pipeline *pipeline);
 /* Whether they are "train", "test" and the like, which stand one folder above the classes. */

@@ -7,10 +7,14 @@
 #include "learn/score.h"
 #include "pipeline/bad.h"
 
-/* One pass over the pipeline; its bad records join `bad`, however it ends. `stop` (may be NULL) is
- * looked at between batches: OPIML_ECANCELED. */
+#define LEARN_OVERLAP 0.5 /* of windows, where nobody says otherwise */
+
+/* One pass over the pipeline; its bad records join `bad`, however it ends. Samples with a label for
+ * each voxel may be of another size than the network's input: they are evaluated by windows that
+ * overlap so much (window.h). `stop` (may be NULL) is looked at between batches: OPIML_ECANCELED.
+ */
 int learn_evaluate(struct nn_net *net, struct opiml_pipeline *pipeline,
-                   const struct learn_fields *fields, const volatile bool *stop, struct bad *bad,
-                   struct opiml_eval_result *ret_result, struct opiml_error *err);
+                   const struct learn_fields *fields, double overlap, const volatile bool *stop,
+                   struct bad *bad, struct opiml_eval_result *ret_result, struct opiml_error *err);
 
 #endif

@@ -1,8 +1,10 @@
 /* Trained models: evaluate and predict. */
 #include <opiml/train.h>
 
+#include "base/file.h"
 #include "learn/checkpoint.h"
 #include "learn/evaluate.h"
+#include "nn/onnx.h"
 
 struct opiml_model {
     struct checkpoint info;
@@ -23,8 +25,9 @@ static int build(struct opiml_model *self, const char *path, uint32_t rows, uint
         (rc = nn_kernels_open("auto", threads, &self->kernels, version, sizeof(version), err)) <
             0 ||
         (rc = nn_net_create(self->kernels, rows, &self->net, err)) < 0 ||
-        (rc = nn_model_build(self->net, &self->info.model, self->info.channels, 1,
-                             self->info.height, self->info.width, err)) < 0 ||
+        (rc = nn_model_build(self->net, &self->info.model, self->info.channels,
+                             self->info.depth ? self->info.depth : 1, self->info.height,
+                             self->info.width, err)) < 0 ||
         (rc = nn_net_finish(self->net, 0, err)) < 0)
         return rc;
     return checkpoint_load_model(&file, self->net, err);
@@ -67,10 +70,11 @@ const char *opiml_model_class(const struct opiml_model *self, uint32_t label) {
     return self->number;
 }
 
-void opiml_model_input(const struct opiml_model *self, uint32_t ret_shape[3]) {
+void opiml_model_input(const struct opiml_model *self, uint32_t ret_shape[4]) {
     ret_shape[0] = self->info.channels;
-    ret_shape[1] = self->info.height;
-    ret_shape[2] = self->info.width;
+    ret_shape[1] = self->info.depth;
+    ret_shape[2] = self->info.height;
+    ret_shape[3] = self->info.width;
 }
 
 const char *opiml_model_data(const struct opiml_model *self) {
@@ -107,17 +111,18 @@ int opiml_model_predict(struct opiml_model *self, const float *images, uint32_t 
 static int check_data(const struct opiml_model *self, struct opiml_pipeline *pipeline,
                       const char *path, struct learn_fields *fields, struct opiml_error *err) {
     AUTO_JS struct js *names = learn_class_names(pipeline);
+    bool voxels = nn_pixels(nn_net_output(self->net)) > 1;
+    const struct learn_fields takes = {.kind = voxels ? LEARN_VOXELS : LEARN_LABEL,
+                                       .channels = self->info.channels,
+                                       .depth = self->info.depth,
+                                       .height = self->info.height,
+                                       .width = self->info.width};
     int rc = learn_fields_find(pipeline, path, self->info.model.classes, fields, err);
 
     if (rc < 0)
         return rc;
-    if (fields->channels != self->info.channels || fields->height != self->info.height ||
-        fields->width != self->info.width)
-        return opiml_fail(err, OPIML_EINVAL,
-                          "%s gives images of %u × %u × %u; the model takes %u × %u "
-                          "× %u",
-                          path, fields->channels, fields->height, fields->width,
-                          self->info.channels, self->info.height, self->info.width);
+    if ((rc = learn_fields_fit(fields, path, &takes, "the model", err)) < 0)
+        return rc;
     return learn_class_names_match(names, path, self->info.classes, "the model", err);
 }
 
@@ -131,9 +136,23 @@ int opiml_model_eval(struct opiml_model *self, const char *path,
         return rc;
     rc = check_data(self, pipeline, path, &fields, err);
     if (rc == 0)
-        rc = learn_evaluate(self->net, pipeline, &fields, NULL, &self->bad, ret_result, err);
+        rc = learn_evaluate(self->net, pipeline, &fields, LEARN_OVERLAP, NULL, &self->bad,
+                            ret_result, err);
     opiml_pipeline_close(pipeline);
     return rc;
+}
+
+static int export_onnx(struct opiml_model *self, const char *path, struct opiml_error *err) {
+    AUTO_TEXT struct text text = {0};
+    int rc = nn_onnx_encode(self->net, nn_model_name(&self->info.model), &text, err);
+
+    return rc < 0 ? rc : file_write_atomic(path, text.at, text.count, err);
+}
+
+int opiml_model_export(struct opiml_model *self, uint32_t form, const char *path,
+                       struct opiml_error *err) {
+    return form == OPIML_EXPORT_ONNX ? export_onnx(self, path, err)
+                                     : checkpoint_write_weights(path, self->net, err);
 }
 
 const char *opiml_model_bad(const struct opiml_model *self, uint32_t i) {

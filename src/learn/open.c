@@ -16,19 +16,9 @@ static int open_eval(struct opiml_train *self, struct opiml_error *err) {
         (rc = learn_fields_find(self->eval, config->data.eval, self->fields.classes,
                                 &self->eval_fields, err)) < 0)
         return rc;
-    if ((self->eval_fields.kind == LEARN_VOXELS) != (self->fields.kind == LEARN_VOXELS))
-        return opiml_fail(err, OPIML_EINVAL,
-                          "%s and %s: one has a label for each voxel, the other for each image",
-                          config->data.train, config->data.eval);
-    if (self->eval_fields.channels != self->fields.channels ||
-        self->eval_fields.height != self->fields.height ||
-        self->eval_fields.width != self->fields.width)
-        return opiml_fail(err, OPIML_EINVAL,
-                          "%s gives images of %u × %u × %u, %s of %u × %u × %u: "
-                          "they must be alike",
-                          config->data.train, self->fields.channels, self->fields.height,
-                          self->fields.width, config->data.eval, self->eval_fields.channels,
-                          self->eval_fields.height, self->eval_fields.width);
+    if ((rc = learn_fields_fit(&self->eval_fields, config->data.eval, &self->fields,
+                               config->data.train, err)) < 0)
+        return rc;
     names = learn_class_names(self->eval);
     return learn_class_names_match(names, config->data.eval, self->state.classes,
                                    config->data.train, err);
@@ -68,15 +58,23 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     rc = nn_kernels_open(learn_kernels_text(&self->config), threads, &self->kernels,
                          self->state.kernels, sizeof(self->state.kernels), err);
     if (rc < 0 || (rc = nn_net_create(self->kernels, rows, &self->net, err)) < 0 ||
-        (rc = nn_model_build(self->net, &self->config.model, fields->channels, 1, fields->height,
-                             fields->width, err)) < 0 ||
+        (rc = nn_model_build(self->net, &self->config.model, fields->channels,
+                             fields->depth ? fields->depth : 1, fields->height, fields->width,
+                             err)) < 0 ||
         (rc = nn_net_finish(self->net, self->config.seed, err)) < 0)
         return rc;
+    if (nn_pixels(nn_net_output(self->net)) != (fields->kind == LEARN_VOXELS ? fields->voxels : 1))
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: a label for each %s; model.name %s tells apart %s",
+                          self->config.data.train, fields->kind == LEARN_VOXELS ? "voxel" : "image",
+                          nn_model_name(&self->config.model),
+                          fields->kind == LEARN_VOXELS ? "whole images" : "voxels");
     for (uint32_t i = 0; i < nn_net_params(self->net); i++)
         weights += nn_net_param(self->net, i)->count;
     self->state.model = self->config.model;
     self->state.optimizer = self->config.optimizer.name;
     self->state.channels = fields->channels;
+    self->state.depth = fields->depth;
     self->state.height = fields->height;
     self->state.width = fields->width;
     self->state.threads = threads;

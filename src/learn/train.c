@@ -165,8 +165,8 @@ static int evaluate(struct opiml_train *self, struct opiml_error *err) {
     learn_tell(self, 1, NULL);
     if (self->average)
         nn_shadow_swap(self->average, self->net);
-    rc = learn_evaluate(self->net, self->eval, &self->eval_fields, &self->stop, &self->bad, &result,
-                        err);
+    rc = learn_evaluate(self->net, self->eval, &self->eval_fields, self->config.overlap,
+                        &self->stop, &self->bad, &result, err);
     if (self->average)
         nn_shadow_swap(self->average, self->net);
     if (rc == OPIML_ECANCELED)

@@ -5,7 +5,6 @@
 
 #include "nn/net.h"
 
-#define EPSILON 1e-5f
 #define MOMENTUM 0.1f
 
 /* Rows [n0, n1) and channels [c0, c1) that share a mean and a deviation. */
@@ -92,7 +91,7 @@ static void take_statistics(struct nn_layer *layer, const struct nn_tensor *x,
         variance = fmax(sums[1] / count - mean * mean, 0);
         for (uint32_t c = set.c0; c < set.c1; c++) {
             kept(layer, x, NN_MEAN, set.n0)[c] = (float)mean;
-            kept(layer, x, NN_INVERSE, set.n0)[c] = 1 / sqrtf((float)variance + EPSILON);
+            kept(layer, x, NN_INVERSE, set.n0)[c] = 1 / sqrtf((float)variance + NN_NORM_EPSILON);
         }
         if (layer->groups > 0)
             continue;
@@ -106,7 +105,7 @@ static void use_running(struct nn_layer *layer, const struct nn_tensor *x,
                         const struct nn_param *param) {
     for (uint32_t c = 0; c < x->c; c++) {
         kept(layer, x, NN_MEAN, 0)[c] = param[2].value[c];
-        kept(layer, x, NN_INVERSE, 0)[c] = 1 / sqrtf(param[3].value[c] + EPSILON);
+        kept(layer, x, NN_INVERSE, 0)[c] = 1 / sqrtf(param[3].value[c] + NN_NORM_EPSILON);
     }
 }
 

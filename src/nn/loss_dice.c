@@ -1,10 +1,11 @@
 /* Dice + cross-entropy over dense predictions: images and volumes whose every voxel has a label. */
 #include <math.h>
 
-#include "nn/net.h"
+#include "nn/nn.h"
 
 #define SMOOTH 1e-6 /* keeps a class that is nowhere defined; MLPerf's U-Net3D reference has it */
 #define LOG_LEAST 1e-30f
+#define PARTS 16 /* of an image, summed apart, so that sums do not depend on the threads */
 
 /* Sums over the voxels of a part of an image. */
 struct sums {
@@ -22,8 +23,8 @@ struct image {
 };
 
 static void part_of(uint64_t voxels, uint32_t part, uint64_t *ret_from, uint64_t *ret_to) {
-    *ret_from = voxels * part / NN_SUM_PARTS;
-    *ret_to = voxels * (part + 1) / NN_SUM_PARTS;
+    *ret_from = voxels * part / PARTS;
+    *ret_to = voxels * (part + 1) / PARTS;
 }
 
 /* The softmax of one voxel into grad; returns the class with the largest logit. */
@@ -111,7 +112,7 @@ static double dice_loss(const struct sums *sums, uint32_t classes, uint32_t rows
 
 /* Parts are added in their order, so that the sum does not depend on the number of threads. */
 static void add_parts(struct sums *parts, uint32_t classes) {
-    for (uint32_t i = 1; i < NN_SUM_PARTS; i++) {
+    for (uint32_t i = 1; i < PARTS; i++) {
         parts[0].loss += parts[i].loss;
         for (uint32_t k = 0; k < classes; k++) {
             parts[0].both[k] += parts[i].both[k];
@@ -145,7 +146,7 @@ double nn_overlap_dice(const struct nn_overlap *overlaps, uint32_t classes) {
 double nn_dice_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, uint64_t voxels,
                              const uint8_t *labels, float *grad, struct nn_overlap *overlaps) {
     double loss = 0, at[NN_DICE_CLASSES_MAX], every[NN_DICE_CLASSES_MAX];
-    struct sums parts[NN_SUM_PARTS];
+    struct sums parts[PARTS];
 
     for (uint32_t r = 0; r < rows; r++) {
         struct image image = {.logits = logits + r * classes * voxels,
@@ -156,12 +157,12 @@ double nn_dice_cross_entropy(const float *logits, uint32_t rows, uint32_t classe
         double share = 1 / ((double)voxels * rows);
 
 #pragma omp parallel for schedule(static)
-        for (uint32_t i = 0; i < NN_SUM_PARTS; i++)
+        for (uint32_t i = 0; i < PARTS; i++)
             sum_part(&image, i, &parts[i]);
         add_parts(parts, classes);
         loss += parts[0].loss / (double)voxels + dice_loss(&parts[0], classes, rows, at, every);
 #pragma omp parallel for schedule(static)
-        for (uint32_t i = 0; i < NN_SUM_PARTS; i++)
+        for (uint32_t i = 0; i < PARTS; i++)
             gradient_part(&image, i, at, every, share);
         for (uint32_t k = 0; k < classes; k++)
             nn_overlap_add(&overlaps[k], &parts[0].hard[k]);

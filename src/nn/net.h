@@ -17,6 +17,7 @@ enum nn_kind {
     NN_LOGITS,
 };
 
+#define NN_NORM_EPSILON 1e-5f
 #define NN_BLOCK_MAX 16 /* the most channels in a block */
 /* Pixels of a channel block that are summed in f32, one after the other; sums of such pieces are
  * added in f64. Pieces are also what threads share out. */
@@ -33,7 +34,7 @@ struct nn_layer {
     float leak;            /* below zero: NN_RELU, NN_LINEAR or between */
     uint32_t kernel, stride, pad, dims;
     float scale;
-    bool bias; /* conv: has one */
+    bool transposed, bias; /* conv */
     void *conv;
     /* Normalisation: groups of channels that share statistics, of one row each; 0: batch norm,
      * where a channel has its own, of all rows. */

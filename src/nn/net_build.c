@@ -130,6 +130,10 @@ static int add_conv(struct nn_net *net, int in, const char *name, const struct n
     out = add_layer(net, NN_CONV, in, shape->out_c, sides, shape->out_block, ret_layer, err);
     if (out < 0)
         return out;
+    (*ret_layer)->kernel = shape->kernel;
+    (*ret_layer)->stride = shape->stride;
+    (*ret_layer)->pad = shape->pad;
+    (*ret_layer)->transposed = shape->transposed;
     rc = add_param(net, name, "weight", 2 + shape->dims, (int64_t[]){first, second, k, k, k},
                    &weight, err);
     if (rc < 0)

@@ -576,3 +576,30 @@ int opiml_pipeline_parse(const char *text, size_t bytes, const char *name,
 
     return rc < 0 ? rc : build(yaml, ret_pipeline, err);
 }
+
+static struct yaml_node *find(struct yaml_node *map, const char *key) {
+    struct yaml_node *node = map->kind == YAML_MAPPING ? map->child : NULL;
+
+    while (node && strcmp(node->key, key) != 0)
+        node = node->next;
+    return node;
+}
+
+int pipeline_open_over(const char *path, const char *uri, struct opiml_pipeline **ret_pipeline,
+                       struct opiml_error *err) {
+    AUTO_YAML struct yaml *yaml = NULL;
+    struct yaml_node *dataset, *at;
+    int rc = yaml_load(path, &yaml, err);
+
+    if (rc < 0)
+        return rc;
+    dataset = find(yaml->root, "dataset");
+    at = dataset ? find(dataset, "uri") : NULL;
+    if (!at || find(dataset, "parts"))
+        return yaml_fail(yaml, dataset ? dataset : yaml->root, err,
+                         "for other data than its own the pipeline has to have one dataset with a "
+                         "uri, whose records are one file each");
+    at->kind = YAML_SCALAR;
+    at->text = uri;
+    return build(yaml, ret_pipeline, err);
+}

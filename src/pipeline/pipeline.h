@@ -67,6 +67,10 @@ struct pipeline_slice pipeline_slice(const struct opiml_pipeline *pipeline, uint
                                      uint32_t rank, uint32_t world);
 /* Most rows that a rank's slice can have. */
 uint32_t pipeline_slice_rows(const struct opiml_pipeline *pipeline, uint32_t world);
+/* opiml_pipeline_open with another URI in the place of its dataset's: for a file that a model is to
+ * be tried on. */
+int pipeline_open_over(const char *path, const char *uri, struct opiml_pipeline **ret_pipeline,
+                       struct opiml_error *err);
 /* Bad records that an epoch may have. */
 uint64_t pipeline_budget(const struct opiml_pipeline *pipeline);
 

@@ -21,7 +21,8 @@ static void chunks_and_short_batches_count_alike(void **state) {
         assert_int_equal(nn_net_create(&nn_kernels_plain, rows, &net, NULL), 0);
         assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
         assert_int_equal(nn_net_finish(net, 1, NULL), 0);
-        assert_int_equal(learn_evaluate(net, pipeline, &fields, NULL, &bad, &result, NULL), 0);
+        assert_int_equal(
+            learn_evaluate(net, pipeline, &fields, LEARN_OVERLAP, NULL, &bad, &result, NULL), 0);
         assert_int_equal(result.samples, 40);
         if (rows == 3)
             first = result;
@@ -55,7 +56,8 @@ static void what_is_left_out_is_counted(void **state) {
         assert_int_equal(nn_net_create(&nn_kernels_plain, 16, &net, NULL), 0);
         assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
         assert_int_equal(nn_net_finish(net, 1, NULL), 0);
-        assert_int_equal(learn_evaluate(net, pipeline, &fields, NULL, &bad, &result, NULL), 0);
+        assert_int_equal(
+            learn_evaluate(net, pipeline, &fields, LEARN_OVERLAP, NULL, &bad, &result, NULL), 0);
         assert_int_equal(result.samples, cases[i].samples);
         assert_int_equal(result.dropped, cases[i].dropped);
         assert_int_equal(result.errors, 0);
@@ -80,8 +82,9 @@ static void nothing_to_evaluate_on_is_told(void **state) {
     assert_int_equal(nn_net_create(&nn_kernels_plain, 16, &net, NULL), 0);
     assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
     assert_int_equal(nn_net_finish(net, 1, NULL), 0);
-    assert_int_equal(learn_evaluate(net, pipeline, &fields, NULL, &bad, &result, &err),
-                     OPIML_ENOENT);
+    assert_int_equal(
+        learn_evaluate(net, pipeline, &fields, LEARN_OVERLAP, NULL, &bad, &result, &err),
+        OPIML_ENOENT);
     assert_non_null(strstr(err.message, "left out 40, 0 were bad"));
     nn_net_destroy(net);
     opiml_pipeline_close(pipeline);
@@ -104,8 +107,9 @@ static void it_can_be_stopped(void **state) {
     assert_int_equal(nn_net_create(&nn_kernels_plain, 16, &net, NULL), 0);
     assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
     assert_int_equal(nn_net_finish(net, 1, NULL), 0);
-    assert_int_equal(learn_evaluate(net, pipeline, &fields, &stop, &bad, &result, NULL),
-                     OPIML_ECANCELED);
+    assert_int_equal(
+        learn_evaluate(net, pipeline, &fields, LEARN_OVERLAP, &stop, &bad, &result, NULL),
+        OPIML_ECANCELED);
     nn_net_destroy(net);
     opiml_pipeline_close(pipeline);
     test_folder_remove(folder);

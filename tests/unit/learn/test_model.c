@@ -7,7 +7,7 @@ static void predictions_agree_with_the_evaluation(void **state) {
     struct opiml_error err = {0};
     struct opiml_model *model;
     float image[PIXELS], probabilities[4];
-    uint32_t shape[3], right = 0;
+    uint32_t shape[4], right = 0;
     FILE *file;
 
     assert_int_equal(learn_run(folder, NULL, 6, NULL, NULL, &err), 0);
@@ -15,7 +15,7 @@ static void predictions_agree_with_the_evaluation(void **state) {
     if (opiml_model_open(path, 8, 1, &model, &err) < 0)
         fail_msg("%s", err.message);
     opiml_model_input(model, shape);
-    assert_true(shape[0] == 3 && shape[1] == 8 && shape[2] == 8);
+    assert_true(shape[0] == 3 && shape[1] == 0 && shape[2] == 8 && shape[3] == 8);
     assert_int_equal(opiml_model_classes(model), 4);
     assert_string_equal(opiml_model_class(model, 2), "2"); /* raw records name no classes */
     assert_non_null(strstr(opiml_model_data(model), "eval.yaml"));
