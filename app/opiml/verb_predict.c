@@ -5,6 +5,8 @@
 #include "base/json.h"
 #include "one_row.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/plan.h"
+#include "predict_volume.h"
 #include "run_folder.h"
 #include "screen.h"
 #include "verb.h"
@@ -12,8 +14,9 @@
 #define FILE_MAX MIB(256)
 
 struct predict_config {
-    const char *data;
+    const char *data, *out;
     int64_t top;
+    double overlap;
     bool json;
 };
 
@@ -25,12 +28,16 @@ static const struct option predict_options[] = {
      "run's evaluation pipeline",
      AT(data), OPTION_PATH},
     {"top", "N", "5", "Classes to show for each image", AT(top), OPTION_INT, NULL, 1, 1000},
+    {"out", "DIR", ".", "Volumes: folder for masks and overlays", AT(out), OPTION_PATH},
+    {"overlap", "SHARE", "0.5", "Volumes: overlap of the windows that go through the model",
+     AT(overlap), OPTION_NUM, NULL, 0, 0.9},
     OPTION_JSON(struct predict_config),
     {0},
 };
 
 struct predictor {
     struct opiml_model *model;
+    struct predict_volume volume; /* of a model that tells voxels apart; else without a model */
     struct opiml_pipeline *pipeline;
     struct one_row *row;
     int in, out; /* the image's field before and behind the operators */
@@ -84,13 +91,14 @@ static int open_row(struct predictor *self, const char *data, struct opiml_error
     return one_row_open(ops, self->pipeline->row_ops, &self->row, err);
 }
 
-static int predictor_open(struct predictor *self, const char *where, const char *data,
-                          struct opiml_error *err) {
+static int predictor_open(struct predictor *self, const char *where,
+                          const struct predict_config *config, struct opiml_error *err) {
+    const char *data = config->data;
     AUTO_FREE char *path = NULL;
     int rc;
 
     if ((rc = run_checkpoint(where, &path, err)) < 0 ||
-        (rc = opiml_model_open(path, 1, 1, &self->model, err)) < 0)
+        (rc = opiml_model_open(path, 1, plan_cores(), &self->model, err)) < 0)
         return rc;
     data = data ? data : opiml_model_data(self->model);
     if (!data)
@@ -98,6 +106,11 @@ static int predictor_open(struct predictor *self, const char *where, const char 
                           "%s was trained without evaluation data: name a "
                           "pipeline file with --data",
                           path);
+    if (opiml_model_segments(self->model)) {
+        self->volume = (struct predict_volume){
+            .model = self->model, .data = data, .folder = config->out, .overlap = config->overlap};
+        return 0;
+    }
     self->probabilities = base_alloc_array(opiml_model_classes(self->model), sizeof(float));
     if (!self->probabilities)
         return base_fail_memory(err, opiml_model_classes(self->model) * 4, "probabilities");
@@ -197,12 +210,14 @@ static int predict_files(struct predictor *self, const struct call *call, uint32
     int bad = 0, first = 0;
 
     for (int i = 1; i < call->count; i++) {
-        int rc = predict_file(self, call->args[i], &why);
+        const char *path = call->args[i];
+        int rc = self->volume.model ? predict_volume(&self->volume, path, list, &why)
+                                    : predict_file(self, path, &why);
 
-        if (rc == 0) {
-            show(self, call->args[i], top, list);
+        if (rc == 0 && !self->volume.model)
+            show(self, path, top, list);
+        if (rc == 0)
             continue;
-        }
         if (call->count == 2 && !list)
             return opiml_fail(err, rc, "%s", why.message);
         if (bad++ == 0)
@@ -219,7 +234,7 @@ static int predict_run(struct call *call, struct opiml_error *err) {
     CLEANUP(predictor_release) struct predictor self = {0};
     AUTO_JS struct js *list = config->json ? js_array() : NULL;
     AUTO_FREE char *text = NULL;
-    int rc = predictor_open(&self, call->args[0], config->data, err);
+    int rc = predictor_open(&self, call->args[0], config, err);
 
     if (rc < 0)
         return rc;
@@ -237,14 +252,23 @@ static int predict_run(struct call *call, struct opiml_error *err) {
 const struct verb verb_predict = {
     .name = "predict",
     .args = "RUN IMAGE...",
-    .help = "Say what a trained model sees in images",
-    .about = "RUN is a run's folder or a checkpoint file; IMAGE is a JPEG or PNG file. Each goes "
-             "through the operators of the run's evaluation pipeline, whose data set has to be "
-             "there still, or of --data. Prints the likeliest classes with their probabilities. "
-             "Files that cannot be read are told, and the exit status is not zero then.\n\n"
-             "JSON is a list: image and classes[] with class, label and probability, or error.",
+    .help = "Say what a trained model sees in images and volumes",
+    .about = "RUN is a run's folder or a checkpoint file; IMAGE is a JPEG or PNG file, or for a "
+             "segmentation a volume (.nii, .nii.gz, .npy). Each goes through the operators of the "
+             "run's evaluation pipeline, whose data set has to be there still, or of --data. "
+             "Prints the likeliest classes with their probabilities. Files that cannot be read "
+             "are told, and the exit status is not zero then.\n\n"
+             "Of a volume the class of every voxel is written to NAME.mask.nii, as large as the "
+             "pipeline gives the volume and placed as its field \"affine\" says, and three "
+             "slices with the classes in colour to NAME.overlay.png; the voxels and millilitres "
+             "of each class are printed. The pipeline has to read one file a record: where the "
+             "run's own has `parts`, name another with --data.\n\n"
+             "JSON is a list: image and classes[] with class, label and probability (of a volume: "
+             "voxels and ml; besides them mask and overlay), or error.",
     .examples = "opiml predict runs/cifar10 cat.jpg dog.png\n"
-                "The five likeliest classes of each.\n",
+                "The five likeliest classes of each.\n"
+                "opiml predict runs/brain t1.nii.gz --data brain-predict.yaml --out masks\n"
+                "Its mask and a picture of it, in the folder masks.\n",
     .options = predict_options,
     .config_bytes = sizeof(struct predict_config),
     .args_least = 2,

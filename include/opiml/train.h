@@ -78,6 +78,15 @@ OPIML_API const char *opiml_model_data(const struct opiml_model *model);
 OPIML_API int opiml_model_predict(struct opiml_model *model, const float *images, uint32_t rows,
                                   float *probabilities, struct opiml_error *err);
 
+/* Whether it tells voxels (or pixels) apart, rather than whole images. */
+OPIML_API bool opiml_model_segments(const struct opiml_model *model);
+/* image [channels][size[0]][size[1]][size[2]] f32 of any size, by windows that overlap by the share
+ * `overlap` (0 to 0.9) → the likeliest class of each voxel, [size[0]][size[1]][size[2]].
+ * OPIML_EINVAL when the model tells whole images apart. */
+OPIML_API int opiml_model_segment(struct opiml_model *model, const float *image,
+                                  const uint32_t size[3], double overlap, uint8_t *ret_classes,
+                                  struct opiml_error *err);
+
 struct opiml_eval_result {
     uint64_t samples, errors, dropped; /* errors: bad records; dropped: left out by filters */
     double loss, seconds;

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "learn/checkpoint.h"
 #include "learn/evaluate.h"
+#include "learn/window.h"
 #include "nn/onnx.h"
 
 struct opiml_model {
@@ -107,12 +108,49 @@ int opiml_model_predict(struct opiml_model *self, const float *images, uint32_t 
     return 0;
 }
 
+bool opiml_model_segments(const struct opiml_model *self) {
+    return nn_pixels(nn_net_output(self->net)) > 1;
+}
+
+static int choose_classes(const float *logits, uint32_t classes, uint64_t voxels,
+                          uint8_t *ret_classes, struct opiml_error *err) {
+    for (uint64_t v = 0; v < voxels; v++) {
+        uint32_t best = 0;
+
+        for (uint32_t k = 0; k < classes; k++) {
+            if (logits[k * voxels + v] != logits[k * voxels + v])
+                return opiml_fail(err, OPIML_ECORRUPT,
+                                  "the model's output is no number: its weights are damaged, or "
+                                  "the image has values that are none");
+            if (logits[k * voxels + v] > logits[best * voxels + v])
+                best = k;
+        }
+        ret_classes[v] = (uint8_t)best;
+    }
+    return 0;
+}
+
+int opiml_model_segment(struct opiml_model *self, const float *image, const uint32_t size[3],
+                        double overlap, uint8_t *ret_classes, struct opiml_error *err) {
+    CLEANUP(learn_window_release) struct learn_window window = {0};
+    uint64_t voxels = (uint64_t)size[0] * size[1] * size[2];
+    float *logits;
+    int rc;
+
+    if (!opiml_model_segments(self))
+        return opiml_fail(err, OPIML_EINVAL, "the model tells whole images apart, not voxels");
+    if ((rc = learn_window_init(&window, self->net, overlap, err)) < 0 ||
+        (rc = learn_window_run(&window, image, size, &logits, err)) < 0)
+        return rc;
+    return choose_classes(logits, self->info.model.classes, voxels, ret_classes, err);
+}
+
 /* The model and the pipeline speak of the same images and classes. */
 static int check_data(const struct opiml_model *self, struct opiml_pipeline *pipeline,
                       const char *path, struct learn_fields *fields, struct opiml_error *err) {
     AUTO_JS struct js *names = learn_class_names(pipeline);
-    bool voxels = nn_pixels(nn_net_output(self->net)) > 1;
-    const struct learn_fields takes = {.kind = voxels ? LEARN_VOXELS : LEARN_LABEL,
+    const struct learn_fields takes = {.kind =
+                                           opiml_model_segments(self) ? LEARN_VOXELS : LEARN_LABEL,
                                        .channels = self->info.channels,
                                        .depth = self->info.depth,
                                        .height = self->info.height,
