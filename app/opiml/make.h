@@ -8,7 +8,6 @@
 #define MAKE_FIELDS_MOST 48
 
 struct make_conf {
-    bool table; /* rows of numbers instead of images */
     uint64_t seed;
     uint32_t classes, size, fields;
     const char *root;                  /* the folder that is filled */
@@ -24,7 +23,6 @@ struct make_split {
 /* How records become files. One file, make_*.c, for each kind of record. */
 struct make_format {
     const char *name;
-    bool image, table;      /* which records it can hold */
     uint64_t shard_records; /* that one call of shard makes; 0: all of a split */
     /* Make the split's folders or its empty file. */
     int (*begin)(const struct make_conf *conf, const struct make_split *split,
@@ -37,9 +35,11 @@ struct make_format {
                      size_t room);
 };
 
-/* Image folder, WebDataset and raw images, NULL-terminated; CSV and raw tables. */
+/* Image folder, WebDataset and raw images, NULL-terminated; CSV and raw tables; NIfTI and .npy
+ * volumes. */
 extern const struct make_format make_image_formats[];
 extern const struct make_format make_table_formats[];
+extern const struct make_format make_volume_formats[];
 
 /* Make a file that is not there yet and write it whole. */
 int make_write_file(const char *path, const void *data, size_t bytes, struct opiml_error *err);

@@ -194,8 +194,8 @@ static void raw_describe(const struct make_conf *conf, const struct make_split *
 }
 
 const struct make_format make_image_formats[] = {
-    {"image-folder", true, false, 64, folder_begin, folder_shard, folder_describe},
-    {"webdataset", true, false, 1000, tar_begin, tar_shard, tar_describe},
-    {"raw", true, false, 64, raw_begin, raw_shard, raw_describe},
+    {"image-folder", 64, folder_begin, folder_shard, folder_describe},
+    {"webdataset", 1000, tar_begin, tar_shard, tar_describe},
+    {"raw", 64, raw_begin, raw_shard, raw_describe},
     {0},
 };

@@ -157,7 +157,7 @@ static void raw_describe(const struct make_conf *conf, const struct make_split *
 }
 
 const struct make_format make_table_formats[] = {
-    {"csv", false, true, 0, csv_begin, csv_shard, csv_describe},
-    {"raw", false, true, 4096, raw_begin, raw_shard, raw_describe},
+    {"csv", 0, csv_begin, csv_shard, csv_describe},
+    {"raw", 4096, raw_begin, raw_shard, raw_describe},
     {0},
 };

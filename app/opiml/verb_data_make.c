@@ -14,6 +14,7 @@
 #include "make.h"
 #include "make_image.h"
 #include "make_shape.h"
+#include "make_volume.h"
 #include "pipeline/plan.h"
 #include "screen.h"
 #include "verb.h"
@@ -29,24 +30,43 @@ struct make_config {
 
 #define AT(member) offsetof(struct make_config, member)
 
-enum { FORMAT_AUTO, FORMAT_FOLDER, FORMAT_WEBDATASET, FORMAT_RAW, FORMAT_CSV };
+#define FORMATS "image-folder|webdataset|raw|csv|nifti|npy"
+
+/* What can be made, and what its options are when they are not given. */
+static const struct kind {
+    const char *name, *stored_as;
+    const struct make_format *formats; /* the first one is for `auto` */
+    int64_t count, classes, classes_most, size, size_least, size_most;
+} kinds[] = {
+    {"images", "image-folder, webdataset and raw", make_image_formats, 10000, 10, MAKE_CLASSES_MOST,
+     48, IMAGE_SIZE_LEAST, IMAGE_SIZE_MOST},
+    {"table", "csv and raw", make_table_formats, 10000, 10, MAKE_CLASSES_MOST, 48, 0,
+     IMAGE_SIZE_MOST},
+    {"volumes", "nifti and npy", make_volume_formats, 40, 3, VOLUME_CLASSES_MOST, 64,
+     VOLUME_SIZE_LEAST, VOLUME_SIZE_MOST},
+};
 
 static const struct option make_options[] = {
     {"out", "DIR", "data", "The folder to make; it must not be there yet", AT(out), OPTION_PATH},
-    {"count", "N", "10000", "Records of the train split", AT(count), OPTION_INT, NULL, 1, 1e9},
+    {"count", "N", "-1", "Records of the train split; -1: 10,000, or 40 volumes", AT(count),
+     OPTION_INT, NULL, -1, 1e9},
     {"test", "N", "-1", "Records of the test split; -1: a fifth of the train split", AT(test),
      OPTION_INT, NULL, -1, 1e9},
-    {"classes", "K", "10", "Classes, in equal numbers for images", AT(classes), OPTION_INT, NULL, 2,
-     MAKE_CLASSES_MOST},
-    {"size", "PX", "48", "images: width and height", AT(size), OPTION_INT, NULL, IMAGE_SIZE_LEAST,
-     IMAGE_SIZE_MOST},
+    {"classes", "K", "-1",
+     "Classes, in equal numbers for images; of volumes with the background; -1: 10, or 3 of "
+     "volumes",
+     AT(classes), OPTION_INT, NULL, -1, MAKE_CLASSES_MOST},
+    {"size", "N", "-1",
+     "images: width and height in pixels; volumes: each side in voxels; -1: 48, or 64 of volumes",
+     AT(size), OPTION_INT, NULL, -1, IMAGE_SIZE_MOST},
     {"fields", "N", "10", "table: numbers in a row, beside the label", AT(fields), OPTION_INT, NULL,
      2, MAKE_FIELDS_MOST},
     {"seed", "S", "0", "Another seed gives other records; the same one the same bytes", AT(seed),
      OPTION_INT, NULL, 0, 9e18},
     {"format", "FORMAT", "auto",
-     "How records are stored; auto is image-folder for images and csv for a table", AT(format),
-     OPTION_CHOICE, "auto|image-folder|webdataset|raw|csv"},
+     "How records are stored; auto is image-folder for images, csv for a table and nifti for "
+     "volumes",
+     AT(format), OPTION_CHOICE, "auto|" FORMATS},
     {"threads", "N", "0", "Threads that render; 0: one per usable core", AT(threads), OPTION_INT,
      NULL, 0, THREADS_MOST},
     OPTION_JSON(struct make_config),
@@ -253,26 +273,53 @@ static int report(const struct make_config *config, const struct job *job, doubl
     return 0;
 }
 
-static int find_format(const struct make_config *config, const char *kind, bool *ret_table,
-                       const struct make_format **ret_format, struct opiml_error *err) {
-    static const char *const names[] = {NULL, "image-folder", "webdataset", "raw", "csv"};
-    const struct make_format *list = make_image_formats;
-
-    if (strcmp(kind, "table") == 0)
-        list = make_table_formats;
-    else if (strcmp(kind, "images") != 0)
-        return opiml_fail(err, OPIML_EINVAL, "make what? \"images\" or \"table\", not \"%s\"",
-                          kind);
-    *ret_table = list == make_table_formats;
-    for (; list->name; list++) {
-        if (config->format == FORMAT_AUTO || strcmp(list->name, names[config->format]) == 0) {
-            *ret_format = list;
+static int find_kind(const char *name, const struct kind **ret_kind, struct opiml_error *err) {
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        if (strcmp(kinds[i].name, name) == 0) {
+            *ret_kind = &kinds[i];
             return 0;
         }
     }
-    return opiml_fail(err, OPIML_EINVAL, "%s cannot be stored as %s; there is %s", kind,
-                      names[config->format],
-                      *ret_table ? "csv and raw" : "image-folder, webdataset and raw");
+    return opiml_fail(err, OPIML_EINVAL,
+                      "make what? \"images\", \"table\" or \"volumes\", not \"%s\"", name);
+}
+
+static int find_format(const struct make_config *config, const struct kind *kind,
+                       const struct make_format **ret_format, struct opiml_error *err) {
+    char names[] = FORMATS, *rest = names, *name = NULL;
+
+    for (uint32_t i = 0; i < config->format; i++)
+        name = strsep(&rest, "|");
+    for (const struct make_format *format = kind->formats; format->name; format++) {
+        if (!name || strcmp(format->name, name) == 0) {
+            *ret_format = format;
+            return 0;
+        }
+    }
+    return opiml_fail(err, OPIML_EINVAL, "%s cannot be stored as %s; there is %s", kind->name, name,
+                      kind->stored_as);
+}
+
+/* An option's number, or the kind's where it is not given. */
+static int find_number(const struct kind *kind, const char *option, int64_t given, int64_t preset,
+                       int64_t least, int64_t most, int64_t *number, struct opiml_error *err) {
+    *number = given < 0 ? preset : given;
+    if (*number < least || *number > most)
+        return opiml_fail(err, OPIML_EINVAL, "--%s: %s have %" PRId64 " to %" PRId64, option,
+                          kind->name, least, most);
+    return 0;
+}
+
+static int find_numbers(struct make_config *config, const struct kind *kind,
+                        struct opiml_error *err) {
+    int rc =
+        find_number(kind, "count", config->count, kind->count, 1, 1000000000, &config->count, err);
+
+    if (rc < 0 || (rc = find_number(kind, "classes", config->classes, kind->classes, 2,
+                                    kind->classes_most, &config->classes, err)) < 0)
+        return rc;
+    return find_number(kind, "size", config->size, kind->size, kind->size_least, kind->size_most,
+                       &config->size, err);
 }
 
 /* The first K shapes, in the order in which a folder lists their names: labels are the same in
@@ -288,21 +335,25 @@ static void choose_shapes(struct make_conf *conf) {
 }
 
 static int make_run(struct call *call, struct opiml_error *err) {
-    const struct make_config *config = call->config;
+    struct make_config given = *(const struct make_config *)call->config;
+    const struct make_config *config = &given;
+    const struct kind *kind = NULL;
     const struct make_format *format = NULL;
     CLEANUP(remove_tree) char *root = NULL;
-    struct make_conf conf = {.seed = (uint64_t)config->seed,
-                             .classes = (uint32_t)config->classes,
-                             .size = (uint32_t)config->size,
-                             .fields = (uint32_t)config->fields};
+    struct make_conf conf;
     struct job job = {.lock = PTHREAD_MUTEX_INITIALIZER};
     uint64_t start = clock_now_ns();
     int rc;
 
-    if ((rc = find_format(config, call->args[0], &conf.table, &format, err)) < 0 ||
-        (rc = make_root(config->out, &root, err)) < 0)
+    if ((rc = find_kind(call->args[0], &kind, err)) < 0 ||
+        (rc = find_format(config, kind, &format, err)) < 0 ||
+        (rc = find_numbers(&given, kind, err)) < 0 || (rc = make_root(config->out, &root, err)) < 0)
         return rc;
-    conf.root = root;
+    conf = (struct make_conf){.seed = (uint64_t)config->seed,
+                              .classes = (uint32_t)config->classes,
+                              .size = (uint32_t)config->size,
+                              .fields = (uint32_t)config->fields,
+                              .root = root};
     choose_shapes(&conf);
     signals_catch(NULL, NULL);
     rc = make_all(config, &conf, format, &job, err);
@@ -317,15 +368,19 @@ static int make_run(struct call *call, struct opiml_error *err) {
 
 const struct verb verb_data_make = {
     .name = "data make",
-    .args = "images|table",
-    .help = "Make a synthetic data set: classified images, or a table",
+    .args = "images|table|volumes",
+    .help = "Make a synthetic data set: classified images, a table, or labelled volumes",
     .about =
         "`images` renders JPEG images of textured shapes (disc, ring, crescent, triangle, square, "
         "star, cross, arrow, heart, hourglass and six more) in all colours, sizes and poses, "
         "before "
         "a background with gradients, clutter and noise. A small network learns them in minutes, a "
         "linear one does not. `table` makes rows of numbers whose class follows from sums and "
-        "products of them.\n\n"
+        "products of them. `volumes` renders bodies in three dimensions, solid ones (class 1), "
+        "hollow ones (2, with what is inside) and boxes (3), among bright rods that are neither, "
+        "in "
+        "noise and uneven light: dim bodies are darker than bright ground, so that no threshold "
+        "finds them, and what is inside of a hollow one only its wall tells.\n\n"
         "A record is a pure function of the seed, the split and its number: the same call gives "
         "the "
         "same bytes on every machine, whatever the number of threads. The folder appears when it "
@@ -337,18 +392,23 @@ const struct verb verb_data_make = {
         "    raw            DIR/train.bin: size x size x 3 bytes, then the label as i32\n\n"
         "Formats of a table:\n\n"
         "    csv            DIR/train.csv with a heading: x0,x1,...,label\n"
-        "    raw            DIR/train.bin: the numbers as f32, then the label as i32",
+        "    raw            DIR/train.bin: the numbers as f32, then the label as i32\n\n"
+        "Formats of volumes, u8 of size x size x size each:\n\n"
+        "    nifti          DIR/train/images/NUMBER.nii and DIR/train/labels/NUMBER.nii\n"
+        "    npy            the same as .npy",
     .examples =
         "opiml data make images --out data/shapes\n"
         "10,000 images of 10 classes to train with, 2,000 to test with.\n"
         "opiml data make images --count 250000 --size 64 --format webdataset --out /data/big\n"
         "Shards of 1,000 images.\n"
         "opiml data make table --classes 3 --out data/rows\n"
-        "Two CSV files.\n",
+        "Two CSV files.\n"
+        "opiml data make volumes --count 100 --size 96 --out data/bodies\n"
+        "100 pairs of volumes to train with, 20 to test with.\n",
     .options = make_options,
     .config_bytes = sizeof(struct make_config),
     .args_least = 1,
     .args_most = 1,
-    .words = "images|table",
+    .words = "images|table|volumes",
     .run = make_run,
 };

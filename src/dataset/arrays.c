@@ -290,7 +290,7 @@ uint64_t arrays_scratch(const struct index *index) {
     for (uint64_t r = 0; r < index->header->records; r++) {
         const struct index_piece *pieces = index_pieces(index, r);
         uint64_t bytes = 0;
-        for (uint32_t f = 0; f < index->schema.count; f++)
+        for (uint32_t f = 0; f < index->header->pieces; f++)
             bytes += whole_bytes(&pieces[f]) + value_bytes(&pieces[f], &index->schema.fields[f]);
         most = base_max_u64(most, bytes);
     }
@@ -347,7 +347,7 @@ int arrays_parse(const struct index *index, uint64_t record, const struct source
                  arrays_header header, struct opiml_value *values, uint8_t *scratch,
                  struct opiml_error *err) {
     const struct index_piece *pieces = index_pieces(index, record);
-    for (uint32_t f = 0; f < index->schema.count; f++) {
+    for (uint32_t f = 0; f < index->header->pieces; f++) {
         const struct opiml_field *field = &index->schema.fields[f];
         struct opiml_error why;
         int rc = parse_piece(&pieces[f], field, from[f], header, scratch, &values[f], &why);
@@ -356,4 +356,12 @@ int arrays_parse(const struct index *index, uint64_t record, const struct source
         scratch += whole_bytes(&pieces[f]) + value_bytes(&pieces[f], field);
     }
     return 0;
+}
+
+struct source_bytes arrays_first(const struct index *index, uint64_t record,
+                                 const struct source_bytes *from, uint8_t *scratch) {
+    const struct index_piece *piece = index_pieces(index, record);
+    if ((piece->form & ARRAYS_STORING) == ARRAYS_STORED)
+        return from[0];
+    return (struct source_bytes){scratch, piece->full};
 }

@@ -61,10 +61,14 @@ int arrays_build(struct source *source, const struct source_listing *listing,
                  const struct opiml_text_list *parts, const char *name, arrays_header header,
                  bool rows, struct index_draft *draft, struct opiml_error *err);
 
+/* A piece for each field. Where a format adds fields of its own behind, it checks for itself. */
 bool arrays_check(const struct index *index);
 int arrays_parse(const struct index *index, uint64_t record, const struct source_bytes *from,
                  arrays_header header, struct opiml_value *values, uint8_t *scratch,
                  struct opiml_error *err);
+/* After arrays_parse: the bytes of the record's first piece, uncompressed. Borrowed from them. */
+struct source_bytes arrays_first(const struct index *index, uint64_t record,
+                                 const struct source_bytes *from, uint8_t *scratch);
 uint64_t arrays_scratch(const struct index *index);
 
 #endif

@@ -34,7 +34,7 @@ struct index_header {
     uint64_t from_ns, to_ns; /* when the building began and ended, since 1970 */
     uint64_t records, objects, folders, classes, fields;
     uint64_t parts; /* per record; 0 or as many as fields: where they stand in the record's range */
-    uint64_t pieces; /* per record; 0 or as many as fields, each with a range of its own */
+    uint64_t pieces; /* per record; 0 or one for each of the first fields, each a range */
     uint64_t pool_bytes;
     uint64_t max_read; /* bytes of the largest record, of all its pieces */
     uint64_t

@@ -186,7 +186,7 @@ static uint64_t record_hash(const struct index_draft *draft, const struct index_
     for (uint32_t i = 0; i < fields; i++)
         all.sizes[i] = opiml_field_fixed(&draft->schema.fields[i]) ? record->label
                        : parts                                     ? parts[i].bytes
-                       : pieces                                    ? pieces[i].full
+                       : pieces && i < draft->pieces               ? pieces[i].full
                                                                    : record->bytes;
     return hash_64(&all, offsetof(__typeof__(all), sizes) + fields * sizeof(all.sizes[0]), 0);
 }

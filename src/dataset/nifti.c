@@ -143,3 +143,80 @@ int nifti_parse(const uint8_t *data, uint64_t bytes, struct array *ret_array,
     *ret_array = array;
     return 0;
 }
+
+/* ---- the affine ---- */
+
+/* The fields that say where voxels lie, and the first dimensions. */
+struct placing {
+    uint32_t qform, sform;
+    double pixdim[4], quaternion[3], offset[3], rows[NIFTI_AFFINE];
+};
+
+static void read_placing(const uint8_t *data, const struct fields *fields,
+                         struct placing *placing) {
+    bool swapped = fields->swapped, two = fields->two;
+    size_t each = two ? 8 : 4;
+    double (*number)(const uint8_t *at, bool swapped) = two ? get_f64 : get_f32;
+    placing->qform = (uint32_t)get(data + (two ? 344 : 252), two ? 4 : 2, swapped);
+    placing->sform = (uint32_t)get(data + (two ? 348 : 254), two ? 4 : 2, swapped);
+    for (size_t i = 0; i < 4; i++)
+        placing->pixdim[i] = number(data + (two ? 104 : 76) + i * each, swapped);
+    for (size_t i = 0; i < 3; i++) {
+        placing->quaternion[i] = number(data + (two ? 352 : 256) + i * each, swapped);
+        placing->offset[i] = number(data + (two ? 376 : 268) + i * each, swapped);
+    }
+    for (size_t i = 0; i < NIFTI_AFFINE; i++)
+        placing->rows[i] = number(data + (two ? 400 : 280) + i * each, swapped);
+}
+
+/* The rotation of a unit quaternion whose real part is not stored, times the voxels' size. */
+static void from_quaternion(const struct placing *placing, double affine[NIFTI_AFFINE]) {
+    double b = placing->quaternion[0], c = placing->quaternion[1], d = placing->quaternion[2];
+    double square = 1 - (b * b + c * c + d * d), a = square > 0 ? sqrt(square) : 0;
+    double s = 2 / (a * a + b * b + c * c + d * d);
+    const double rotation[3][3] = {
+        {1 - s * (c * c + d * d), s * (b * c - a * d), s * (b * d + a * c)},
+        {s * (b * c + a * d), 1 - s * (b * b + d * d), s * (c * d - a * b)},
+        {s * (b * d - a * c), s * (c * d + a * b), 1 - s * (b * b + c * c)},
+    };
+    for (size_t r = 0; r < 3; r++) {
+        for (size_t k = 0; k < 3; k++)
+            affine[4 * r + k] = rotation[r][k] * placing->pixdim[1 + k];
+        if (placing->pixdim[0] == -1)
+            affine[4 * r + 2] = -affine[4 * r + 2];
+        affine[4 * r + 3] = placing->offset[r];
+    }
+}
+
+static void from_size(const struct placing *placing, const struct fields *fields,
+                      double affine[NIFTI_AFFINE]) {
+    memset(affine, 0, NIFTI_AFFINE * sizeof(*affine));
+    for (size_t r = 0; r < 3; r++) {
+        bool there = (int64_t)r < fields->dim[0];
+        double side = (r == 0 ? -1 : 1) * (there ? placing->pixdim[1 + r] : 1);
+        affine[4 * r + r] = side;
+        affine[4 * r + 3] = -side * ((there ? (double)fields->dim[1 + r] : 1) - 1) / 2;
+    }
+}
+
+int nifti_affine(const uint8_t *data, uint64_t bytes, double ret_affine[NIFTI_AFFINE],
+                 struct opiml_error *err) {
+    struct fields fields;
+    struct placing placing;
+    double affine[NIFTI_AFFINE];
+    int rc = read_fields(data, bytes, &fields, err);
+    if (rc < 0)
+        return rc;
+    read_placing(data, &fields, &placing);
+    if (placing.sform)
+        memcpy(affine, placing.rows, sizeof(affine));
+    else if (placing.qform)
+        from_quaternion(&placing, affine);
+    else
+        from_size(&placing, &fields, affine);
+    for (size_t i = 0; i < NIFTI_AFFINE; i++)
+        if (!isfinite(affine[i]))
+            return opiml_fail(err, OPIML_ECORRUPT, "the NIfTI header's affine is not of numbers");
+    memcpy(ret_affine, affine, sizeof(affine));
+    return 0;
+}

@@ -12,4 +12,13 @@
 int nifti_parse(const uint8_t *data, uint64_t bytes, struct array *ret_array,
                 struct opiml_error *err);
 
+#define NIFTI_AFFINE 12 /* numbers of an affine, three rows of four */
+
+/* Where voxels lie: row r of the affine times [x, y, z, 1] is millimetres to the right, to the
+ * front and to the top. From the sform, else the qform, else from the voxels' size alone (x flipped
+ * and the middle at 0), as nibabel's get_best_affine has it. `data` as for nifti_parse, which it
+ * has passed. OPIML_ECORRUPT for numbers that are none. */
+int nifti_affine(const uint8_t *data, uint64_t bytes, double ret_affine[NIFTI_AFFINE],
+                 struct opiml_error *err);
+
 #endif

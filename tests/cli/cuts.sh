@@ -17,6 +17,15 @@ done
 OPIML_OP_PATH=$tmp/ops
 export OPIML_OP_PATH
 shapes "$tmp/data/shapes" 600 --test 60
+"$OPIML" data make volumes --out "$tmp/data/bodies" --count 24 --test 6 >/dev/null
+# Real volumes lie beside the clone, or not at all; KiTS19 is not ours to give away.
+brain=$root/../shared/data
+if [ -e "$brain/mni152-t1.nii.gz" ] && [ -z "${OPIML_SANITIZED:-}" ]; then
+    ln -s "$brain" "$tmp/data/brain"
+else
+    rm "$tmp"/brain-*.yaml
+fi
+rm "$tmp"/kits19-*.yaml
 for file in "$tmp"/*.yaml; do
     name=$(basename "$file" .yaml)
     grep -q '^kind: pipeline' "$file" || continue

@@ -7,6 +7,7 @@ shapes "$tmp/folder" 240 --test 0
 shapes "$tmp/tars" 240 --test 0 --format webdataset --seed 2
 "$OPIML" data make table --out "$tmp/table" --count 500 --test 0 --fields 6 >/dev/null
 "$OPIML" data make table --out "$tmp/raw" --count 500 --test 0 --fields 6 --format raw >/dev/null
+"$OPIML" data make volumes --out "$tmp/bodies" --count 200 --test 0 --size 16 >/dev/null
 fields='fields: ["x:f32:6", "label:i32"]'
 
 # stream NAME FIELDS-OF-THE-DATASET-LINE ORDER OPERATOR...
@@ -39,6 +40,17 @@ stream raw "dataset: {uri: raw/train.bin, format: raw, $fields}" 'mode: block, b
     'cast: {field: x, to: f64}'
 stream direct "dataset: {uri: raw/train.bin, format: raw, direct: true, $fields}" 'mode: global' \
     'cast: {field: x, to: f64}'
+
+stream volumes 'dataset: {uri: bodies/train, format: nifti, affine: affine, parts: ["image:images/*.nii", "label:labels/*.nii"]}' \
+    'mode: global' 'volume_crop: {fields: [image, label], affine: affine, unit: mm, x: [-6, 100]}' \
+    'volume_resample: {fields: [image, label], nearest: [label], affine: affine, spacing: [1.2, 1, 0.9]}' \
+    'volume_normalize: {by: percentiles}' 'volume_pad: {fields: [image, label], affine: affine, multiple: 8}' \
+    'volume_random_crop: {fields: [image, label], affine: affine, size: 12, oversample: 0.4}' \
+    'volume_random_flip: {fields: [image, label], affine: affine}' \
+    'volume_random_rotate90: {fields: [image, label], affine: affine, axes: [z, y, x]}' \
+    'volume_center_crop: {fields: [image, label], affine: affine, size: [11, 12, 13]}' \
+    'random_intensity: {scale: [0.8, 1.2], shift: [-0.1, 0.1]}' 'gaussian_noise: {std: [0, 0.1]}' \
+    'volume_label: {maps: [image, label], to: other}' 'clip: {least: -0.5, most: 1}' 'volume_stack: {}'
 
 for file in "$tmp"/*.yaml; do
     name=$(basename "$file" .yaml)

@@ -360,6 +360,26 @@ class Nifti(Reading):
         wanted = numpy.asarray(nibabel.load(path).dataobj).astype("f4").transpose()[None]
         self.same(self.read("{uri: a.nii}")["image"], wanted)
 
+    def test_affines(self):
+        """By sform, by qform, by neither; nibabel and NIfTI's own rules for the rest."""
+        random = numpy.random.default_rng(9)
+        for image in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+            for turn in range(30):
+                quaternion = random.normal(size=4)
+                rotation = nibabel.quaternions.quat2mat(quaternion / numpy.linalg.norm(quaternion))
+                affine = numpy.eye(4)
+                affine[:3, :3] = rotation @ numpy.diag(random.uniform(0.5, 3, 3) * [1, 1, random.choice([-1, 1])])
+                affine[:3, 3] = random.normal(size=3) * 100
+                written = image(numpy.zeros((4, 3, 2), "u1"), affine)
+                written.set_sform(affine, code=int(turn % 3 == 0))
+                written.set_qform(affine, code=int(turn % 3 < 2))
+                name = "a.nii.gz" if turn % 2 else "a.nii"
+                written.to_filename(self.path(name))
+                got = self.read(f"{{uri: {name}, affine: affine, index: rebuild}}")["affine"]
+                wanted = nibabel.load(self.path(name)).affine
+                self.assertEqual(got.shape, (1, 3, 4))
+                numpy.testing.assert_allclose(got[0], wanted[:3], rtol=1e-6, atol=1e-6)
+
     def test_pairs_of_another_size_each(self):
         for number, size in enumerate((4, 7)):
             for name, value in (("images", number), ("labels", 10 + number)):

@@ -143,6 +143,26 @@ static void chance_is_clamped_and_draws_once(void **state) {
     assert_in_range(hits, 4800, 5200);
 }
 
+/* Whatever was drawn before, and past the counter's end. */
+static void many_at_once_are_one_after_another(void **state) {
+    for (uint32_t before = 0; before < 9; before++) {
+        for (size_t n = 0; n < 150; n += n < 40 ? 1 : 37) {
+            struct opiml_rng rng, other;
+            uint32_t draws[150];
+
+            rng_init(&rng, 9, 8, 7, 6);
+            rng.counter[0] = before == 8 ? UINT32_MAX - 2 : 0;
+            for (uint32_t i = 0; i < before; i++)
+                opiml_rng_u32(&rng);
+            other = rng;
+            rng_fill(&rng, draws, n);
+            for (size_t i = 0; i < n; i++)
+                assert_int_equal(draws[i], opiml_rng_u32(&other));
+            assert_int_equal(opiml_rng_u32(&rng), opiml_rng_u32(&other));
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_answers),
@@ -152,6 +172,7 @@ int main(void) {
         cmocka_unit_test(below_is_in_range_and_fair),
         cmocka_unit_test(below_has_no_bias_at_large_bounds),
         cmocka_unit_test(chance_is_clamped_and_draws_once),
+        cmocka_unit_test(many_at_once_are_one_after_another),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

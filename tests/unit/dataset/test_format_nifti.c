@@ -81,10 +81,56 @@ static void damage_is_a_bad_record(void **state) {
     test_folder_remove(folder);
 }
 
+/* The affine is the first file's, whether it is compressed or not. */
+static void an_affine_beside(void **state) {
+    char *folder = test_folder();
+    uint8_t data[1024];
+    const int16_t code = 1;
+    const float row[] = {1.5f, 0, 0, -20};
+    struct test_record record;
+    test_mkdir(folder, "images");
+    test_mkdir(folder, "labels");
+    size_t bytes = volume(data, 3, 10, true);
+    memcpy(data + 254, &code, sizeof(code));
+    memcpy(data + 280, row, sizeof(row));
+    write_gzip(folder, "images/a.nii.gz", data, bytes);
+    test_write(folder, "images/b.nii.gz", data, bytes); /* not compressed for all its name */
+    test_write(folder, "labels/a.nii", data, volume(data, 3, 1, false));
+    test_write(folder, "labels/b.nii", data, volume(data, 3, 2, false));
+    struct dataset *dataset =
+        test_opened(folder, "{uri: ., format: nifti, affine: where, parts: "
+                            "[\"image:images/*.nii.gz\", \"label:labels/*.nii\"]}");
+    const struct opiml_schema *schema = dataset_schema(dataset);
+    assert_int_equal(schema->count, 3);
+    assert_string_equal(schema->fields[2].name, "where");
+    assert_true(schema->fields[2].dtype == OPIML_F64 && opiml_field_fixed(&schema->fields[2]));
+    for (uint64_t r = 0; r < 2; r++) {
+        double affine[12];
+        assert_int_equal(test_fetch(dataset, r, &record), 0);
+        assert_int_equal(record.values[2].bytes, sizeof(affine));
+        memcpy(affine, record.values[2].data, sizeof(affine));
+        assert_true(affine[0] == 1.5 && affine[3] == -20 && affine[5] == 0);
+        assert_int_equal(record.values[1].data[5], r + 6);
+        test_record_release(&record);
+    }
+    dataset_close(dataset);
+    test_folder_remove(folder);
+}
+
+static void an_affine_needs_a_name_of_its_own(void **state) {
+    char *folder = test_folder();
+    uint8_t data[1024];
+    test_write(folder, "a.nii", data, volume(data, 3, 1, false));
+    test_refused(folder, "{uri: ., format: nifti, affine: image}", OPIML_EINVAL, "image");
+    test_folder_remove(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs_plain_and_compressed),
         cmocka_unit_test(damage_is_a_bad_record),
+        cmocka_unit_test(an_affine_beside),
+        cmocka_unit_test(an_affine_needs_a_name_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

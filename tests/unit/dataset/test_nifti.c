@@ -151,12 +151,76 @@ static void other_headers_are_refused(void **state) {
                      OPIML_ECORRUPT);
 }
 
+/* ---- affines ---- */
+
+static void expect_affine(const double wanted[NIFTI_AFFINE]) {
+    double affine[NIFTI_AFFINE];
+
+    assert_int_equal(nifti_affine(header, sizeof(header), affine, NULL), 0);
+    for (int i = 0; i < NIFTI_AFFINE; i++)
+        assert_true(fabs(affine[i] - wanted[i]) < 1e-12);
+}
+
+static void put_numbers(size_t at, const double *numbers, size_t count, bool two) {
+    for (size_t i = 0; i < count; i++) {
+        if (two)
+            put_f64(at + 8 * i, numbers[i]);
+        else
+            put_f32(at + 4 * i, (float)numbers[i]);
+    }
+}
+
+/* The sform counts before the qform, and that before the size of the voxels. */
+static void affines_by_their_codes(void **state) {
+    const double rows[] = {0, 0.5, 0, 1, -2, 0, 0, 3, 0, 0.25, 4, 5};
+    const double pixdim[] = {-1, 2, 3, 4}, half_turn[] = {0, 0, 1}, offset[] = {7, 8, 9};
+    const double turned[] = {-2, 0, 0, 7, 0, -3, 0, 8, 0, 0, -4, 9};
+    const double plain[] = {-2, 0, 0, 3, 0, 3, 0, -3, 0, 0, 4, -2}; /* of 4 × 3 × 2 */
+
+    for (int turn = 0; turn < 4; turn++) {
+        bool two = turn & 1;
+
+        big = turn & 2;
+        if (two)
+            make_two(2, 1, 0);
+        else
+            make_one(2, 1, 0);
+        put_numbers(two ? 104 : 76, pixdim, 4, two);
+        put_numbers(two ? 352 : 256, half_turn, 3, two);
+        put_numbers(two ? 376 : 268, offset, 3, two);
+        put_numbers(two ? 400 : 280, rows, 12, two);
+        expect_affine(plain);
+        put(two ? 344 : 252, 1, two ? 4 : 2);
+        expect_affine(turned);
+        put(two ? 348 : 254, 2, two ? 4 : 2);
+        expect_affine(rows);
+    }
+    big = false;
+}
+
+static void numbers_that_are_none_are_no_affine(void **state) {
+    double affine[NIFTI_AFFINE] = {42};
+    struct opiml_error err;
+
+    make_one(2, 1, 0);
+    put(254, 1, 2);
+    put_f32(284, NAN);
+    assert_int_equal(nifti_affine(header, sizeof(header), affine, &err), OPIML_ECORRUPT);
+    assert_non_null(strstr(err.message, "affine"));
+    put_f32(284, INFINITY);
+    assert_int_equal(nifti_affine(header, sizeof(header), affine, NULL), OPIML_ECORRUPT);
+    assert_int_equal(nifti_affine(header, 200, affine, NULL), OPIML_ECORRUPT);
+    assert_true(affine[0] == 42);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_versions_in_both_orders),
         cmocka_unit_test(scaling_is_taken_when_it_changes_something),
         cmocka_unit_test(shapes_fit_ours),
         cmocka_unit_test(other_headers_are_refused),
+        cmocka_unit_test(affines_by_their_codes),
+        cmocka_unit_test(numbers_that_are_none_are_no_affine),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
