@@ -31,7 +31,8 @@ static const struct option convert_options[] = {
     {"shard-records", "N", "0", "Most records of a shard; 0: as many as --shard-bytes takes",
      AT(shard_records), OPTION_INT, NULL, 0, 9e18},
     {"shard-bytes", "BYTES", "0",
-     "Most bytes of a shard, as they are in FROM; 0: 128MiB, unless --shard-records is given",
+     "Most bytes of a shard, as they are in FROM; 0: a 32nd of all, from 4MiB to 128MiB, unless "
+     "--shard-records is given",
      AT(shard_bytes), OPTION_BYTES},
     {"budget", "SHARE", "0", "Share of the records that may be bad and are left out", AT(budget),
      OPTION_NUM, NULL, 0, 1},

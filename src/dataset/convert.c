@@ -15,7 +15,9 @@
 #include "dataset/parallel.h"
 #include "dataset/write_file.h"
 
-#define SHARD_BYTES_PRESET MIB(128)
+#define SHARDS_PRESET 32 /* as many, unless their size says otherwise */
+#define SHARD_BYTES_LEAST MIB(4)
+#define SHARD_BYTES_MOST MIB(128)
 #define LOOSE_RECORDS 1000 /* of a shard whose records are files */
 #define SCAN_RECORDS 1024
 #define HEAD_VERSION 1
@@ -32,6 +34,15 @@ static uint64_t record_bytes(const struct dataset *dataset, uint64_t record) {
     return bytes;
 }
 
+/* Of a shard when nobody says: of the data alone, so that the same data are cut alike everywhere.
+ */
+static uint64_t preset_bytes(const struct dataset *dataset) {
+    uint64_t total = 0;
+    for (uint64_t i = 0; i < dataset_count(dataset); i++)
+        total += record_bytes(dataset, i);
+    return base_min_u64(base_max_u64(total / SHARDS_PRESET, SHARD_BYTES_LEAST), SHARD_BYTES_MOST);
+}
+
 /* Cut the records where a shard has as many records or bytes as it may; with `shards` NULL count
  * only. */
 static uint64_t cut(const struct convert_job *job, struct convert_shard *shards) {
@@ -39,12 +50,12 @@ static uint64_t cut(const struct convert_job *job, struct convert_shard *shards)
     uint64_t most = ask->shard_records ? ask->shard_records
                     : job->plan.loose  ? LOOSE_RECORDS
                                        : UINT64_MAX;
-    uint64_t most_bytes = ask->shard_bytes     ? ask->shard_bytes
-                          : ask->shard_records ? UINT64_MAX
-                                               : SHARD_BYTES_PRESET;
+    uint64_t most_bytes = ask->shard_bytes ? ask->shard_bytes : UINT64_MAX;
     uint64_t count = 0, first = 0, bytes = 0, total = dataset_count(ask->from);
     if (ask->single)
         most = most_bytes = UINT64_MAX;
+    else if (!ask->shard_bytes && !ask->shard_records)
+        most_bytes = preset_bytes(ask->from);
     for (uint64_t i = 0; i < total; i++) {
         uint64_t more = most_bytes == UINT64_MAX ? 0 : record_bytes(ask->from, i);
         if (i > first && (i - first >= most || bytes + more > most_bytes)) {
@@ -462,9 +473,11 @@ static int run(struct convert_job *job, struct opiml_error *err) {
         rc = convert_check(job, err);
     if (job->plan.single)
         return rc;
-    struct opiml_error why;
+    struct opiml_error why = {0};
     int kept = convert_journal_rewrite(&job->journal, job->head, job->shards, job->shard_count,
                                        rc == 0 ? err : &why);
+    if (rc == 0 && kept == 0)
+        kept = write_sync_folder(job->plan.root, false, err);
     return rc < 0 ? rc : kept;
 }
 

@@ -19,13 +19,14 @@ struct convert_ask {
     const struct dataset *from;
     const char *to; /* a folder, which is made or is empty or has the journal; or one file */
     const struct writer *writer;
-    void *params;             /* the writer's options, read */
-    const char *fields;       /* "image,label=class": those to take, and new=old names; NULL: all */
-    uint64_t shard_records;   /* most records of a shard; 0: no such limit */
-    uint64_t shard_bytes;     /* most bytes of a shard as they are in the source; 0: preset */
-    double budget;            /* share of bad records that may be left out */
-    uint32_t threads;         /* 0: one per core */
-    bool single;              /* `to` is one file */
+    void *params;           /* the writer's options, read */
+    const char *fields;     /* "image,label=class": those to take, and new=old names; NULL: all */
+    uint64_t shard_records; /* most records of a shard; 0: no such limit */
+    uint64_t shard_bytes;   /* most bytes of a shard as they are in the source; 0: preset, which is
+                             a 32nd of all, from 4 MiB to 128 MiB, unless shard_records is set */
+    double budget;          /* share of bad records that may be left out */
+    uint32_t threads;       /* 0: one per core */
+    bool single;            /* `to` is one file */
     bool overwrite, no_check; /* start over; do not read back */
     /* Called now and then by the calling thread; may be NULL. What is false stops it all. */
     bool (*progress)(void *context, const char *what, uint64_t done, uint64_t total);

@@ -9,11 +9,19 @@
 
 /* ---- records ---- */
 
-/* A record in memory; {0} before the first read. One thread. */
+/* A stretch of an object that was read ahead. */
+struct convert_window {
+    uint64_t offset;
+    uint32_t object, bytes;
+    uint8_t *data; /* NULL: none yet */
+};
+
+/* A record in memory; {0} before the first read. Of one dataset, whose records come in order: small
+ * ones that lie behind one another are read together. One thread. */
 struct convert_record {
-    const struct dataset *dataset;
     uint8_t *data, *scratch;
     struct opiml_value values[OPIML_MAX_FIELDS];
+    struct convert_window windows[OPIML_MAX_FIELDS]; /* by piece */
 };
 /* Of a bad record the message names its place. */
 int convert_record_read(struct convert_record *record, const struct dataset *dataset,
@@ -62,6 +70,10 @@ struct convert_journal {
  * names are marked. Locks it: OPIML_EBUSY when another process converts. */
 int convert_journal_open(struct convert_journal *journal, const char *root, const char *head,
                          struct convert_shard *shards, uint64_t count, struct opiml_error *err);
+/* The content of one: marks the shards that it names, and tells how many bytes are whole lines. A
+ * line that is none of ours ends it. False when its head is another. */
+bool convert_journal_parse(const char *data, size_t bytes, const char *head,
+                           struct convert_shard *shards, uint64_t count, size_t *ret_whole);
 /* A shard is whole and safe. Any thread. */
 int convert_journal_add(struct convert_journal *journal, uint64_t number,
                         const struct convert_shard *shard, struct opiml_error *err);

@@ -39,20 +39,14 @@ static bool read_shard(const char *line, size_t bytes, struct convert_shard *sha
     return true;
 }
 
-/* Mark what the journal names; *ret_bytes of it are whole lines. */
-static int read_lines(const char *path, const char *head, struct convert_shard *shards,
-                      uint64_t count, size_t *ret_bytes, struct opiml_error *err) {
-    AUTO_FREE char *data = NULL;
-    size_t bytes, at = strlen(head);
-    int rc = file_read(path, JOURNAL_BYTES_MAX, &data, &bytes, err);
-    *ret_bytes = 0;
-    if (rc < 0 || (bytes < at && memcmp(data, head, bytes) == 0)) /* killed at its first line */
-        return rc;
-    if (bytes < at || memcmp(data, head, at) != 0)
-        return opiml_fail(err, OPIML_EEXIST,
-                          "%s: another conversion's, or the source or the options are others now; "
-                          "--overwrite starts over",
-                          path);
+bool convert_journal_parse(const char *data, size_t bytes, const char *head,
+                           struct convert_shard *shards, uint64_t count, size_t *ret_whole) {
+    size_t at = strlen(head);
+    *ret_whole = 0;
+    if (bytes < at) /* killed at its first line? */
+        return memcmp(data, head, bytes) == 0;
+    if (memcmp(data, head, at) != 0)
+        return false;
     for (;;) {
         const char *stop = memchr(data + at, '\n', bytes - at);
         size_t length = stop ? (size_t)(stop - data) - at : 0;
@@ -60,8 +54,23 @@ static int read_lines(const char *path, const char *head, struct convert_shard *
             break;
         at += length + 1;
     }
-    *ret_bytes = at;
-    return 0;
+    *ret_whole = at;
+    return true;
+}
+
+static int read_lines(const char *path, const char *head, struct convert_shard *shards,
+                      uint64_t count, size_t *ret_whole, struct opiml_error *err) {
+    AUTO_FREE char *data = NULL;
+    size_t bytes;
+    int rc = file_read(path, JOURNAL_BYTES_MAX, &data, &bytes, err);
+    if (rc < 0)
+        return rc;
+    return convert_journal_parse(data, bytes, head, shards, count, ret_whole)
+               ? 0
+               : opiml_fail(err, OPIML_EEXIST,
+                            "%s: another conversion's, or the source or the options are others "
+                            "now; --overwrite starts over",
+                            path);
 }
 
 int convert_journal_open(struct convert_journal *journal, const char *root, const char *head,

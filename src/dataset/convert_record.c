@@ -1,6 +1,49 @@
 /* Records on their way from one format to another, and their fields. */
 #include "dataset/convert_job.h"
 
+#define WINDOW_BYTES KIB(256)
+
+/* A piece from its window, which is filled from there on where it does not have it. */
+static int read_small(struct convert_window *window, struct source *source,
+                      const struct dataset_extent *extent, uint8_t *to, struct opiml_error *err) {
+    uint64_t end = extent->offset + extent->bytes;
+    if (!window->data && !(window->data = base_realloc(NULL, WINDOW_BYTES)))
+        return base_fail_memory(err, WINDOW_BYTES, "records");
+    if (window->bytes == 0 || window->object != extent->object || extent->offset < window->offset ||
+        end > window->offset + window->bytes) {
+        window->bytes = 0;
+        int64_t got = source->ops->read(source, source->key(source->key_context, extent->object),
+                                        window->data, WINDOW_BYTES, extent->offset, err);
+        if (got < 0)
+            return (int)got;
+        if (got < extent->bytes)
+            return opiml_fail(err, OPIML_ESTALE, "only %" PRId64 " of %u bytes are there", got,
+                              extent->bytes);
+        *window =
+            (struct convert_window){extent->offset, extent->object, (uint32_t)got, window->data};
+    }
+    memcpy(to, window->data + (extent->offset - window->offset), extent->bytes);
+    return 0;
+}
+
+/* As dataset_read does it, where all pieces are small. */
+static int read_pieces(struct convert_record *record, const struct dataset *dataset,
+                       uint64_t number, struct source_bytes *from, struct opiml_error *err) {
+    uint8_t *to = record->data;
+    if (dataset_max_read(dataset) > WINDOW_BYTES / 4)
+        return dataset_read(dataset, number, to, from, err);
+    for (uint32_t i = 0; i < dataset_pieces(dataset); i++) {
+        struct dataset_extent extent;
+        dataset_locate(dataset, number, i, &extent);
+        int rc = read_small(&record->windows[i], dataset_source(dataset), &extent, to, err);
+        if (rc < 0)
+            return rc;
+        from[i] = (struct source_bytes){to, extent.bytes};
+        to += base_align_up(extent.bytes, 64);
+    }
+    return 0;
+}
+
 int convert_record_read(struct convert_record *record, const struct dataset *dataset,
                         uint64_t number, struct opiml_error *err) {
     struct source_bytes from[OPIML_MAX_FIELDS];
@@ -13,7 +56,7 @@ int convert_record_read(struct convert_record *record, const struct dataset *dat
         if (!record->data || !record->scratch)
             return base_fail_memory(err, room, "a record");
     }
-    int rc = dataset_read(dataset, number, record->data, from, &why);
+    int rc = read_pieces(record, dataset, number, from, &why);
     if (rc == 0)
         rc = dataset_parse(dataset, number, from, record->values, record->scratch, &why);
     return rc < 0 ? opiml_fail(err, rc, "record %" PRIu64 " (%s): %s", number,
@@ -24,6 +67,8 @@ int convert_record_read(struct convert_record *record, const struct dataset *dat
 void convert_record_release(struct convert_record *record) {
     base_free(record->data);
     base_free(record->scratch);
+    for (uint32_t i = 0; i < OPIML_MAX_FIELDS; i++)
+        base_free(record->windows[i].data);
     *record = (struct convert_record){0};
 }
 

@@ -41,6 +41,9 @@ static void shards_by_bytes(void **state) {
     const struct convert_ask ask = {.shard_records = UINT64_MAX, .shard_bytes = 100};
     csv_of(from, folder, "to", &ask, &report); /* rows have 29 or 30 bytes */
     assert_int_equal(report.shards, 7);
+    const struct convert_ask small = {.shard_records = UINT64_MAX};
+    csv_of(from, folder, "one", &small, &report);
+    assert_int_equal(report.shards, 1);
     dataset_close(from);
     test_folder_remove(folder);
 }
