@@ -58,8 +58,11 @@ int64_t inflate_some(enum inflate_kind kind, const void *from, size_t bytes, voi
 }
 
 uint32_t inflate_crc32(const void *data, size_t bytes) {
+    return inflate_crc32_more(0, data, bytes);
+}
+
+uint32_t inflate_crc32_more(uint32_t crc, const void *data, size_t bytes) {
     const uint8_t *at = data;
-    uint32_t crc = 0;
 
     while (bytes > 0) {
         uint64_t step = bytes > INT32_MAX ? INT32_MAX : bytes;

@@ -20,5 +20,7 @@ int64_t inflate_all(enum inflate_kind kind, const void *from, size_t bytes, void
 int64_t inflate_some(enum inflate_kind kind, const void *from, size_t bytes, void *to, size_t room,
                      struct opiml_error *err);
 uint32_t inflate_crc32(const void *data, size_t bytes); /* of zip and gzip */
+/* The same of what `crc` is of, followed by these bytes; of nothing it is 0. */
+uint32_t inflate_crc32_more(uint32_t crc, const void *data, size_t bytes);
 
 #endif

@@ -20,6 +20,11 @@ typedef int64_t hid; /* hid_t since 1.10 */
 #define FILTER_SHUFFLE 2
 #define FILTERS_MAX 32 /* bits of a chunk's mask */
 #define NOWHERE UINT64_MAX
+#define CREATE_TRUNCATE 2
+#define ALLOC_EARLY 1
+#define ALLOC_INCREMENTAL 3
+#define FILL_NEVER 1
+#define DEFLATE_LEVEL 6 /* recorded in the file; what compresses is ours */
 
 /* X(name, what it returns, its parameters) */
 #define CALLS(X)                                                                                   \
@@ -53,6 +58,21 @@ typedef int64_t hid; /* hid_t since 1.10 */
     X(H5Pcreate, hid, (hid))                                                                       \
     X(H5Pset_file_locking, int, (hid, bool, bool))                                                 \
     X(H5Pget_external_count, int, (hid))                                                           \
+    X(H5Fcreate, hid, (const char *, unsigned, hid, hid))                                          \
+    X(H5Screate_simple, hid, (int, const uint64_t *, const uint64_t *))                            \
+    X(H5Dcreate2, hid, (hid, const char *, hid, hid, hid, hid, hid))                               \
+    X(H5Dwrite_chunk, int, (hid, hid, uint32_t, const uint64_t *, size_t, const void *))           \
+    X(H5Tcopy, hid, (hid))                                                                         \
+    X(H5Tset_size, int, (hid, size_t))                                                             \
+    X(H5Tset_fields, int, (hid, size_t, size_t, size_t, size_t, size_t))                           \
+    X(H5Tset_ebias, int, (hid, size_t))                                                            \
+    X(H5Pset_chunk, int, (hid, int, const uint64_t *))                                             \
+    X(H5Pset_deflate, int, (hid, unsigned))                                                        \
+    X(H5Pset_shuffle, int, (hid))                                                                  \
+    X(H5Pset_alloc_time, int, (hid, int))                                                          \
+    X(H5Pset_fill_time, int, (hid, int))                                                           \
+    X(H5Pset_obj_track_times, int, (hid, bool))                                                    \
+    X(H5Pset_create_intermediate_group, int, (hid, unsigned))                                      \
     X(H5Pclose, int, (hid))
 
 static struct {
@@ -65,10 +85,12 @@ static pthread_mutex_t lock =
     PTHREAD_MUTEX_INITIALIZER; /* over the library, which has no threads */
 static bool loaded;
 static hid access_list; /* how files are opened */
+static void *handle;    /* of the library */
 
 struct hdf5 {
     hid id;
     char name[256];
+    hid columns[OPIML_MAX_FIELDS]; /* datasets that are being written; 0: none */
 };
 
 /* ---- the library ---- */
@@ -114,6 +136,7 @@ static int load(struct opiml_error *err) {
     if (access_list < 0 || lib.H5Pset_file_locking(access_list, false, true) < 0)
         return opiml_fail(err, OPIML_ENOTSUP, "libhdf5 %u.%u.%u cannot open files without locks",
                           major, minor, release);
+    handle = library;
     loaded = true;
     return 0;
 }
@@ -322,4 +345,141 @@ int hdf5_rows(struct hdf5 *file, const char *name, const struct hdf5_dataset *da
     int rc = rows_locked(file, name, dataset, count, to, err);
     pthread_mutex_unlock(&lock);
     return rc;
+}
+
+/* ---- writing ---- */
+
+/* One of the library's own ids, such as "H5T_STD_I32LE_g"; negative when there is none. */
+static hid find_id(const char *name) {
+    const hid *id = dlsym(handle, name);
+    return id ? *id : -1;
+}
+
+/* A type of the file; the caller closes it. Half floats are IEEE 754's binary16, as h5py has them.
+ */
+static hid make_type(uint32_t dtype) {
+    static const char *const names[] = {
+        [OPIML_U8] = "H5T_STD_U8LE_g",    [OPIML_I8] = "H5T_STD_I8LE_g",
+        [OPIML_U16] = "H5T_STD_U16LE_g",  [OPIML_I16] = "H5T_STD_I16LE_g",
+        [OPIML_I32] = "H5T_STD_I32LE_g",  [OPIML_I64] = "H5T_STD_I64LE_g",
+        [OPIML_F16] = "H5T_IEEE_F32LE_g", [OPIML_F32] = "H5T_IEEE_F32LE_g",
+        [OPIML_F64] = "H5T_IEEE_F64LE_g"};
+    const char *name = dtype < COUNT_OF(names) ? names[dtype] : NULL;
+    hid type = name ? lib.H5Tcopy(find_id(name)) : -1;
+    if (type >= 0 && dtype == OPIML_F16 &&
+        (lib.H5Tset_fields(type, 15, 10, 5, 0, 10) < 0 || lib.H5Tset_size(type, 2) < 0 ||
+         lib.H5Tset_ebias(type, 15) < 0)) {
+        lib.H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
+/* How a dataset is stored: bytes are never filled in, since all of them are written. */
+static hid make_plist(const struct hdf5_column *column, const uint64_t *chunk) {
+    hid plist = lib.H5Pcreate(find_id("H5P_CLS_DATASET_CREATE_ID_g"));
+    bool fine =
+        plist >= 0 && lib.H5Pset_obj_track_times(plist, false) >= 0 &&
+        lib.H5Pset_fill_time(plist, FILL_NEVER) >= 0 &&
+        lib.H5Pset_alloc_time(plist, column->chunked ? ALLOC_INCREMENTAL : ALLOC_EARLY) >= 0;
+    if (fine && column->chunked)
+        fine = lib.H5Pset_chunk(plist, (int)column->ndim + 1, chunk) >= 0;
+    if (fine && (column->filters & HDF5_SHUFFLE))
+        fine = lib.H5Pset_shuffle(plist) >= 0;
+    if (fine && (column->filters & HDF5_DEFLATE))
+        fine = lib.H5Pset_deflate(plist, DEFLATE_LEVEL) >= 0;
+    if (fine || plist < 0)
+        return plist;
+    lib.H5Pclose(plist);
+    return -1;
+}
+
+static int create_column(struct hdf5 *file, struct hdf5_column *column, uint64_t rows, hid links,
+                         uint32_t i, struct opiml_error *err) {
+    uint64_t dims[OPIML_MAX_DIMS + 1] = {rows}, chunk[OPIML_MAX_DIMS + 1] = {1};
+    CLEANUP(close_handles) struct handles handles = {0};
+    for (uint32_t d = 0; d < column->ndim; d++)
+        dims[d + 1] = chunk[d + 1] = (uint64_t)column->shape[d];
+    handles.type = make_type(column->dtype);
+    handles.space = lib.H5Screate_simple((int)column->ndim + 1, dims, NULL);
+    handles.plist = make_plist(column, chunk);
+    if (handles.type < 0 || handles.space < 0 || handles.plist < 0)
+        return opiml_fail(err, OPIML_EINTERNAL, "libhdf5 cannot describe dataset \"%s\"",
+                          column->name);
+    hid data = lib.H5Dcreate2(file->id, column->name, handles.type, handles.space, links,
+                              handles.plist, 0);
+    if (data < 0)
+        return opiml_fail(err, OPIML_EIO, "libhdf5 cannot make dataset \"%s\"", column->name);
+    file->columns[i] = data;
+    column->offset = column->chunked ? 0 : lib.H5Dget_offset(data);
+    return column->offset == NOWHERE
+               ? opiml_fail(err, OPIML_EIO, "libhdf5 has no place for dataset \"%s\"", column->name)
+               : 0;
+}
+
+static int create_locked(const char *path, struct hdf5 *file, struct hdf5_column *columns,
+                         uint32_t count, uint64_t rows, struct opiml_error *err) {
+    int rc = load(err);
+    if (rc < 0)
+        return rc;
+    file->id = lib.H5Fcreate(path, CREATE_TRUNCATE, 0, access_list);
+    if (file->id < 0)
+        return opiml_fail(err, OPIML_EIO, "libhdf5 cannot make the file");
+    hid links = lib.H5Pcreate(find_id("H5P_CLS_LINK_CREATE_ID_g"));
+    if (links < 0 || lib.H5Pset_create_intermediate_group(links, 1) < 0)
+        rc = opiml_fail(err, OPIML_EINTERNAL, "libhdf5 cannot make groups");
+    for (uint32_t i = 0; rc == 0 && i < count; i++)
+        rc = create_column(file, &columns[i], rows, links, i, err);
+    if (links >= 0)
+        lib.H5Pclose(links);
+    return rc;
+}
+
+static int finish_locked(struct hdf5 *file) {
+    int rc = 0;
+    for (uint32_t i = 0; i < OPIML_MAX_FIELDS; i++)
+        if (file->columns[i] > 0)
+            rc |= lib.H5Dclose(file->columns[i]);
+    if (file->id > 0)
+        rc |= lib.H5Fclose(file->id);
+    return rc;
+}
+
+int hdf5_create(const char *path, struct hdf5_column *columns, uint32_t count, uint64_t rows,
+                struct hdf5 **ret_file, struct opiml_error *err) {
+    struct hdf5 *file = base_alloc(sizeof(*file));
+    if (!file)
+        return base_fail_memory(err, sizeof(*file), "an HDF5 file");
+    pthread_mutex_lock(&lock);
+    int rc = create_locked(path, file, columns, count, rows, err);
+    if (rc < 0)
+        finish_locked(file);
+    pthread_mutex_unlock(&lock);
+    if (rc < 0)
+        base_free(file);
+    else
+        *ret_file = file;
+    return rc;
+}
+
+int hdf5_put_row(struct hdf5 *file, uint32_t column, uint64_t row, const void *data, size_t bytes,
+                 struct opiml_error *err) {
+    uint64_t at[OPIML_MAX_DIMS + 1] = {row};
+    pthread_mutex_lock(&lock);
+    int rc = lib.H5Dwrite_chunk(file->columns[column], 0, 0, at, bytes, data);
+    pthread_mutex_unlock(&lock);
+    return rc < 0 ? opiml_fail(err, OPIML_EIO,
+                               "libhdf5 cannot write row %" PRIu64 "; is the disk "
+                               "full?",
+                               row)
+                  : 0;
+}
+
+int hdf5_finish(struct hdf5 *file, struct opiml_error *err) {
+    pthread_mutex_lock(&lock);
+    int rc = finish_locked(file);
+    pthread_mutex_unlock(&lock);
+    base_free(file);
+    return rc < 0 ? opiml_fail(err, OPIML_EIO, "libhdf5 cannot write the file; is the disk full?")
+                  : 0;
 }

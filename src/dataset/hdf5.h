@@ -37,4 +37,27 @@ int hdf5_find(struct hdf5 *file, const char *name, struct hdf5_dataset *ret_data
 int hdf5_rows(struct hdf5 *file, const char *name, const struct hdf5_dataset *dataset,
               uint64_t count, struct hdf5_extent *to, struct opiml_error *err);
 
+/* ---- writing ---- */
+
+/* A dataset to be made: [rows, shape of a row]. */
+struct hdf5_column {
+    const char *name; /* "x", or "train/x" in a group */
+    uint32_t dtype, ndim;
+    const int64_t *shape; /* of a row */
+    bool chunked;         /* rows are given to hdf5_put_row; else their bytes are the caller's to
+                             write, at `offset` */
+    uint32_t filters;     /* of rows as they will be given */
+    uint64_t offset;      /* out */
+};
+/* Make a file of datasets with so many rows, without times in it. Where datasets are not chunked
+ * the library is done with their bytes, and the file is as long as it will be. OPIML_ENOTSUP
+ * without libhdf5. */
+int hdf5_create(const char *path, struct hdf5_column *columns, uint32_t count, uint64_t rows,
+                struct hdf5 **ret_file, struct opiml_error *err);
+/* The next rows of a chunked column, through the filters already. */
+int hdf5_put_row(struct hdf5 *file, uint32_t column, uint64_t row, const void *data, size_t bytes,
+                 struct opiml_error *err);
+/* Write what the library has left to write; frees the file in any case. */
+int hdf5_finish(struct hdf5 *file, struct opiml_error *err);
+
 #endif

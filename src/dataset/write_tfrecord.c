@@ -1,0 +1,190 @@
+/* TFRecord files of tf.train.Example messages (see format_tfrecord.c): f32 are float lists, scalar
+ * and signed integers int64 lists, everything else one byte string of its little-endian elements.
+ */
+#include "base/hash.h"
+#include "dataset/write_file.h"
+#include "dataset/writer.h"
+
+#define MASK_DELTA 0xa282ead8u
+#define WIRE_BYTES 2 /* protobuf's wire type of messages, texts and packed lists */
+#define FEATURE_BYTES_LIST 1
+#define FEATURE_FLOAT_LIST 2
+#define FEATURE_INT64_LIST 3
+
+struct tfrecord_options {
+    bool index;
+};
+
+static const struct opiml_param tfrecord_options[] = {
+    {"index", "false",
+     "Write an index beside each file: a line \"offset length\" a record, as tfrecord2idx does",
+     offsetof(struct tfrecord_options, index), OPIML_PARAM_BOOL},
+    {NULL},
+};
+
+struct tfrecord {
+    const struct opiml_schema *schema;
+    bool index;
+    struct write_file file, lines;
+    struct text example, feature, list;
+};
+
+static int tfrecord_check(struct write_plan *plan, void *params, struct opiml_error *err) {
+    return write_check_fields(plan->schema, "tfrecord", false, err);
+}
+
+static int tfrecord_begin(void *state, const struct write_shard *shard, struct opiml_error *err) {
+    struct tfrecord *self = state;
+    const struct tfrecord_options *options = shard->plan->params;
+    self->schema = shard->plan->schema;
+    self->index = options->index;
+    AUTO_FREE char *path = write_shard_path(shard, ".tfrecord");
+    AUTO_FREE char *lines = path ? base_printf("%s.idx", path) : NULL;
+    if (!lines)
+        return base_fail_memory(err, 0, "a path");
+    int rc = write_file_open(&self->file, path, err);
+    return rc < 0 || !self->index ? rc : write_file_open(&self->lines, lines, err);
+}
+
+/* ---- protobuf ---- */
+
+static void add_varint(struct text *to, uint64_t number) {
+    uint8_t bytes[10];
+    size_t count = 0;
+    do {
+        bytes[count++] = (uint8_t)(number & 0x7f) | (number > 0x7f ? 0x80 : 0);
+        number >>= 7;
+    } while (number > 0);
+    text_add_bytes(to, bytes, count);
+}
+
+static void add_head(struct text *to, uint32_t field, uint64_t bytes) {
+    add_varint(to, field << 3 | WIRE_BYTES);
+    add_varint(to, bytes);
+}
+
+static void add_bytes(struct text *to, uint32_t field, const void *data, uint64_t bytes) {
+    add_head(to, field, bytes);
+    text_add_bytes(to, data, bytes);
+}
+
+static int64_t integer(uint32_t dtype, const uint8_t *at) {
+    int64_t number = 0;
+    size_t bytes = opiml_dtype_bytes(dtype);
+    memcpy(&number, at, bytes); /* little-endian */
+    unsigned unused = (unsigned)(64 - 8 * bytes);
+    return dtype == OPIML_U8 || dtype == OPIML_U16
+               ? number
+               : (int64_t)((uint64_t)number << unused) >> unused;
+}
+
+/* A Feature: its one list. */
+static void make_feature(struct tfrecord *self, const struct opiml_field *field,
+                         const struct opiml_value *value) {
+    size_t each = opiml_dtype_bytes(field->dtype);
+    bool ints = field->dtype == OPIML_I8 || field->dtype == OPIML_U16 ||
+                field->dtype == OPIML_I16 || field->dtype == OPIML_I32 ||
+                field->dtype == OPIML_I64 || (field->dtype == OPIML_U8 && field->ndim == 0);
+    self->feature.count = self->list.count = 0;
+    if (field->dtype == OPIML_F32) {
+        add_head(&self->feature, 1, value->bytes);
+        add_head(&self->list, FEATURE_FLOAT_LIST, self->feature.count + value->bytes);
+        text_add_bytes(&self->list, self->feature.at, self->feature.count);
+        text_add_bytes(&self->list, value->data, value->bytes);
+    } else if (ints) {
+        AUTO_TEXT struct text numbers = {0};
+        for (uint64_t i = 0; i < value->bytes; i += each)
+            add_varint(&numbers, (uint64_t)integer(field->dtype, value->data + i));
+        add_bytes(&self->feature, 1, numbers.at, numbers.count);
+        add_bytes(&self->list, FEATURE_INT64_LIST, self->feature.at, self->feature.count);
+        self->feature.failed |= numbers.failed;
+    } else {
+        add_head(&self->feature, 1, value->bytes);
+        add_head(&self->list, FEATURE_BYTES_LIST, self->feature.count + value->bytes);
+        text_add_bytes(&self->list, self->feature.at, self->feature.count);
+        text_add_bytes(&self->list, value->data, value->bytes);
+    }
+}
+
+/* An entry of the Features' map into self->example, which has their fields only. */
+static void add_entry(struct tfrecord *self, const char *name) {
+    AUTO_TEXT struct text head = {0};
+    add_bytes(&head, 1, name, strlen(name));
+    add_head(&head, 2, self->list.count);
+    add_head(&self->example, 1, head.count + self->list.count);
+    text_add_bytes(&self->example, head.at, head.count);
+    text_add_bytes(&self->example, self->list.at, self->list.count);
+    self->example.failed |= head.failed;
+}
+
+/* ---- records ---- */
+
+static uint32_t masked(const void *data, size_t bytes) {
+    uint32_t crc = hash_crc32c(data, bytes);
+    return (crc >> 15 | crc << 17) + MASK_DELTA;
+}
+
+static int add_record(struct tfrecord *self, uint64_t record, struct opiml_error *err) {
+    struct text *feature = &self->feature;
+    uint64_t offset = write_file_bytes(&self->file);
+    feature->count = 0;
+    add_bytes(feature, 1, self->example.at, self->example.count);
+    if (feature->failed || self->example.failed || self->list.failed)
+        return base_fail_memory(err, self->example.count, "a record");
+    uint64_t length = feature->count;
+    uint32_t crc = masked(&length, sizeof(length)), data_crc = masked(feature->at, length);
+    if (length + 16 > INT32_MAX)
+        return opiml_fail(err, OPIML_ELIMIT, "record %" PRIu64 ": more than 2 GiB", record);
+    int rc = write_file_add(&self->file, &length, sizeof(length), err);
+    if (rc == 0)
+        rc = write_file_add(&self->file, &crc, sizeof(crc), err);
+    if (rc == 0)
+        rc = write_file_add(&self->file, feature->at, length, err);
+    if (rc == 0)
+        rc = write_file_add(&self->file, &data_crc, sizeof(data_crc), err);
+    if (rc < 0 || !self->index)
+        return rc;
+    char line[64];
+    int n = snprintf(line, sizeof(line), "%" PRIu64 " %" PRIu64 "\n", offset, length + 16);
+    return write_file_add(&self->lines, line, (size_t)n, err);
+}
+
+static int tfrecord_append(void *state, uint64_t record, const struct opiml_value *values,
+                           struct opiml_error *err) {
+    struct tfrecord *self = state;
+    self->example.count = 0;
+    for (uint32_t i = 0; i < self->schema->count; i++) {
+        make_feature(self, &self->schema->fields[i], &values[i]);
+        add_entry(self, self->schema->fields[i].name);
+    }
+    return add_record(self, record, err);
+}
+
+static int tfrecord_finish(void *state, struct opiml_error *err) {
+    struct tfrecord *self = state;
+    int rc = write_file_commit(&self->file, true, err);
+    return rc < 0 || !self->index ? rc : write_file_commit(&self->lines, true, err);
+}
+
+static void tfrecord_release(void *state) {
+    struct tfrecord *self = state;
+    text_release(&self->example);
+    text_release(&self->feature);
+    text_release(&self->list);
+    write_file_release(&self->file);
+    write_file_release(&self->lines);
+}
+
+const struct writer writer_tfrecord = {
+    .name = "tfrecord",
+    .help = "TFRecord files of tf.train.Example messages",
+    .params = tfrecord_options,
+    .params_bytes = sizeof(struct tfrecord_options),
+    .state_bytes = sizeof(struct tfrecord),
+    .check = tfrecord_check,
+    .describe = write_describe_fields,
+    .begin = tfrecord_begin,
+    .append = tfrecord_append,
+    .finish = tfrecord_finish,
+    .release = tfrecord_release,
+};

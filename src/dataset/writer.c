@@ -1,0 +1,213 @@
+#include "dataset/writer.h"
+
+#define WRITER(kind) extern const struct writer writer_##kind;
+#include "writer_list.inc"
+#undef WRITER
+
+const struct writer *const *writer_kinds(void) {
+    static const struct writer *const kinds[] = {
+#define WRITER(kind) &writer_##kind,
+#include "writer_list.inc"
+#undef WRITER
+        NULL,
+    };
+    return kinds;
+}
+
+static bool same_name(const char *a, const char *b) {
+    for (; *a && *b; a++, b++)
+        if ((*a == '_' ? '-' : *a) != (*b == '_' ? '-' : *b))
+            return false;
+    return *a == *b;
+}
+
+const struct writer *writer_find(const char *name) {
+    for (const struct writer *const *kind = writer_kinds(); *kind; kind++)
+        if (same_name((*kind)->name, name))
+            return *kind;
+    return NULL;
+}
+
+/* ---- paths ---- */
+
+char *write_shard_path(const struct write_shard *shard, const char *suffix) {
+    const struct write_plan *plan = shard->plan;
+    return plan->single ? base_strdup(plan->root)
+                        : base_printf("%s/%06" PRIu64 "%s", plan->root, shard->number, suffix);
+}
+
+char *write_record_path(const struct write_plan *plan, const char *folder, uint64_t record,
+                        const char *suffix) {
+    return base_printf("%s/%s%s%09" PRIu64 "%s", plan->root, folder, folder[0] ? "/" : "", record,
+                       suffix);
+}
+
+/* ---- what reading takes ---- */
+
+void write_quoted(struct text *to, const char *name) {
+    text_add(to, "\"");
+    for (const char *at = name; *at; at++) {
+        if (*at == '"' || *at == '\\')
+            text_printf(to, "\\%c", *at);
+        else if ((uint8_t)*at < 0x20 || *at == 0x7f)
+            text_printf(to, "\\u%04x", *at);
+        else
+            text_add_bytes(to, at, 1);
+    }
+    text_add(to, "\"");
+}
+
+static void describe(const struct write_plan *plan, bool types, struct text *to) {
+    text_add(to, ", fields: [");
+    for (uint32_t i = 0; i < plan->schema->count; i++) {
+        const struct opiml_field *field = &plan->schema->fields[i];
+        AUTO_TEXT struct text one = {0};
+        text_add(&one, field->name);
+        if (types)
+            text_printf(&one, ":%s", opiml_dtype_text(field->dtype));
+        for (uint32_t d = 0; types && d < field->ndim; d++) {
+            text_add(&one, d ? "x" : ":");
+            if (field->shape[d] < 0)
+                text_add(&one, "*");
+            else
+                text_printf(&one, "%" PRId64, field->shape[d]);
+        }
+        text_add(to, i ? ", " : "");
+        write_quoted(to, one.at ? one.at : "");
+        to->failed |= one.failed;
+    }
+    text_add(to, "]");
+}
+
+void write_describe_fields(const struct write_plan *plan, struct text *to) {
+    describe(plan, true, to);
+}
+
+void write_describe_names(const struct write_plan *plan, struct text *to) {
+    describe(plan, false, to);
+}
+
+/* ---- what fits ---- */
+
+int write_unfit(const char *format, const struct opiml_field *field, const char *what,
+                struct opiml_error *err) {
+    AUTO_TEXT struct text type = {0};
+    text_add(&type, opiml_dtype_text(field->dtype));
+    for (uint32_t d = 0; d < field->ndim; d++)
+        text_printf(&type, field->shape[d] < 0 ? "%s*" : "%s%" PRId64, d ? "x" : " ",
+                    field->shape[d]);
+    return opiml_fail(err, OPIML_EINVAL, "format %s: field \"%s\" (%s): %s", format, field->name,
+                      type.at ? type.at : "?", what);
+}
+
+int write_refuse(uint64_t record, const struct opiml_field *field, const char *what,
+                 struct opiml_error *err) {
+    return opiml_fail(err, OPIML_EINVAL, "record %" PRIu64 ", field \"%s\": %s", record,
+                      field->name, what);
+}
+
+int write_check_fields(const struct opiml_schema *schema, const char *format, bool fixed,
+                       struct opiml_error *err) {
+    if (schema->count > OPIML_LIST_MAX)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "format %s: %u fields, of which `fields` can name %d; choose some with "
+                          "--fields",
+                          format, schema->count, OPIML_LIST_MAX);
+    for (uint32_t i = 0; i < schema->count; i++) {
+        const struct opiml_field *field = &schema->fields[i];
+        const struct opiml_schema one = {.count = 1, .fields = {*field}};
+        const struct write_plan plan = {.schema = &one};
+        AUTO_TEXT struct text text = {0};
+        uint32_t varying = 0;
+        for (uint32_t d = 0; d < field->ndim; d++) {
+            varying += field->shape[d] < 0;
+            if (field->shape[d] == 0 || field->shape[d] > INT32_MAX)
+                return write_unfit(format, field, "a dimension of 0, or of more than 2^31", err);
+        }
+        if (fixed && varying)
+            return write_unfit(format, field,
+                               "its records differ in size, and must not; npy, npz and tfrecord "
+                               "take them, and --fields leaves it out",
+                               err);
+        if (varying > 1)
+            return write_unfit(format, field,
+                               "it varies in more than one dimension; npy and npz take that", err);
+        write_describe_fields(&plan, &text);
+        if (text.failed)
+            return base_fail_memory(err, OPIML_NAME_BYTES, "a field's description");
+        if (strchr(field->name, ':') || text.count >= OPIML_NAME_BYTES + strlen(", fields: [\"\"]"))
+            return write_unfit(format, field,
+                               "its name has a colon, or is too long to be told with type and "
+                               "shape; rename it with --fields new=old",
+                               err);
+    }
+    return 0;
+}
+
+/* ---- numbers ---- */
+
+static void write_f32(struct text *to, const uint8_t *at) {
+    char digits[32];
+    float number;
+    memcpy(&number, at, sizeof(number));
+    for (int precision = 6; precision <= 9; precision++) {
+        snprintf(digits, sizeof(digits), "%.*g", precision, (double)number);
+        if (strtof(digits, NULL) == number)
+            break;
+    }
+    text_add(to, number != number ? "nan" : digits);
+}
+
+static void write_f64(struct text *to, const uint8_t *at) {
+    char digits[32];
+    double number;
+    memcpy(&number, at, sizeof(number));
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(digits, sizeof(digits), "%.*g", precision, number);
+        if (strtod(digits, NULL) == number)
+            break;
+    }
+    text_add(to, number != number ? "nan" : digits);
+}
+
+static int64_t whole(uint32_t dtype, const uint8_t *at) {
+    switch (dtype) {
+#define WHOLE(OPIML_TYPE, type)                                                                    \
+    case OPIML_TYPE: {                                                                             \
+        type x;                                                                                    \
+        memcpy(&x, at, sizeof(x));                                                                 \
+        return (int64_t)x;                                                                         \
+    }
+        WHOLE(OPIML_U8, uint8_t)
+        WHOLE(OPIML_I8, int8_t)
+        WHOLE(OPIML_U16, uint16_t)
+        WHOLE(OPIML_I16, int16_t)
+        WHOLE(OPIML_I32, int32_t)
+        WHOLE(OPIML_I64, int64_t)
+#undef WHOLE
+    default: return 0;
+    }
+}
+
+void write_number(struct text *to, uint32_t dtype, const uint8_t *at) {
+    if (dtype == OPIML_F32)
+        write_f32(to, at);
+    else if (dtype == OPIML_F64)
+        write_f64(to, at);
+    else
+        text_printf(to, "%" PRId64, whole(dtype, at));
+}
+
+bool write_plain_float(uint32_t dtype, const uint8_t *at, bool *ret_finite) {
+    uint64_t bits = 0;
+    bool wide = dtype == OPIML_F64;
+    *ret_finite = true;
+    if (dtype != OPIML_F32 && !wide)
+        return true;
+    memcpy(&bits, at, wide ? 8 : 4);
+    uint64_t exponent = wide ? 0x7ff0000000000000 : 0x7f800000;
+    uint64_t fraction = wide ? 0x000fffffffffffff : 0x007fffff;
+    *ret_finite = (bits & exponent) != exponent;
+    return *ret_finite || !(bits & fraction) ||
+           bits == (wide ? UINT64_C(0x7ff8000000000000) : UINT64_C(0x7fc00000));
+}

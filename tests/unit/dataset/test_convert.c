@@ -1,0 +1,207 @@
+#include "convert.h"
+
+static const struct convert_ask plain = {0};
+
+static const char *const shards[] = {"000000.csv", "000001.csv", "000002.csv", "000003.csv"};
+
+static void csv_of(struct dataset *from, const char *folder, const char *name,
+                   const struct convert_ask *more, struct convert_report *ret_report) {
+    struct convert_ask ask = *more;
+    ask.fields = "label";
+    converted(from, folder, name, "csv", &ask, ret_report);
+    convert_report_release(ret_report);
+}
+
+static void shards_of_any_number_of_threads(void **state) {
+    char *folder = test_folder();
+    struct dataset *from = convert_rows(folder, -1);
+    struct convert_report one, four;
+    csv_of(from, folder, "one", &(struct convert_ask){.threads = 1}, &one);
+    csv_of(from, folder, "four", &(struct convert_ask){.threads = 4}, &four);
+    assert_int_equal(one.records, ROWS);
+    assert_int_equal(one.shards, 4);
+    assert_true(one.checked);
+    assert_memory_equal(&one.digest, &four.digest, sizeof(one.digest));
+    for (size_t i = 0; i < COUNT_OF(shards); i++) {
+        char a[64], b[64];
+        snprintf(a, sizeof(a), "one/%s", shards[i]);
+        snprintf(b, sizeof(b), "four/%s", shards[i]);
+        assert_same_file(folder, a, b);
+    }
+    assert_same_file(folder, "one/" CONVERT_DATASET, "four/" CONVERT_DATASET);
+    assert_same_file(folder, "one/" CONVERT_JOURNAL, "four/" CONVERT_JOURNAL);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
+static void shards_by_bytes(void **state) {
+    char *folder = test_folder();
+    struct dataset *from = convert_rows(folder, -1);
+    struct convert_report report;
+    const struct convert_ask ask = {.shard_records = UINT64_MAX, .shard_bytes = 100};
+    csv_of(from, folder, "to", &ask, &report); /* rows have 29 or 30 bytes */
+    assert_int_equal(report.shards, 7);
+    const struct convert_ask small = {.shard_records = UINT64_MAX};
+    csv_of(from, folder, "one", &small, &report);
+    assert_int_equal(report.shards, 1);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
+static bool stop_at_ten(void *context, const char *what, uint64_t done, uint64_t total) {
+    return done < 10;
+}
+
+static void what_was_stopped_goes_on(void **state) {
+    char *folder = test_folder();
+    struct dataset *from = convert_rows(folder, -1);
+    struct convert_report report;
+    const struct convert_ask stopped = {.fields = "label", .threads = 1, .progress = stop_at_ten};
+    convert_refused(from, folder, "to", "csv", &stopped, OPIML_ECANCELED, "stopped");
+    csv_of(from, folder, "to", &plain, &report);
+    assert_int_equal(report.resumed, 1);
+    csv_of(from, folder, "whole", &plain, &report);
+    assert_int_equal(report.resumed, 0);
+    assert_same_file(folder, "to/000000.csv", "whole/000000.csv");
+    assert_same_file(folder, "to/000003.csv", "whole/000003.csv");
+    assert_same_file(folder, "to/" CONVERT_JOURNAL, "whole/" CONVERT_JOURNAL);
+    csv_of(from, folder, "to", &plain, &report);
+    assert_int_equal(report.resumed, 4);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
+static void another_conversion_is_refused(void **state) {
+    char *folder = test_folder();
+    struct dataset *from = convert_rows(folder, -1);
+    struct convert_report report;
+    csv_of(from, folder, "to", &plain, &report);
+    const struct convert_ask other = {.fields = "label", .shard_records = 5};
+    convert_refused(from, folder, "to", "csv", &other, OPIML_EEXIST, "--overwrite starts over");
+    convert_refused(from, folder, "to", "raw", &plain, OPIML_EEXIST, "--overwrite starts over");
+    const struct convert_ask over = {.overwrite = true};
+    converted(from, folder, "to", "raw", &over, &report);
+    convert_report_release(&report);
+    AUTO_FREE char *left = base_printf("%s/to/000000.csv", folder);
+    assert_int_equal(access(left, F_OK), -1);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
+static void places_that_are_taken(void **state) {
+    char *folder = test_folder();
+    struct dataset *from = convert_rows(folder, -1);
+    struct convert_report report;
+    test_mkdir(folder, "to");
+    test_text(folder, "to/thesis.txt", "for years");
+    const struct convert_ask over = {.overwrite = true};
+    convert_refused(from, folder, "to", "raw", &plain, OPIML_EEXIST, "other things");
+    convert_refused(from, folder, "to", "raw", &over, OPIML_EEXIST, "other things");
+    convert_refused(from, folder, "to/thesis.txt", "raw", &plain, OPIML_ENOENT, "thesis.txt");
+    test_text(folder, "a.bin", "old");
+    struct convert_ask single = {.single = true};
+    convert_refused(from, folder, "a.bin", "raw", &single, OPIML_EEXIST, "--overwrite replaces");
+    single.overwrite = true;
+    convert_refused(from, folder, "rows.jsonl", "jsonl", &single, OPIML_EINVAL,
+                    "lies within the source");
+    convert_refused(from, folder, "to", "raw", &single, OPIML_EEXIST, "no regular file");
+    convert_refused(from, folder, "new.npy", "npy", &single, OPIML_EINVAL, "field \"data\"");
+    converted(from, folder, "a.bin", "raw", &single, &report);
+    assert_string_equal(report.dataset.at, "{uri: \"a.bin\", format: raw, fields: "
+                                           "[\"label:i32\", \"x:f64:2\"]}");
+    convert_report_release(&report);
+    dataset_close(from);
+    from = test_opened(folder, "{uri: a.bin, format: raw, fields: [\"label:i32\", \"x:f64:2\"]}");
+    assert_int_equal(dataset_count(from), ROWS);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
+static void bad_records_and_the_budget(void **state) {
+    char *folder = test_folder();
+    struct dataset *from = convert_rows(folder, 7);
+    struct convert_report report;
+    struct convert_ask ask = {0};
+    convert_refused(from, folder, "to", "npz", &ask, OPIML_ECORRUPT, "record 7 (file:///");
+    ask.budget = 0.04; /* of 20: none */
+    convert_refused(from, folder, "none", "npz", &ask, OPIML_ECORRUPT, "record 7 (file:///");
+    ask.budget = 0.05;
+    converted(from, folder, "one", "npz", &ask, &report);
+    assert_int_equal(report.records, ROWS - 1);
+    assert_int_equal(report.skipped, 1);
+    assert_non_null(strstr(report.first_bad.message, "record 7"));
+    convert_report_release(&report);
+    dataset_close(from);
+    test_write(folder, "rows.jsonl", "{\"a\": 1}\n{\"a\": x}\n{\"a\": x}\n{\"a\": 2}\n", 36);
+    from = test_opened(folder, "{uri: rows.jsonl, fields: [\"a:i32\"], index: rebuild}");
+    ask.budget = 0.25;
+    convert_refused(from, folder, "two", "npz", &ask, OPIML_EBUDGET, "more than 1 bad records");
+    ask.budget = 0.5;
+    ask.shard_records = 1; /* two of them have no records, and no files */
+    converted(from, folder, "three", "npz", &ask, &report);
+    assert_int_equal(report.records, 2);
+    convert_report_release(&report);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
+static void every_failing_allocation_is_told(void **state) {
+    char *folder = test_folder();
+    struct dataset *from = convert_rows(folder, -1);
+    const struct convert_ask ask = {.threads = 1, .overwrite = true, .no_check = true};
+    for (uint64_t n = 1;; n++) {
+        struct convert_report report = {0};
+        struct opiml_error err = {0};
+        uint64_t before = base_alloc_count();
+        base_alloc_fail_at(n);
+        int rc = convert_into(from, folder, "to", "raw", &ask, &report, &err);
+        base_alloc_fail_at(0);
+        bool all = base_alloc_count() - before < n;
+        convert_report_release(&report);
+        assert_true(rc == 0 || rc == OPIML_ENOMEM);
+        if (all)
+            break;
+    }
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
+static void classes_become_folders(void **state) {
+    char *folder = test_folder();
+    struct convert_report report;
+    test_mkdir(folder, "from");
+    for (int i = 0; i < 12; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "from/c%02d", 11 - i);
+        test_mkdir(folder, name);
+        snprintf(name, sizeof(name), "from/c%02d/x.jpg", 11 - i);
+        test_write(folder, name, "\xff\xd8\xff", 3);
+    }
+    struct dataset *from = test_opened(folder, "{uri: from}");
+    converted(from, folder, "tar", "webdataset", &plain, &report);
+    convert_report_release(&report);
+    converted(from, folder, "named", "image-folder", &plain, &report);
+    convert_report_release(&report);
+    assert_same_file(folder, "named/c11/000000011.jpg", "from/c11/x.jpg");
+    dataset_close(from);
+    from = test_opened(folder, "{uri: tar, format: webdataset}"); /* has no names of classes */
+    converted(from, folder, "numbered", "image-folder", &plain, &report);
+    convert_report_release(&report);
+    assert_same_file(folder, "numbered/07/000000007.jpg", "from/c07/x.jpg");
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shards_of_any_number_of_threads),
+        cmocka_unit_test(shards_by_bytes),
+        cmocka_unit_test(what_was_stopped_goes_on),
+        cmocka_unit_test(another_conversion_is_refused),
+        cmocka_unit_test(places_that_are_taken),
+        cmocka_unit_test(bad_records_and_the_budget),
+        cmocka_unit_test(every_failing_allocation_is_told),
+        cmocka_unit_test(classes_become_folders),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

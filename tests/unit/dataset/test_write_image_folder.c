@@ -1,0 +1,46 @@
+#include "write.h"
+
+static void a_folder_for_each_class(void **state) {
+    static const char *const classes[] = {"cat", "dog"};
+    static const int32_t labels[] = {1, 0, 2};
+    struct opiml_error err;
+    struct sample sample;
+    sample_init(&sample, "image-folder");
+    sample.plan.classes = classes;
+    sample.plan.class_count = 2;
+    sample_field(&sample, "label", OPIML_I32, 0, NULL);
+    sample_field(&sample, "image", OPIML_U8, 1, (int64_t[]){-1});
+    const struct opiml_value values[] = {
+        sample_value(&labels[0], 4, 0), sample_value("\xff\xd8\xff\xe0", 4, 4),
+        sample_value(&labels[1], 4, 0), sample_value("\x89PNG\r\n\x1a\n.", 9, 9),
+        sample_value(&labels[2], 4, 0), sample_value("\xff\xd8\xff\xe0", 4, 4)};
+    sample_torture(&sample, values, 2);
+    assert_true(sample.plan.loose);
+    assert_file(&sample, "dog/000000000.jpg", "\xff\xd8\xff\xe0", 4);
+    assert_file(&sample, "cat/000000001.png", "\x89PNG\r\n\x1a\n.", 9);
+    assert_int_equal(sample_write(&sample, values, 3, &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "record 2, field \"label\": a label that is no class"));
+    sample_release(&sample);
+}
+
+static void other_fields_are_refused(void **state) {
+    struct sample sample;
+    sample_init(&sample, "image-folder");
+    sample_field(&sample, "image", OPIML_U8, 1, (int64_t[]){-1});
+    sample_refused(&sample, "image=FIELD,label=FIELD");
+    sample_field(&sample, "label", OPIML_I64, 0, NULL);
+    sample_refused(&sample, "an i32 is wanted");
+    sample.schema.count = 0;
+    sample_field(&sample, "image", OPIML_U8, 3, (int64_t[]){32, 32, 3});
+    sample_field(&sample, "label", OPIML_I32, 0, NULL);
+    sample_refused(&sample, "JPEG or PNG files");
+    sample_release(&sample);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_folder_for_each_class),
+        cmocka_unit_test(other_fields_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
