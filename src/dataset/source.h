@@ -41,7 +41,7 @@ struct source_read {
     uint8_t *to;   /* 4096-byte aligned when the queue is direct */
     uint32_t room; /* at `to`; at least source_room(bytes) */
     bool whole;    /* the range is the whole object: a longer object is an error (stale) */
-    uint32_t skip; /* out: the data start at to + skip */
+    uint32_t skip; /* out: the data start at to + skip, which is source_skip() */
     int result;    /* out: 0, or OPIML_ENOENT, OPIML_ESTALE (short, grown or modified), ... */
     int errnum;    /* out: errno behind the result, 0 without one */
     void *user;
@@ -119,6 +119,11 @@ int source_queue_open(struct source *source, uint32_t depth, bool direct, void *
                       struct opiml_error *err);
 /* Room that a read of that many bytes needs at its target. */
 uint32_t source_room(uint32_t bytes, bool direct);
+/* Where in that room the data of a read that succeeds begin: reads of a direct queue whose targets
+ * lie as far from one another as their offsets give one run of bytes. */
+static inline uint32_t source_skip(uint64_t offset, bool direct) {
+    return direct ? (uint32_t)(offset % 4096) : 0;
+}
 /* A key as sources use them: relative, no empty, "." or ".." part, shorter than 4096 bytes. */
 bool source_key_safe(const char *key);
 /* All kinds, NULL-terminated, for help and completion. */

@@ -105,7 +105,8 @@ static int read_range(int fd, const struct source_read *read, const struct file_
                       bool direct, uint64_t *ret_got) {
     uint64_t got = 0;
     while (got < plan->need || got == 0) {
-        ssize_t n = pread(fd, read->to + got, base_min_u64(plan->ask - got, READ_BYTES_MAX),
+        ssize_t n = pread(fd, read->to + plan->lead + got,
+                          base_min_u64(plan->ask - got, READ_BYTES_MAX),
                           (off_t)(plan->begin + got));
         if (n < 0 && errno == EINTR)
             continue;
@@ -127,12 +128,12 @@ static void fail_read(struct source_read *read, int errnum) {
 
 static void serve_fd(struct pool *pool, struct source_read *read, int fd) {
     uint64_t got = 0;
-    struct file_plan plan = file_plan_read(read, pool->direct);
+    struct file_plan plan = file_plan_read(read, pool->direct, pool->direct);
     int rc = read_range(fd, read, &plan, pool->direct, &got);
     if (rc == -EINVAL && pool->direct) {
         /* Not with O_DIRECT here. Other threads' reads from this descriptor go on all the same. */
         fcntl(fd, F_SETFL, 0);
-        plan = file_plan_read(read, false);
+        plan = file_plan_read(read, true, false);
         rc = read_range(fd, read, &plan, false, &got);
     }
     if (rc < 0)

@@ -10,7 +10,7 @@
 #define READS_LEAST MIB(1)
 #define READS_MOST MIB(32)
 #define READS_AHEAD                                                                                \
-    64 /* records of the largest size that reading ahead may hold, up to READS_MOST */
+    256 /* records of the largest size that reading ahead may hold, up to READS_MOST */
 
 uint32_t plan_cores(void) {
     cpu_set_t set;
