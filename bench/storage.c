@@ -130,7 +130,7 @@ static int against_fio(int argc, char **argv) {
 
     text_printf(
         &command,
-        "fio --name=peer --rw=read --direct=1 --bs=1M --iodepth=32 --ioengine=%s --loops=%d "
+        "fio --name=peer --readonly --rw=read --direct=1 --bs=1M --iodepth=32 --ioengine=%s --loops=%d "
         "--file_service_type=sequential --invalidate=0 --output-format=json --filename=",
         argv[6], PASSES);
     for (int i = 7; i < argc; i++)

@@ -512,9 +512,9 @@ uint32_t dataset_max_read(const struct dataset *dataset) {
 }
 
 uint64_t dataset_read_room(const struct dataset *dataset, uint32_t alignment) {
-    /* A direct read begins before and ends behind what is wanted. */
-    uint64_t rest = dataset->direct ? source_room(0, true) : 0;
-    return dataset_max_read(dataset) + dataset_pieces(dataset) * (rest + alignment);
+    /* A read begins before and ends behind what is wanted. */
+    uint64_t rest = source_room(0, dataset->direct) + alignment;
+    return dataset_max_read(dataset) + dataset_pieces(dataset) * rest;
 }
 
 int dataset_parse(const struct dataset *dataset, uint64_t record, const struct source_bytes *from,

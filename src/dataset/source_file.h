@@ -28,8 +28,8 @@ int file_ring_open(struct file_source *source, uint32_t depth, bool direct, void
 int file_pool_open(struct file_source *source, uint32_t depth, bool direct,
                    struct source_queue **ret_queue, struct opiml_error *err);
 
-/* One read as a range of a file: with O_DIRECT it starts and ends at borders of 4096 bytes. Without
- * it the bytes wanted land in the same place all the same where the queue was to be direct. */
+/* One read as a range of a file: with O_DIRECT it starts and ends at borders of 4096 bytes. What is
+ * wanted lands where source_skip says, also where a direct queue has to do without. */
 struct file_plan {
     uint64_t begin; /* file offset of the first byte read */
     uint32_t lead;  /* where it lands, from `to` */

@@ -1,5 +1,6 @@
 /* The reader: mixed data sets, files that change, tiny rings. */
 #include "../dataset/npy.h"
+#include "../dataset/zip.h"
 #include "harness.h"
 
 static struct opiml_pipeline *mixed(struct harness *a, struct harness *b, const char *rest,
@@ -371,6 +372,52 @@ static void large_records_come_in_blocks(void **state) {
     test_folder_remove(folder);
 }
 
+/* Numbers that lie at any place of a file, beside an array that is read with them. */
+static void numbers_are_aligned_wherever_they_lie(void **state) {
+    static const int64_t numbers[3] = {INT64_MAX - 5, -6, 7};
+
+    for (size_t n = 0; n < 32; n++) {
+        struct zip_file *zip = calloc(1, sizeof(*zip));
+        struct opiml_pipeline *pipeline = NULL;
+        struct opiml_feed_options options;
+        const struct opiml_batch *batch;
+        struct opiml_error err = {0};
+        struct opiml_feed *feed;
+        char *folder = test_folder(), text[1024];
+        uint8_t noise[64], member[512];
+
+        memset(noise, (int)n, sizeof(noise));
+        snprintf(text, sizeof(text), "{'descr': '|u1', 'fortran_order': False, 'shape': (%zu,)}",
+                 n / 2 + 1);
+        zip_add(zip, "x.npy", member, npy_make(member, text, noise, n / 2 + 1), false);
+        zip_add(zip, "y.npy", member,
+                npy_make(member, "{'descr': '<i8', 'fortran_order': False, 'shape': (3,)}", numbers,
+                         sizeof(numbers)),
+                false);
+        zip_end(zip, false, "");
+        test_write(folder, "a.npz", zip->at, zip->bytes);
+        snprintf(text, sizeof(text),
+                 "opiml: 1\nkind: pipeline\ndataset: {uri: %s, format: npz, direct: %s}\n"
+                 "batch: {size: 1}\n",
+                 folder, n % 2 ? "true" : "false");
+        if (opiml_pipeline_parse(text, strlen(text), "t.yaml", &pipeline, &err) < 0)
+            fail_msg("%s", err.message);
+        tap_into(pipeline, UINT64_MAX);
+        opiml_feed_options_init(&options);
+        feed = harness_feed(pipeline, &options);
+        assert_int_equal(opiml_feed_next(feed, &batch, &err), 1);
+        assert_memory_equal(batch->data[0], noise, n / 2 + 1);
+        assert_memory_equal(batch->data[1], numbers, sizeof(numbers));
+        opiml_batch_release(batch);
+        assert_int_equal(tap.reads, 1); /* for both */
+        opiml_feed_close(feed);
+        untap(pipeline);
+        opiml_pipeline_close(pipeline);
+        test_folder_remove(folder);
+        free(zip);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_of_many_pieces_are_whole),
@@ -381,6 +428,7 @@ int main(void) {
         cmocka_unit_test(the_smallest_pool_is_enough),
         cmocka_unit_test(one_bad_byte_makes_one_bad_record),
         cmocka_unit_test(large_records_come_in_blocks),
+        cmocka_unit_test(numbers_are_aligned_wherever_they_lie),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
