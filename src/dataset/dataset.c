@@ -507,6 +507,16 @@ void dataset_locate(const struct dataset *dataset, uint64_t record, uint32_t pie
     };
 }
 
+bool dataset_elements(const struct dataset *dataset, uint64_t record, uint32_t field,
+                      struct dataset_extent *ret_extent) {
+    struct index_place place;
+    if (!dataset->format->elements ||
+        !dataset->format->elements(&dataset->index, record, field, &place))
+        return false;
+    *ret_extent = (struct dataset_extent){place.object, place.bytes, place.offset, false};
+    return true;
+}
+
 uint32_t dataset_max_read(const struct dataset *dataset) {
     return (uint32_t)dataset->index.header->max_read;
 }

@@ -9,6 +9,7 @@
 #include "pipeline/reads.h"
 #include "pipeline/span.h"
 #include "pipeline/stage.h"
+#include "pipeline/window.h"
 
 #define DEPTH 64        /* reads in flight per reactor: enough for an NVMe drive's parallelism */
 #define SPANS_LEAST 16u /* that the memory for reads is to hold */
@@ -117,8 +118,11 @@ static struct dataset_extent locate(const struct reactor *self, const struct tas
                                     uint32_t piece) {
     struct dataset_extent extent = {.offset = task->cached.offset, .bytes = task->cached.bytes};
 
-    if (dataset_of(self))
+    if (dataset_of(self)) {
         dataset_locate(dataset_of(self), task->record, piece, &extent);
+        if (self->reader->plan->windows)
+            window_narrow(self->reader->plan, task, piece, &extent);
+    }
     return extent;
 }
 
@@ -428,6 +432,8 @@ static int reader_row(struct inlet *inlet, const struct task *task, struct opiml
         return opiml_fail(err, task->result, "%s%s",
                           task->errnum ? strerror(task->errnum) : opiml_code_text(task->result),
                           task->errnum == EMFILE ? ": raise the limit, with ulimit -n" : "");
+    if (self->plan->windows)
+        return window_parse(self->plan, task, values, scratch, err);
     return dataset_parse(self->plan->pipeline->dataset[task->dataset], task->record, task->from,
                          values, scratch, err);
 }
