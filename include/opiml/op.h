@@ -95,6 +95,9 @@ struct opiml_op_shape {
                                        some away that the parameters rule out */
     uint64_t scratch_bytes;         /* run's scratch, 64-byte aligned, per worker */
     uint32_t group_rows;            /* OPIML_OP_GROUP: rows that run_group takes at once */
+    uint32_t window[OPIML_MAX_FIELDS]; /* per input field: how many neighbouring entries of its
+                                          first dimension run looks at, at most, where `window`
+                                          says which; 0: all */
 };
 
 /* The engine's services to one call of run. All of it is valid until run returns. */
@@ -142,6 +145,11 @@ struct opiml_op {
      * against the error budget. Must be a pure function of the row, the parameters and call->rng.
      * Inputs and outputs do not overlap. Required unless OPIML_OP_GROUP. */
     int (*run)(struct opiml_op_call *call, struct opiml_error *err);
+    /* Where the entries begin that run will look at, shape->window[field] of them (those that would
+     * lie outside of the dimension are not asked for). It follows from the parameters, call->rng
+     * and the shapes: call->in has no data yet. What else the field has may not be there when run
+     * is called. Required where check sets shape->window. */
+    int64_t (*window)(struct opiml_op_call *call, uint32_t field);
     /* A whole group in place: `rows[r][f]`; `live[r]` is false for holes, whose bytes are zero. The
      * stream of call->rng is keyed by the group's first position. Required with OPIML_OP_GROUP. */
     int (*run_group)(struct opiml_op_call *call, struct opiml_value *const *rows, const bool *live,

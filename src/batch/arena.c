@@ -18,15 +18,22 @@ static uint64_t available_bytes(void) {
     return UINT64_MAX;
 }
 
-static int map_sealed(struct arena *arena, int fd, uint64_t bytes, struct opiml_error *err) {
+static int check_available(uint64_t bytes, const char *what, struct opiml_error *err) {
     uint64_t available = available_bytes();
-    int rc;
 
     if (bytes > available)
         return opiml_fail(err, OPIML_ENOMEM,
-                          "a shared arena of %" PRIu64 " MiB is more than the %" PRIu64
+                          "%s of %" PRIu64 " MiB is more than the %" PRIu64
                           " MiB that are available: lower `pool`",
-                          bytes >> 20, available >> 20);
+                          what, bytes >> 20, available >> 20);
+    return 0;
+}
+
+static int map_sealed(struct arena *arena, int fd, uint64_t bytes, struct opiml_error *err) {
+    int rc = check_available(bytes, "a shared arena", err);
+
+    if (rc < 0)
+        return rc;
     if (ftruncate(fd, (off_t)bytes) < 0)
         return base_fail_errno(err, errno, "sizing a shared arena of %" PRIu64 " bytes", bytes);
     /* Reserve every page: a later fault on a full tmpfs would be a SIGBUS in the middle of a copy.
@@ -81,6 +88,18 @@ int arena_init_private(struct arena *arena, uint64_t bytes, struct opiml_error *
     arena->bytes = bytes;
     arena->fd = -1;
     return 0;
+}
+
+int arena_init_pages(struct arena *arena, uint64_t bytes, struct opiml_error *err) {
+    int rc;
+
+    memset(arena, 0, sizeof(*arena));
+    rc = check_available(bytes, "an arena", err);
+    if (rc == 0)
+        rc = arena_init_private(arena, bytes, err);
+    if (rc == 0)
+        madvise(arena->at, arena->bytes, MADV_HUGEPAGE); /* ordinary ones do as well */
+    return rc;
 }
 
 void arena_release(struct arena *arena) {

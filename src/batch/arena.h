@@ -16,6 +16,9 @@ int arena_init_shared(struct arena *arena, uint64_t bytes, const char *name,
                       struct opiml_error *err);
 /* A private arena: address space whose pages come at first touch, for worst-case scratch. */
 int arena_init_private(struct arena *arena, uint64_t bytes, struct opiml_error *err);
+/* The same of large pages where the kernel has them, for memory that will be used all: devices
+ * write to it in larger steps. OPIML_ENOMEM when less is available. */
+int arena_init_pages(struct arena *arena, uint64_t bytes, struct opiml_error *err);
 void arena_release(struct arena *arena); /* {0} and released arenas are fine */
 /* The next `bytes`, aligned (a power of two). Set-up time only; asserts that they are there. */
 void *arena_take(struct arena *arena, uint64_t bytes, uint64_t alignment);

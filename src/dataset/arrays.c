@@ -194,6 +194,7 @@ static int add_whole(const struct arrays *arrays, size_t r, struct index_draft *
     };
     for (uint32_t f = 0; f < arrays->fields; f++) {
         pieces[f] = parts[f].piece;
+        pieces[f].lead = parts[f].array.dtype ? (uint32_t)parts[f].array.offset : 0;
         if (parts[f].large)
             return opiml_fail(err, OPIML_ELIMIT, "%s%s: \"%s\": an array of more than 2 GiB",
                               arrays->source->prefix, key_of(arrays, &parts[f]), arrays->names[f]);
@@ -297,6 +298,24 @@ uint64_t arrays_scratch(const struct index *index) {
     return most;
 }
 
+bool arrays_elements(const struct index *index, uint64_t record, uint32_t field,
+                     struct index_place *ret_place) {
+    const struct index_piece *piece;
+    uint64_t bytes = index->schema.fields[field].max_bytes;
+    uint32_t lead;
+
+    if (field >= index->header->pieces) /* a format's own, such as an affine */
+        return false;
+    piece = &index_pieces(index, record)[field];
+    lead = piece->form & ARRAYS_BARE ? 0 : piece->lead;
+    if ((piece->form & ~(uint32_t)ARRAYS_BARE) != ARRAYS_STORED ||
+        (lead == 0 && !(piece->form & ARRAYS_BARE)) ||
+        !opiml_field_fixed(&index->schema.fields[field]) || lead + bytes > piece->bytes)
+        return false;
+    *ret_place = (struct index_place){piece->object, (uint32_t)bytes, piece->offset + lead};
+    return true;
+}
+
 /* The piece's bytes as they were before they were compressed. */
 static int uncompress(const struct index_piece *piece, struct source_bytes *from, uint8_t *scratch,
                       struct opiml_error *err) {
@@ -350,7 +369,9 @@ int arrays_parse(const struct index *index, uint64_t record, const struct source
     for (uint32_t f = 0; f < index->header->pieces; f++) {
         const struct opiml_field *field = &index->schema.fields[f];
         struct opiml_error why;
-        int rc = parse_piece(&pieces[f], field, from[f], header, scratch, &values[f], &why);
+        int rc = from[f].at
+                     ? parse_piece(&pieces[f], field, from[f], header, scratch, &values[f], &why)
+                     : 0; /* the caller has what it needs of it */
         if (rc < 0)
             return opiml_fail(err, rc, "\"%s\": %s", field->name, why.message);
         scratch += whole_bytes(&pieces[f]) + value_bytes(&pieces[f], field);

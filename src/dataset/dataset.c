@@ -507,14 +507,24 @@ void dataset_locate(const struct dataset *dataset, uint64_t record, uint32_t pie
     };
 }
 
+bool dataset_elements(const struct dataset *dataset, uint64_t record, uint32_t field,
+                      struct dataset_extent *ret_extent) {
+    struct index_place place;
+    if (!dataset->format->elements ||
+        !dataset->format->elements(&dataset->index, record, field, &place))
+        return false;
+    *ret_extent = (struct dataset_extent){place.object, place.bytes, place.offset, false};
+    return true;
+}
+
 uint32_t dataset_max_read(const struct dataset *dataset) {
     return (uint32_t)dataset->index.header->max_read;
 }
 
 uint64_t dataset_read_room(const struct dataset *dataset, uint32_t alignment) {
-    /* A direct read begins before and ends behind what is wanted. */
-    uint64_t rest = dataset->direct ? source_room(0, true) : 0;
-    return dataset_max_read(dataset) + dataset_pieces(dataset) * (rest + alignment);
+    /* A read begins before and ends behind what is wanted. */
+    uint64_t rest = source_room(0, dataset->direct) + alignment;
+    return dataset_max_read(dataset) + dataset_pieces(dataset) * rest;
 }
 
 int dataset_parse(const struct dataset *dataset, uint64_t record, const struct source_bytes *from,

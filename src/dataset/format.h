@@ -31,6 +31,10 @@ struct format {
     int (*parse)(const struct index *index, const void *params, uint64_t record,
                  const struct source_bytes *from, struct opiml_value *values, uint8_t *scratch,
                  struct opiml_error *err);
+    /* Where a field's elements lie, if they do as its value has them, so that any run of them can
+     * be read alone: parse takes NULL for the piece then. NULL: never. */
+    bool (*elements)(const struct index *index, uint64_t record, uint32_t field,
+                     struct index_place *ret_place);
     /* Bytes of scratch that parse needs. */
     uint64_t (*scratch_bytes)(const struct index *index);
 };

@@ -94,5 +94,6 @@ const struct format format_nifti = {
     .build = nifti_build,
     .check = nifti_check,
     .parse = nifti_parse_record,
+    .elements = arrays_elements,
     .scratch_bytes = nifti_scratch,
 };

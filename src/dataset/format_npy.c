@@ -53,5 +53,6 @@ const struct format format_npy = {
     .build = npy_build,
     .check = npy_check,
     .parse = npy_parse_record,
+    .elements = arrays_elements,
     .scratch_bytes = arrays_scratch,
 };

@@ -143,5 +143,6 @@ const struct format format_npz = {
     .build = npz_build,
     .check = npz_check,
     .parse = npz_parse,
+    .elements = arrays_elements,
     .scratch_bytes = arrays_scratch,
 };

@@ -167,5 +167,6 @@ const struct format format_safetensors = {
     .build = safetensors_build,
     .check = safetensors_check,
     .parse = safetensors_parse,
+    .elements = arrays_elements,
     .scratch_bytes = arrays_scratch,
 };

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "dataset/source.h"
 
-#define INDEX_VERSION 3
+#define INDEX_VERSION 4
 #define INDEX_FORMAT_BYTES 24
 #define INDEX_PART_MISSING UINT32_MAX /* index_part.bytes: the sample has no such part */
 #define INDEX_CLASSES_MAX 1000000
@@ -61,9 +61,10 @@ struct index_part { /* one field's bytes within a record */
 struct index_piece {
     uint64_t offset;
     uint32_t bytes, object;
-    uint32_t full;        /* bytes when uncompressed; else the same */
-    uint32_t form;        /* of the format's own choosing: how the bytes are to be read */
-    uint32_t crc, unused; /* of the uncompressed bytes, where the format has it */
+    uint32_t full; /* bytes when uncompressed; else the same */
+    uint32_t form; /* of the format's own choosing: how the bytes are to be read */
+    uint32_t crc;  /* of the uncompressed bytes, where the format has it */
+    uint32_t lead; /* before an array's elements, where it was looked at; else 0 */
 };
 struct index_folder {
     uint64_t key, bytes, modified_ns; /* as source_listing tells of folders */

@@ -81,8 +81,8 @@ int source_queue_open(struct source *source, uint32_t depth, bool direct, void *
 
 uint32_t source_room(uint32_t bytes, bool direct) {
     /* One byte more than wanted shows that an object has grown; a direct read starts and ends on
-     * the borders of 4096 bytes around it. */
-    uint64_t room = direct ? base_align_up((uint64_t)bytes + 1, 4096) + 4096 : (uint64_t)bytes + 1;
+     * the borders of 4096 bytes around it. Other reads begin behind such a border of 64 bytes. */
+    uint64_t room = direct ? base_align_up((uint64_t)bytes + 1, 4096) + 4096 : (uint64_t)bytes + 65;
     return (uint32_t)base_min_u64(room, UINT32_MAX);
 }
 

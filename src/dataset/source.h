@@ -38,10 +38,10 @@ struct source_read {
     uint32_t object; /* number given by source_bind */
     uint32_t bytes;  /* wanted */
     uint64_t offset;
-    uint8_t *to;   /* 4096-byte aligned when the queue is direct */
+    uint8_t *to;   /* 64-byte aligned; 4096 when the queue is direct */
     uint32_t room; /* at `to`; at least source_room(bytes) */
     bool whole;    /* the range is the whole object: a longer object is an error (stale) */
-    uint32_t skip; /* out: the data start at to + skip */
+    uint32_t skip; /* out: the data start at to + skip, which is source_skip() */
     int result;    /* out: 0, or OPIML_ENOENT, OPIML_ESTALE (short, grown or modified), ... */
     int errnum;    /* out: errno behind the result, 0 without one */
     void *user;
@@ -119,6 +119,11 @@ int source_queue_open(struct source *source, uint32_t depth, bool direct, void *
                       struct opiml_error *err);
 /* Room that a read of that many bytes needs at its target. */
 uint32_t source_room(uint32_t bytes, bool direct);
+/* Where in that room the data begin: numbers that are aligned in their object are so in memory, and
+ * reads whose targets lie as far from one another as their offsets give one run of bytes. */
+static inline uint32_t source_skip(uint64_t offset, bool direct) {
+    return (uint32_t)(offset % (direct ? 4096 : 64));
+}
 /* A key as sources use them: relative, no empty, "." or ".." part, shorter than 4096 bytes. */
 bool source_key_safe(const char *key);
 /* All kinds, NULL-terminated, for help and completion. */

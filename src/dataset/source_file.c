@@ -301,12 +301,13 @@ static void file_wake(struct source_queue *queue) {
     queue->wake(queue);
 }
 
-struct file_plan file_plan_read(const struct source_read *read, bool direct) {
+struct file_plan file_plan_read(const struct source_read *read, bool asked_direct, bool direct) {
     uint64_t end = read->offset + read->bytes + (read->whole ? 1 : 0);
     uint64_t begin = direct ? read->offset / DIRECT_ALIGNMENT * DIRECT_ALIGNMENT : read->offset;
-    struct file_plan plan = {.begin = begin, .skip = (uint32_t)(read->offset - begin)};
+    struct file_plan plan = {.begin = begin, .skip = source_skip(read->offset, asked_direct)};
+    plan.lead = plan.skip - (uint32_t)(read->offset - begin);
     plan.ask = (direct ? base_align_up(end, DIRECT_ALIGNMENT) : end) - begin;
-    plan.need = plan.skip + (uint64_t)read->bytes;
+    plan.need = read->offset + read->bytes - begin;
     return plan;
 }
 

@@ -28,14 +28,16 @@ int file_ring_open(struct file_source *source, uint32_t depth, bool direct, void
 int file_pool_open(struct file_source *source, uint32_t depth, bool direct,
                    struct source_queue **ret_queue, struct opiml_error *err);
 
-/* One read as a range of a file: with O_DIRECT it starts and ends at borders of 4096 bytes. */
+/* One read as a range of a file: with O_DIRECT it starts and ends at borders of 4096 bytes. What is
+ * wanted lands where source_skip says, also where a direct queue has to do without. */
 struct file_plan {
     uint64_t begin; /* file offset of the first byte read */
-    uint32_t skip;  /* bytes before the first one wanted */
+    uint32_t lead;  /* where it lands, from `to` */
+    uint32_t skip;  /* where the first byte wanted lands */
     uint64_t ask;   /* bytes to ask for: one more than needed when a longer object is an error */
     uint64_t need;  /* bytes that must come */
 };
-struct file_plan file_plan_read(const struct source_read *read, bool direct);
+struct file_plan file_plan_read(const struct source_read *read, bool asked_direct, bool direct);
 /* When no more bytes will come: fill the read's results from the `got` bytes that did. */
 void file_finish_read(struct source_read *read, const struct file_plan *plan, uint64_t got);
 /* Close a descriptor, if it is one, and forget it. */

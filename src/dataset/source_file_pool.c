@@ -1,5 +1,6 @@
-/* The file source's queue where io_uring is not allowed (container profiles, old kernels): a few
- * threads with plain reads. Same results as source_file_ring.c. */
+/* The file source's queue where io_uring is not allowed (container profiles, old kernels): threads
+ * with plain reads, as many as there are reads to make at once. Same results as
+ * source_file_ring.c. */
 #include "dataset/source_file.h"
 
 #include <fcntl.h>
@@ -9,7 +10,7 @@
 
 #include "dataset/walk.h"
 
-#define THREADS 4
+#define THREADS_MAX 16
 #define FILES 64 /* descriptors kept open */
 #define DEPTH_MAX 1024u
 #define READ_BYTES_MAX (1u << 30)
@@ -34,8 +35,8 @@ struct pool {
     uint32_t todo_first, todo_count, done_first, done_count, held;
     struct pool_file files[FILES];
     uint64_t uses;
-    pthread_t threads[THREADS];
-    uint32_t thread_count;
+    pthread_t threads[THREADS_MAX];
+    uint32_t thread_count, idle; /* idle: wait for work */
 };
 
 static int open_once(const struct pool *pool, const struct source_read *read) {
@@ -105,8 +106,9 @@ static int read_range(int fd, const struct source_read *read, const struct file_
                       bool direct, uint64_t *ret_got) {
     uint64_t got = 0;
     while (got < plan->need || got == 0) {
-        ssize_t n = pread(fd, read->to + got, base_min_u64(plan->ask - got, READ_BYTES_MAX),
-                          (off_t)(plan->begin + got));
+        ssize_t n =
+            pread(fd, read->to + plan->lead + got, base_min_u64(plan->ask - got, READ_BYTES_MAX),
+                  (off_t)(plan->begin + got));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -127,12 +129,12 @@ static void fail_read(struct source_read *read, int errnum) {
 
 static void serve_fd(struct pool *pool, struct source_read *read, int fd) {
     uint64_t got = 0;
-    struct file_plan plan = file_plan_read(read, pool->direct);
+    struct file_plan plan = file_plan_read(read, pool->direct, pool->direct);
     int rc = read_range(fd, read, &plan, pool->direct, &got);
     if (rc == -EINVAL && pool->direct) {
         /* Not with O_DIRECT here. Other threads' reads from this descriptor go on all the same. */
         fcntl(fd, F_SETFL, 0);
-        plan = file_plan_read(read, false);
+        plan = file_plan_read(read, true, false);
         rc = read_range(fd, read, &plan, false, &got);
     }
     if (rc < 0)
@@ -175,8 +177,11 @@ static void *pool_thread(void *context) {
     struct pool *pool = context;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
-        while (pool->todo_count == 0 && !pool->closing)
+        while (pool->todo_count == 0 && !pool->closing) {
+            pool->idle++;
             pthread_cond_wait(&pool->work, &pool->lock);
+            pool->idle--;
+        }
         if (pool->closing)
             break;
         struct source_read *read = pool->todo[pool->todo_first];
@@ -191,6 +196,13 @@ static void *pool_thread(void *context) {
     return NULL;
 }
 
+/* One more thread; those that there are do as well. Returns 0 or an errno. */
+static int add_thread(struct pool *pool) {
+    int errnum = pthread_create(&pool->threads[pool->thread_count], NULL, pool_thread, pool);
+    pool->thread_count += errnum == 0;
+    return errnum;
+}
+
 static uint32_t pool_submit(struct source_queue *queue, struct source_read *const *reads,
                             uint32_t count) {
     struct pool *pool = (struct pool *)queue;
@@ -199,7 +211,10 @@ static uint32_t pool_submit(struct source_queue *queue, struct source_read *cons
     for (; taken < count && pool->held < pool->depth; taken++, pool->held++) {
         pool->todo[(pool->todo_first + pool->todo_count) % pool->depth] = reads[taken];
         pool->todo_count++;
-        pthread_cond_signal(&pool->work);
+        if (pool->todo_count <= pool->idle)
+            pthread_cond_signal(&pool->work);
+        else if (pool->thread_count < THREADS_MAX)
+            add_thread(pool);
     }
     pthread_mutex_unlock(&pool->lock);
     return taken;
@@ -289,14 +304,10 @@ int file_pool_open(struct file_source *source, uint32_t depth, bool direct,
         pool_close(&pool->base);
         return base_fail_memory(err, depth * sizeof(struct source_read *), "a queue");
     }
-    for (; pool->thread_count < THREADS; pool->thread_count++) {
-        int errnum = pthread_create(&pool->threads[pool->thread_count], NULL, pool_thread, pool);
-        if (errnum && pool->thread_count == 0) {
-            pool_close(&pool->base);
-            return base_fail_errno(err, errnum, "a thread for reads");
-        }
-        if (errnum)
-            break;
+    int errnum = add_thread(pool);
+    if (errnum) {
+        pool_close(&pool->base);
+        return base_fail_errno(err, errnum, "a thread for reads");
     }
     *ret_queue = &pool->base;
     return 0;

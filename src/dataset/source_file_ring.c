@@ -13,11 +13,10 @@
 #include <unistd.h>
 
 #define DEPTH_MAX 1024u
-#define IDLE_FILES 128u             /* descriptors kept open beyond those in use */
-#define RETRIES_MAX 64              /* of one read after EINTR, EAGAIN and the like */
-#define READ_BYTES_MAX (1u << 30)   /* asked for at once */
-#define BUFFER_BYTES_MAX (1u << 30) /* the kernel's limit for one registered buffer */
-#define REGISTER_BYTES MIB(64)      /* registered in any case */
+#define IDLE_FILES 128u            /* descriptors kept open beyond those in use */
+#define RETRIES_MAX 64             /* of one read after EINTR, EAGAIN and the like */
+#define READ_BYTES_MAX (1u << 30)  /* asked for at once */
+#define REGISTER_BYTES_MAX MIB(64) /* of memory that is registered */
 #define NONE UINT32_MAX
 
 enum step { STEP_OPEN, STEP_READ, STEP_CLOSE, STEP_FILE, STEP_WAKE, STEP_CANCEL, STEP_COUNT };
@@ -106,7 +105,7 @@ static void finish_failed(struct ring *ring, uint32_t number, int code, int errn
 /* From the beginning, with or without O_DIRECT as the ring now has it. */
 static void plan(struct ring *ring, struct ring_op *op) {
     op->direct = ring->direct;
-    op->plan = file_plan_read(op->read, ring->direct);
+    op->plan = file_plan_read(op->read, ring->asked_direct, ring->direct);
     op->got = 0;
 }
 
@@ -130,13 +129,12 @@ static void set_how(struct ring *ring, bool direct, bool blocking) {
 
 static struct io_uring_sqe *prepare_read(struct ring *ring, struct ring_op *op, int fd) {
     struct io_uring_sqe *sqe = next_sqe(ring);
-    uint8_t *to = op->read->to + op->got;
+    uint8_t *to = op->read->to + op->plan.lead + op->got;
     uint32_t bytes = (uint32_t)base_min_u64(op->plan.ask - op->got, READ_BYTES_MAX);
     uint64_t offset = op->plan.begin + op->got;
     size_t at = (size_t)(to - ring->buffers);
-    if (ring->registered && to >= ring->buffers && at + bytes <= ring->buffers_bytes &&
-        at / BUFFER_BYTES_MAX == (at + bytes - 1) / BUFFER_BYTES_MAX)
-        io_uring_prep_read_fixed(sqe, fd, to, bytes, offset, (int)(at / BUFFER_BYTES_MAX));
+    if (ring->registered && to >= ring->buffers && at + bytes <= ring->buffers_bytes)
+        io_uring_prep_read_fixed(sqe, fd, to, bytes, offset, 0);
     else
         io_uring_prep_read(sqe, fd, to, bytes, offset);
     tag(sqe, (uint32_t)(op - ring->ops), STEP_READ);
@@ -537,20 +535,13 @@ static void ring_close_at(struct ring **ring) {
 
 /* Optional both: without buffers registered (RLIMIT_MEMLOCK) reads are plain, without slots
  * (RLIMIT_NOFILE, old kernels) whole objects are opened like large ones. Registering makes all
- * pages of the buffers be there at once, at up to 2 ms per MiB; past the page cache that pays,
- * while copies out of it gain too little to delay a first batch for. */
+ * pages of the buffers be there at once, at up to 2 ms per MiB: of many buffers, which are filled
+ * by few large reads, that delays a first batch by more than it will ever save. */
 static void register_all(struct ring *ring) {
-    uint64_t count = (ring->buffers_bytes + BUFFER_BYTES_MAX - 1) / BUFFER_BYTES_MAX;
-    AUTO_FREE struct iovec *parts = base_alloc_array(count, sizeof(*parts));
+    const struct iovec buffers = {ring->buffers, ring->buffers_bytes};
     AUTO_FREE int *slots = base_alloc_array(ring->depth, sizeof(*slots));
-    for (uint64_t i = 0; parts && i < count; i++) {
-        parts[i].iov_base = ring->buffers + i * BUFFER_BYTES_MAX;
-        parts[i].iov_len =
-            base_min_u64(BUFFER_BYTES_MAX, ring->buffers_bytes - i * BUFFER_BYTES_MAX);
-    }
-    bool worth = ring->direct || ring->buffers_bytes <= REGISTER_BYTES;
-    ring->registered = worth && ring->buffers && parts && count > 0 && count <= 1024 &&
-                       io_uring_register_buffers(&ring->uring, parts, (unsigned)count) == 0;
+    ring->registered = ring->buffers && ring->buffers_bytes <= REGISTER_BYTES_MAX &&
+                       io_uring_register_buffers(&ring->uring, &buffers, 1) == 0;
     for (uint32_t i = 0; slots && i < ring->depth; i++)
         slots[i] = -1;
     ring->chains = slots && io_uring_register_files(&ring->uring, slots, ring->depth) == 0;

@@ -62,26 +62,38 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
     out->shape[1] = p->width;
     out->max_bytes = (uint64_t)p->height * p->width * p->channels;
     shape->from[p->index] = OPIML_OP_NEW;
+    /* What is reflected, or stretched from the edge, may lie anywhere. */
+    shape->window[p->index] = p->pad == 0 || p->mode == BORDER_CONSTANT ? p->height : 0;
     return 0;
+}
+
+static int64_t draw_top(struct opiml_op_call *call, int64_t height) {
+    const struct params *p = call->params;
+
+    return op_draw_below(&call->rng, (uint32_t)(height + 2 * (int64_t)p->pad - p->height + 1)) -
+           (int64_t)p->pad;
+}
+
+static int64_t window(struct opiml_op_call *call, uint32_t field) {
+    return draw_top(call, call->in[field].shape[0]);
 }
 
 static int run(struct opiml_op_call *call, struct opiml_error *err) {
     const struct params *p = call->params;
     const struct opiml_value *in = &call->in[p->index];
     int64_t margin = 2 * (int64_t)p->pad;
-    struct border_window window = {.height = p->height, .width = p->width, .mode = p->mode};
+    struct border_window place = {.height = p->height, .width = p->width, .mode = p->mode};
     int rc;
 
     if (in->shape[0] < 1 || in->shape[1] < 1)
         return opiml_fail(err, OPIML_ECORRUPT, "%s: an image without pixels", p->field);
     if ((rc = check_room(p, in->shape, OPIML_ECORRUPT, err)) < 0)
         return rc;
-    memcpy(window.fill, p->fill, sizeof(window.fill));
-    window.top = op_draw_below(&call->rng, (uint32_t)(in->shape[0] + margin - p->height + 1)) -
+    memcpy(place.fill, p->fill, sizeof(place.fill));
+    place.top = draw_top(call, in->shape[0]);
+    place.left = op_draw_below(&call->rng, (uint32_t)(in->shape[1] + margin - p->width + 1)) -
                  (int64_t)p->pad;
-    window.left = op_draw_below(&call->rng, (uint32_t)(in->shape[1] + margin - p->width + 1)) -
-                  (int64_t)p->pad;
-    border_copy(in->data, in->shape[0], in->shape[1], p->channels, &window,
+    border_copy(in->data, in->shape[0], in->shape[1], p->channels, &place,
                 call->out[p->index].data);
     return 0;
 }
@@ -100,4 +112,5 @@ const struct opiml_op op_random_crop = {
     .params_bytes = sizeof(struct params),
     .check = check,
     .run = run,
+    .window = window,
 };

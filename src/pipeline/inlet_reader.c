@@ -1,17 +1,36 @@
 /* The reader: positions to records to reads in flight to tasks. One thread per dataset, and one for
  * a cache's file, which never blocks but on its own completions; memory and slots are its credits.
+ *
+ * Rows that follow one another and whose bytes neighbour are read as one load. Where a load fails,
+ * its rows are read again, each alone and piece by piece, so that only those that cannot be had are
+ * bad records.
  */
 #include "base/clock.h"
 #include "pipeline/reads.h"
+#include "pipeline/span.h"
 #include "pipeline/stage.h"
+#include "pipeline/window.h"
 
-#define DEPTH 64 /* reads in flight per reactor: enough for an NVMe drive's parallelism */
+#define DEPTH 64        /* reads in flight per reactor: enough for an NVMe drive's parallelism */
+#define SPANS_LEAST 16u /* that the memory for reads is to hold */
 
-/* A read, and the piece of a task's record that it brings. */
+/* Rows that are brought together: their tasks, the memory that was taken for them, and how far
+ * their reads have been prepared. */
+struct load {
+    struct task *first, *last; /* by `next` */
+    uint32_t rows, hold;
+    bool alone; /* one row, whose pieces are read each by itself */
+    uint32_t piece;
+    struct span span; /* of all rows, or of the piece */
+    uint8_t *to;      /* where it goes */
+    uint64_t next;    /* where in the object the next read begins */
+    uint32_t pending; /* reads that have not come yet */
+    int result, errnum;
+};
+
 struct flight {
     struct source_read read;
-    struct task *task;
-    uint32_t piece;
+    struct load *load;
 };
 
 struct reactor {
@@ -27,15 +46,17 @@ struct reactor {
     uint64_t seq;
     struct slot *slot;
     uint32_t row;
-    _Atomic(struct task *) again; /* rows whose cached bytes were damaged */
-    /* Whose reads are being prepared, the next piece, and where its bytes go. */
-    struct task *open;
-    uint32_t piece;
-    uint8_t *to;
+    _Atomic(struct task *) again; /* rows to be read alone */
+    /* The load that rows are gathered for, and the one whose reads are being prepared. */
+    struct load gather, *open;
+    uint64_t span_bytes; /* most of a load of several rows */
+    /* Loads under way have a read in flight or waiting each, except for the open one. */
+    struct load loads[DEPTH + 1];
+    struct load *idle[DEPTH + 1];
     /* Reads: free ones, and those prepared that the queue had no room for. */
     struct flight flights[DEPTH];
     struct flight *free[DEPTH], *waiting[DEPTH];
-    uint32_t frees, waitings, in_flight;
+    uint32_t idles, frees, waitings, in_flight;
     struct counters counters;
 };
 
@@ -97,49 +118,116 @@ static struct dataset_extent locate(const struct reactor *self, const struct tas
                                     uint32_t piece) {
     struct dataset_extent extent = {.offset = task->cached.offset, .bytes = task->cached.bytes};
 
-    if (dataset_of(self))
+    if (dataset_of(self)) {
         dataset_locate(dataset_of(self), task->record, piece, &extent);
+        if (self->reader->plan->windows)
+            window_narrow(self->reader->plan, task, piece, &extent);
+    }
     return extent;
 }
 
-/* Begin with a task: take memory for all its pieces. False when there is not enough yet. */
-static bool open_task(struct reactor *self, struct task *task) {
-    uint32_t pieces = pieces_of(self);
+static struct span piece_span(const struct reactor *self, const struct task *task, uint32_t piece) {
+    struct dataset_extent extent = locate(self, task, piece);
+
+    return span_of(&extent);
+}
+
+static uint64_t room_of(const struct reactor *self, const struct span *span) {
+    return base_align_up(source_room((uint32_t)span_bytes(span), is_direct(self)),
+                         self->ring.alignment);
+}
+
+static uint64_t room_alone(const struct reactor *self, const struct task *task) {
     uint64_t room = 0;
 
-    for (uint32_t i = 0; i < pieces; i++)
-        room += base_align_up(source_room(locate(self, task, i).bytes, is_direct(self)),
-                              self->ring.alignment);
-    self->to = reads_take(&self->ring, room, &task->hold);
-    if (!self->to)
+    for (uint32_t i = 0; i < pieces_of(self); i++) {
+        struct span span = piece_span(self, task, i);
+
+        room += room_of(self, &span);
+    }
+    return room;
+}
+
+/* One span over all of a row's pieces. False where they lie apart, or would take more memory than
+ * is planned for. */
+static bool row_span(const struct reactor *self, const struct task *task, struct span *ret_span) {
+    *ret_span = piece_span(self, task, 0);
+    for (uint32_t i = 1; i < pieces_of(self); i++) {
+        struct span span = piece_span(self, task, i);
+
+        if (!span_join(ret_span, &span, INT32_MAX))
+            return false;
+    }
+    return pieces_of(self) == 1 || room_of(self, ret_span) <= room_alone(self, task);
+}
+
+/* Have the open load's next reads go on with its span, whose first byte comes to load->to. */
+static void aim_piece(struct reactor *self, struct load *load) {
+    struct task *task = load->first;
+
+    load->span = piece_span(self, task, load->piece);
+    load->next = load->span.begin;
+    task->from[load->piece] = (struct source_bytes){
+        load->to + source_skip(load->next, is_direct(self)), (uint32_t)span_bytes(&load->span)};
+}
+
+/* Take memory for a load. False when there is not enough yet. */
+static bool open_load(struct reactor *self, const struct load *from) {
+    uint64_t room = from->alone ? room_alone(self, from->first) : room_of(self, &from->span);
+    uint32_t hold;
+    uint8_t *to = reads_take(&self->ring, room, from->rows, &hold);
+    struct load *load;
+
+    if (!to)
         return false;
-    task->pending = pieces;
-    task->bytes = 0;
-    task->result = task->errnum = 0;
-    self->open = task;
-    self->piece = 0;
+    assert(self->idles > 0);
+    load = self->idle[--self->idles];
+    *load = *from;
+    load->to = to;
+    load->hold = hold;
+    load->next = load->span.begin;
+    if (load->alone)
+        aim_piece(self, load);
+    self->open = load;
     return true;
 }
 
-/* Prepare the reads of the open task; false when flights are out before all are. */
+static void prepare_block(struct reactor *self, struct load *load) {
+    struct flight *flight = self->free[--self->frees];
+    uint64_t end = span_block_end(&load->span, load->next);
+    uint64_t base = load->span.begin - source_skip(load->span.begin, is_direct(self));
+    uint64_t border = load->next - source_skip(load->next, is_direct(self));
+    uint32_t bytes = (uint32_t)(end - load->next);
+
+    flight->load = load;
+    flight->read =
+        (struct source_read){.object = load->span.object,
+                             .bytes = bytes,
+                             .offset = load->next,
+                             .to = load->to + (border - base),
+                             .room = source_room(bytes, is_direct(self)),
+                             .whole = load->span.whole && bytes == span_bytes(&load->span),
+                             .user = flight};
+    self->waiting[self->waitings++] = flight;
+    load->pending++;
+    load->next = end;
+}
+
+/* Prepare the reads of the open load; false when flights are out before all are. */
 static bool prepare(struct reactor *self) {
     while (self->open && self->frees > 0) {
-        struct dataset_extent extent = locate(self, self->open, self->piece);
-        struct flight *flight = self->free[--self->frees];
+        struct load *load = self->open;
 
-        flight->task = self->open;
-        flight->piece = self->piece;
-        flight->read = (struct source_read){.object = extent.object,
-                                            .bytes = extent.bytes,
-                                            .offset = extent.offset,
-                                            .to = self->to,
-                                            .room = source_room(extent.bytes, is_direct(self)),
-                                            .whole = extent.whole,
-                                            .user = flight};
-        self->to += base_align_up(flight->read.room, self->ring.alignment);
-        self->waiting[self->waitings++] = flight;
-        if (++self->piece == pieces_of(self))
+        prepare_block(self, load);
+        if (load->next < load->span.end)
+            continue;
+        if (!load->alone || load->piece + 1 == pieces_of(self)) {
             self->open = NULL;
+            continue;
+        }
+        load->to += room_of(self, &load->span);
+        load->piece++;
+        aim_piece(self, load);
     }
     return !self->open;
 }
@@ -170,7 +258,8 @@ static void ask_again(struct reactor *self, struct task *task) {
 /* Begin with a row that comes a second time. False: there is none, or no memory for it yet. */
 static bool open_again(struct reactor *self) {
     struct task *list = atomic_exchange(&self->again, NULL);
-    bool opened = list && open_task(self, list);
+    struct load load = {.first = list, .rows = 1, .alone = true};
+    bool opened = list && open_load(self, &load);
 
     if (opened)
         list = list->next;
@@ -181,18 +270,39 @@ static bool open_again(struct reactor *self) {
     return opened;
 }
 
-/* Begin with the next row that has to be read here. False when a credit is missing. */
-static bool open_row(struct reactor *self) {
+/* Gather a row, if it goes with those that are gathered already. */
+static bool gather_row(struct reactor *self, struct task *task) {
+    struct load *gather = &self->gather;
+    struct span span;
+
+    task->next = NULL;
+    if (gather->rows == 0) {
+        *gather = (struct load){.first = task, .last = task, .rows = 1};
+        gather->alone = !row_span(self, task, &gather->span);
+        return true;
+    }
+    if (gather->alone || !row_span(self, task, &span) ||
+        !span_join(&gather->span, &span, self->span_bytes))
+        return false;
+    gather->last->next = task;
+    gather->last = task;
+    gather->rows++;
+    return true;
+}
+
+/* Begin with the next rows that have to be read here. False when a credit is missing. */
+static bool open_rows(struct reactor *self) {
     while (have_row(self)) {
         struct task *task = take_task(self);
 
-        if (task && !open_task(self, task))
-            return false;
+        if (task && !gather_row(self, task))
+            break;
         self->row++;
-        if (task)
-            return true;
     }
-    return false;
+    if (self->gather.rows == 0 || !open_load(self, &self->gather))
+        return false;
+    self->gather.rows = 0;
+    return true;
 }
 
 /* Prepare and submit as much as there are credits for. */
@@ -201,7 +311,7 @@ static void pump(struct reactor *self) {
         struct source_read *reads[DEPTH];
         uint32_t taken;
 
-        while (prepare(self) && self->frees > 0 && (open_again(self) || open_row(self)))
+        while (prepare(self) && self->frees > 0 && (open_again(self) || open_rows(self)))
             ;
         if (self->waitings == 0)
             return;
@@ -216,37 +326,73 @@ static void pump(struct reactor *self) {
     }
 }
 
-/* The last piece of a task that comes makes it whole; the first that failed says why. */
-static bool take_piece(struct reactor *self, const struct source_read *read) {
-    const struct flight *flight = read->user;
-    struct task *task = flight->task;
+/* Point a row to its bytes, which have come with those of others. */
+static void find_pieces(const struct reactor *self, const struct load *load, struct task *task) {
+    const uint8_t *at = load->to + source_skip(load->span.begin, is_direct(self));
 
-    task->from[flight->piece] = (struct source_bytes){read->to + read->skip, read->bytes};
-    task->bytes += read->bytes;
-    if (read->result == 0)
-        counter_add(&self->counters.bytes, read->bytes);
-    else if (task->result == 0) {
-        task->result = read->result;
-        task->errnum = read->errnum;
+    for (uint32_t i = 0; i < pieces_of(self); i++) {
+        struct span span = piece_span(self, task, i);
+
+        task->from[i] = (struct source_bytes){at + (span.begin - load->span.begin),
+                                              (uint32_t)span_bytes(&span)};
     }
-    return --task->pending == 0;
 }
 
-static void complete(struct reactor *self, struct source_read *const *done, uint32_t count) {
-    void *tasks[DEPTH];
-    uint32_t whole = 0;
+static void give_bytes(struct reactor *self, const struct load *load, struct task *task) {
+    if (!load->alone)
+        find_pieces(self, load, task);
+    task->hold = load->hold;
+    task->result = load->result;
+    task->errnum = load->errnum;
+    task->bytes = 0;
+    for (uint32_t i = 0; i < pieces_of(self); i++)
+        task->bytes += task->from[i].bytes;
+    counter_add(&self->counters.bytes, load->result == 0 ? task->bytes : 0);
+}
 
+/* All reads of a load have come: hand its rows to the workers, or have them read again. */
+static void end_load(struct reactor *self, const struct load *load) {
+    bool again = load->result < 0 && !load->alone && (load->rows > 1 || pieces_of(self) > 1);
+    struct task *task = load->first;
+    void *tasks[64];
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < load->rows; i++) {
+        struct task *next = task->next; /* a worker may be done with the row any time */
+
+        if (again) {
+            reads_give(&self->ring, load->hold);
+            ask_again(self, task);
+        } else {
+            give_bytes(self, load, task);
+            tasks[count++] = task;
+        }
+        if (count == COUNT_OF(tasks) || i + 1 == load->rows) {
+            counter_add(&self->counters.rows, count);
+            tasks_push(self->reader->stage->tasks, tasks, count);
+            count = 0;
+        }
+        task = next;
+    }
+}
+
+/* The first read of a load that fails says why. */
+static void complete(struct reactor *self, struct source_read *const *done, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         struct flight *flight = done[i]->user;
+        struct load *load = flight->load;
 
-        if (take_piece(self, done[i])) {
-            counter_add(&self->counters.rows, 1);
-            tasks[whole++] = flight->task;
+        if (load->result == 0) {
+            load->result = done[i]->result;
+            load->errnum = done[i]->errnum;
         }
         self->free[self->frees++] = flight;
+        if (--load->pending > 0 || load == self->open)
+            continue;
+        end_load(self, load);
+        self->idle[self->idles++] = load;
     }
     self->in_flight -= count;
-    tasks_push(self->reader->stage->tasks, tasks, whole);
 }
 
 static void *reactor_main(void *argument) {
@@ -286,6 +432,8 @@ static int reader_row(struct inlet *inlet, const struct task *task, struct opiml
         return opiml_fail(err, task->result, "%s%s",
                           task->errnum ? strerror(task->errnum) : opiml_code_text(task->result),
                           task->errnum == EMFILE ? ": raise the limit, with ulimit -n" : "");
+    if (self->plan->windows)
+        return window_parse(self->plan, task, values, scratch, err);
     return dataset_parse(self->plan->pipeline->dataset[task->dataset], task->record, task->from,
                          values, scratch, err);
 }
@@ -336,7 +484,10 @@ static int start_reactor(struct reactor *self, struct opiml_error *err) {
 
     for (uint32_t i = 0; i < DEPTH; i++)
         self->free[self->frees++] = &self->flights[i];
-    if ((rc = arena_init_shared(&self->memory, bytes, "opiml-reads", err)) < 0 ||
+    for (uint32_t i = 0; i <= DEPTH; i++)
+        self->idle[self->idles++] = &self->loads[i];
+    self->span_bytes = base_min_u64(SPAN_BLOCK_BYTES, bytes / SPANS_LEAST);
+    if ((rc = arena_init_pages(&self->memory, bytes, err)) < 0 ||
         (rc = reads_init(&self->ring, self->memory.at, bytes, plan_read_alignment(direct), tasks,
                          err)) < 0 ||
         (rc = source_queue_open(source_of(self), DEPTH, direct, self->memory.at, bytes,

@@ -5,12 +5,13 @@
 
 #include "batch/frame.h"
 #include "pipeline/cache.h"
+#include "pipeline/window.h"
 
 #define ALIGNMENT 64
 #define READS_LEAST MIB(1)
 #define READS_MOST MIB(32)
 #define READS_AHEAD                                                                                \
-    64 /* records of the largest size that reading ahead may hold, up to READS_MOST */
+    256 /* records of the largest size that reading ahead may hold, up to READS_MOST */
 
 uint32_t plan_cores(void) {
     cpu_set_t set;
@@ -148,9 +149,7 @@ static uint64_t largest_read(const struct plan *plan) {
     uint64_t most = cache_is_read(plan) ? cache_row_bytes_max(pipeline) : 0;
 
     for (uint32_t d = 0; d < pipeline->datasets; d++)
-        most = base_max_u64(
-            most, dataset_read_room(pipeline->dataset[d],
-                                    plan_read_alignment(dataset_direct(pipeline->dataset[d]))));
+        most = base_max_u64(most, window_read_room(plan, pipeline->dataset[d]));
     return base_align_up(most, 4096);
 }
 
@@ -182,8 +181,9 @@ static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error
             plan->pieces =
                 (uint32_t)base_max_u64(plan->pieces, dataset_pieces(plan->pipeline->dataset[d]));
         most = largest_read(plan) * plan->readers;
-        plan->read_bytes = base_max_u64(2 * most, base_min_u64(most * READS_AHEAD, READS_MOST));
-        plan->read_bytes = base_max_u64(plan->read_bytes, READS_LEAST);
+        plan->read_bytes =
+            base_min_u64(most * READS_AHEAD, base_min_u64(READS_MOST, pool_bytes / 4));
+        plan->read_bytes = base_max_u64(plan->read_bytes, base_max_u64(2 * most, READS_LEAST));
     } else {
         plan->read_bytes = 0;
         plan->pieces = 1;
@@ -230,6 +230,7 @@ int plan_create(const struct opiml_pipeline *pipeline, const struct plan_request
     plan->world = request->world;
     plan->threads = request->threads ? request->threads : plan_cores();
     plan->rows = pipeline_slice_rows(pipeline, plan->world);
+    plan->windows = window_find(plan);
     lay_worker(plan);
     rc = size_stage(plan, request->pool_bytes, err);
     if (rc < 0) {

@@ -30,6 +30,7 @@ struct plan {
     uint64_t heap_bytes; /* of a slot's frame */
     uint32_t readers;    /* datasets, and a cache's file: each has its share of read_bytes */
     uint32_t pieces;     /* most of a record */
+    uint64_t windows;    /* bits: fields of records of which only what is looked at is read */
     uint64_t slot_bytes, worker_bytes, read_bytes, cache_bytes, charge_bytes, total_bytes;
     uint64_t parse_offset, scratch_offset, group_offset; /* in the worker's memory */
     struct plan_target target[PIPELINE_OPS_MAX][OPIML_MAX_FIELDS];

@@ -19,7 +19,7 @@ static void reclaim(struct reads *reads) {
     while (reads->count > 0) {
         struct reads_piece *piece = &reads->pieces[reads->first];
 
-        if (!atomic_load_explicit(&piece->done, memory_order_acquire))
+        if (atomic_load_explicit(&piece->users, memory_order_acquire) > 0)
             return;
         reads->tail = piece->end;
         reads->first = (reads->first + 1) % reads->capacity;
@@ -28,7 +28,7 @@ static void reclaim(struct reads *reads) {
     reads->head = reads->tail = 0; /* empty: start over, so that the largest piece always fits */
 }
 
-uint8_t *reads_take(struct reads *reads, uint64_t bytes, uint32_t *ret_piece) {
+uint8_t *reads_take(struct reads *reads, uint64_t bytes, uint32_t users, uint32_t *ret_piece) {
     uint64_t start, into;
     uint32_t number;
 
@@ -42,11 +42,11 @@ uint8_t *reads_take(struct reads *reads, uint64_t bytes, uint32_t *ret_piece) {
         return NULL;
     number = (reads->first + reads->count++) % reads->capacity;
     reads->pieces[number].end = reads->head = start + bytes;
-    atomic_store_explicit(&reads->pieces[number].done, false, memory_order_relaxed);
+    atomic_store_explicit(&reads->pieces[number].users, users, memory_order_relaxed);
     *ret_piece = number;
     return reads->at + start % reads->bytes;
 }
 
 void reads_give(struct reads *reads, uint32_t piece) {
-    atomic_store_explicit(&reads->pieces[piece].done, true, memory_order_release);
+    atomic_fetch_sub_explicit(&reads->pieces[piece].users, 1, memory_order_release);
 }

@@ -27,11 +27,10 @@ struct task {
     bool damaged;              /* ... and cannot be used. Only the row's worker looks here */
     struct source_bytes *from; /* reader: the record's pieces, or the cached row's bytes */
     uint32_t bytes;            /* ... all of them */
-    uint32_t pending;          /* inlet: pieces that have not come yet */
     uint32_t hold;             /* inlet: what row_done gives back */
     int result; /* negative: its bytes could not be had; OPIML_ELIMIT: for want of descriptors */
     int errnum;
-    struct task *next; /* inlet: in a list of those to read again */
+    struct task *next; /* inlet: in a list of those to read together, or again */
 };
 
 static inline bool task_is_cached(const struct task *task) {

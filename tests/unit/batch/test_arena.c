@@ -46,6 +46,22 @@ static void too_much_is_an_error_not_a_crash(void **state) {
     assert_true(err.message[0] != 0);
     assert_null(arena.at);
     arena_release(&arena);
+    memset(&err, 0, sizeof(err));
+    assert_int_equal(arena_init_pages(&arena, UINT64_C(1) << 60, &err), OPIML_ENOMEM);
+    assert_non_null(strstr(err.message, "lower `pool`"));
+    assert_null(arena.at);
+    arena_release(&arena);
+}
+
+static void pages_are_zero_and_private(void **state) {
+    struct arena arena;
+
+    assert_int_equal(arena_init_pages(&arena, 5000000, NULL), 0);
+    assert_true(arena.bytes >= 5000000);
+    assert_int_equal(arena.fd, -1);
+    for (uint64_t i = 0; i < arena.bytes; i += 4096)
+        assert_int_equal(arena.at[i], 0);
+    arena_release(&arena);
 }
 
 int main(void) {
@@ -53,6 +69,7 @@ int main(void) {
         cmocka_unit_test(shared_arena_is_sealed_and_passable),
         cmocka_unit_test(takes_are_aligned_and_apart),
         cmocka_unit_test(too_much_is_an_error_not_a_crash),
+        cmocka_unit_test(pages_are_zero_and_private),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* The reader: mixed data sets, files that change, tiny rings. */
 #include "../dataset/npy.h"
+#include "../dataset/zip.h"
 #include "harness.h"
 
 static struct opiml_pipeline *mixed(struct harness *a, struct harness *b, const char *rest,
@@ -215,6 +216,208 @@ static void the_smallest_pool_is_enough(void **state) {
     harness_remove(&data);
 }
 
+/* ---- reads that are looked at, and fail where they touch a bad byte ---- */
+
+static struct {
+    const struct source_ops *real;
+    struct source_ops ops;
+    uint64_t reads, longest, bad_offset; /* UINT64_MAX: none is bad */
+} tap;
+
+static uint32_t tap_submit(struct source_queue *queue, struct source_read *const *reads,
+                           uint32_t count) {
+    uint32_t taken = tap.real->submit(queue, reads, count);
+
+    tap.reads += taken;
+    for (uint32_t i = 0; i < taken; i++)
+        tap.longest = base_max_u64(tap.longest, reads[i]->bytes);
+    return taken;
+}
+
+static uint32_t tap_wait(struct source_queue *queue, struct source_read **done, uint32_t room,
+                         uint64_t timeout_ns) {
+    uint32_t count = tap.real->wait(queue, done, room, timeout_ns);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct source_read *read = done[i];
+
+        if (read->offset > tap.bad_offset || tap.bad_offset >= read->offset + read->bytes)
+            continue;
+        memset(read->to, 0xee, read->skip + read->bytes);
+        read->result = OPIML_EIO;
+        read->errnum = EIO;
+    }
+    return count;
+}
+
+static void tap_into(struct opiml_pipeline *pipeline, uint64_t bad_offset) {
+    struct source *source = dataset_source(pipeline->dataset[0]);
+
+    if (!tap.real)
+        tap.real = source->ops;
+    tap.ops = *tap.real;
+    tap.ops.submit = tap_submit;
+    tap.ops.wait = tap_wait;
+    tap.reads = tap.longest = 0;
+    tap.bad_offset = bad_offset;
+    source->ops = &tap.ops;
+}
+
+static void untap(struct opiml_pipeline *pipeline) {
+    dataset_source(pipeline->dataset[0])->ops = tap.real;
+}
+
+#define BED 5000
+
+/* Rows that neighbour come with few reads; a byte that cannot be read spoils its row alone. */
+static void one_bad_byte_makes_one_bad_record(void **state) {
+    struct harness data = harness_make(BED);
+    struct opiml_feed_stats *stats = malloc(sizeof(*stats));
+    static const char *const ways[] = {
+        "  direct: false\n", "  direct: true\n",
+        "  direct: true\nshuffle: {mode: block, block: 100, window: 1}\n",
+        "shuffle: {mode: global}\n"};
+
+    for (size_t way = 0; way < 4; way++)
+        for (int bad = 0; bad <= 1; bad++) {
+            char rest[256];
+            struct opiml_pipeline *pipeline;
+            struct opiml_feed_options options;
+            const struct opiml_batch *batch;
+            struct opiml_feed *feed;
+
+            snprintf(rest, sizeof(rest), "%sbatch: {size: 500}\nerrors: {budget: 1}\n", ways[way]);
+            pipeline = harness_pipeline(&data, rest);
+            tap_into(pipeline, bad ? 2345 * RECORD_BYTES + 7 : UINT64_MAX);
+            opiml_feed_options_init(&options);
+            feed = harness_feed(pipeline, &options);
+            while (opiml_feed_next(feed, &batch, NULL) == 1) {
+                for (uint32_t r = 0; r < batch->rows; r++) {
+                    uint8_t expected[RECORD_BYTES];
+
+                    harness_record((uint32_t)batch->samples[r], expected);
+                    if (bad && batch->samples[r] == 2345) {
+                        assert_int_equal(batch->status[r], OPIML_ROW_FAILED);
+                        continue;
+                    }
+                    assert_int_equal(batch->status[r], OPIML_ROW_OK);
+                    assert_memory_equal((uint8_t *)batch->data[0] + 16 * r, expected, 16);
+                    assert_memory_equal((uint8_t *)batch->data[1] + 4 * r, expected + 16, 4);
+                }
+                opiml_batch_release(batch);
+            }
+            opiml_feed_stats(feed, stats);
+            assert_int_equal(stats->samples, BED - bad);
+            assert_int_equal(stats->errors, bad);
+            assert_int_equal(stats->bytes_read, (BED - bad) * RECORD_BYTES);
+            if (bad)
+                assert_non_null(strstr(opiml_feed_bad(feed, 0), "at offset 46900: Input/output"));
+            else if (way < 3)
+                assert_true(tap.reads < BED / 20);
+            opiml_feed_close(feed);
+            untap(pipeline);
+            opiml_pipeline_close(pipeline);
+        }
+    free(stats);
+    harness_remove(&data);
+}
+
+#define VOLUME 3300001 /* bytes: several blocks, and borders of no kind */
+
+/* Records larger than a block come in several reads, whose bytes make one row. */
+static void large_records_come_in_blocks(void **state) {
+    char *folder = test_folder(), text[1024];
+    uint8_t *all = malloc(4 * VOLUME);
+    struct opiml_feed_stats *stats = malloc(sizeof(*stats));
+
+    for (uint32_t i = 0; i < 4 * VOLUME; i++)
+        all[i] = (uint8_t)(i * 2654435761u >> 24);
+    test_write(folder, "volumes.bin", all, 4 * VOLUME);
+    for (int way = 0; way < 4; way++) {
+        bool direct = way % 2, bad = way / 2;
+        struct opiml_pipeline *pipeline = NULL;
+        struct opiml_feed_options options;
+        const struct opiml_batch *batch;
+        struct opiml_feed *feed;
+        struct opiml_error err = {0};
+
+        snprintf(text, sizeof(text),
+                 "opiml: 1\nkind: pipeline\ndataset: {uri: %s, format: raw, direct: %s, "
+                 "fields: [\"x:u8:%d\"]}\nbatch: {size: 1}\nerrors: {budget: 1}\n",
+                 folder, direct ? "true" : "false", VOLUME);
+        if (opiml_pipeline_parse(text, strlen(text), "t.yaml", &pipeline, &err) < 0)
+            fail_msg("%s", err.message);
+        tap_into(pipeline, bad ? VOLUME + MIB(2) : UINT64_MAX);
+        opiml_feed_options_init(&options);
+        feed = harness_feed(pipeline, &options);
+        for (uint32_t i = 0; opiml_feed_next(feed, &batch, NULL) == 1; i++) {
+            assert_int_equal(batch->samples[0], i);
+            if (bad && i == 1)
+                assert_int_equal(batch->status[0], OPIML_ROW_FAILED);
+            else
+                assert_memory_equal(batch->data[0], all + (size_t)i * VOLUME, VOLUME);
+            opiml_batch_release(batch);
+        }
+        opiml_feed_stats(feed, stats);
+        assert_int_equal(stats->samples, 4 - bad);
+        assert_int_equal(stats->errors, bad);
+        assert_in_range(tap.reads, 16, 20);
+        assert_int_equal(tap.longest, MIB(1));
+        opiml_feed_close(feed);
+        untap(pipeline);
+        opiml_pipeline_close(pipeline);
+    }
+    free(stats);
+    free(all);
+    test_folder_remove(folder);
+}
+
+/* Numbers that lie at any place of a file, beside an array that is read with them. */
+static void numbers_are_aligned_wherever_they_lie(void **state) {
+    static const int64_t numbers[3] = {INT64_MAX - 5, -6, 7};
+
+    for (size_t n = 0; n < 32; n++) {
+        struct zip_file *zip = calloc(1, sizeof(*zip));
+        struct opiml_pipeline *pipeline = NULL;
+        struct opiml_feed_options options;
+        const struct opiml_batch *batch;
+        struct opiml_error err = {0};
+        struct opiml_feed *feed;
+        char *folder = test_folder(), text[1024];
+        uint8_t noise[64], member[512];
+
+        memset(noise, (int)n, sizeof(noise));
+        snprintf(text, sizeof(text), "{'descr': '|u1', 'fortran_order': False, 'shape': (%zu,)}",
+                 n / 2 + 1);
+        zip_add(zip, "x.npy", member, npy_make(member, text, noise, n / 2 + 1), false);
+        zip_add(zip, "y.npy", member,
+                npy_make(member, "{'descr': '<i8', 'fortran_order': False, 'shape': (3,)}", numbers,
+                         sizeof(numbers)),
+                false);
+        zip_end(zip, false, "");
+        test_write(folder, "a.npz", zip->at, zip->bytes);
+        snprintf(text, sizeof(text),
+                 "opiml: 1\nkind: pipeline\ndataset: {uri: %s, format: npz, direct: %s}\n"
+                 "batch: {size: 1}\n",
+                 folder, n % 2 ? "true" : "false");
+        if (opiml_pipeline_parse(text, strlen(text), "t.yaml", &pipeline, &err) < 0)
+            fail_msg("%s", err.message);
+        tap_into(pipeline, UINT64_MAX);
+        opiml_feed_options_init(&options);
+        feed = harness_feed(pipeline, &options);
+        assert_int_equal(opiml_feed_next(feed, &batch, &err), 1);
+        assert_memory_equal(batch->data[0], noise, n / 2 + 1);
+        assert_memory_equal(batch->data[1], numbers, sizeof(numbers));
+        opiml_batch_release(batch);
+        assert_int_equal(tap.reads, 1); /* for both */
+        opiml_feed_close(feed);
+        untap(pipeline);
+        opiml_pipeline_close(pipeline);
+        test_folder_remove(folder);
+        free(zip);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_of_many_pieces_are_whole),
@@ -223,6 +426,9 @@ int main(void) {
         cmocka_unit_test(different_fields_do_not_mix),
         cmocka_unit_test(a_file_that_shrinks_gives_bad_records),
         cmocka_unit_test(the_smallest_pool_is_enough),
+        cmocka_unit_test(one_bad_byte_makes_one_bad_record),
+        cmocka_unit_test(large_records_come_in_blocks),
+        cmocka_unit_test(numbers_are_aligned_wherever_they_lie),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,7 @@ static void random_lives_never_overlap(void **state) {
             live[victim] = live[--lives];
             continue;
         }
-        at = reads_take(&reads, bytes, &number);
+        at = reads_take(&reads, bytes, 1, &number);
         if (!at)
             continue;
         taken++;
@@ -55,8 +55,8 @@ static void the_largest_piece_always_fits_in_the_end(void **state) {
 
     assert_int_equal(reads_init(&reads, memory, sizeof(memory), 64, 8, NULL), 0);
     for (int i = 0; i < 100; i++) {
-        assert_non_null(reads_take(&reads, 64 + (uint64_t)i * 7 % 3000, &a));
-        while (!reads_take(&reads, 4096, &b))
+        assert_non_null(reads_take(&reads, 64 + (uint64_t)i * 7 % 3000, 1, &a));
+        while (!reads_take(&reads, 4096, 1, &b))
             reads_give(&reads, a);
         reads_give(&reads, b);
         reads_give(&reads, a);
@@ -64,10 +64,27 @@ static void the_largest_piece_always_fits_in_the_end(void **state) {
     reads_release(&reads);
 }
 
+/* A piece is free again when the last of its users has given it back. */
+static void memory_is_kept_for_the_last_user(void **state) {
+    static uint8_t memory[8192] __attribute__((aligned(4096)));
+    struct reads reads;
+    uint32_t a, b;
+
+    assert_int_equal(reads_init(&reads, memory, sizeof(memory), 64, 8, NULL), 0);
+    assert_non_null(reads_take(&reads, 8192, 3, &a));
+    for (int i = 0; i < 3; i++) {
+        assert_null(reads_take(&reads, 64, 1, &b));
+        reads_give(&reads, a);
+    }
+    assert_ptr_equal(reads_take(&reads, 8192, 1, &b), memory);
+    reads_release(&reads);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_lives_never_overlap),
         cmocka_unit_test(the_largest_piece_always_fits_in_the_end),
+        cmocka_unit_test(memory_is_kept_for_the_last_user),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
