@@ -128,11 +128,11 @@ static int against_fio(int argc, char **argv) {
     struct opiml_pipeline *pipeline = open_pipeline(argv[2]);
     AUTO_TEXT struct text command = {0};
 
-    text_printf(
-        &command,
-        "fio --name=peer --readonly --rw=read --direct=1 --bs=1M --iodepth=32 --ioengine=%s --loops=%d "
-        "--file_service_type=sequential --invalidate=0 --output-format=json --filename=",
-        argv[6], PASSES);
+    text_printf(&command,
+                "fio --name=peer --readonly --rw=read --direct=1 --bs=1M --iodepth=32 "
+                "--ioengine=%s --loops=%d "
+                "--file_service_type=sequential --invalidate=0 --output-format=json --filename=",
+                argv[6], PASSES);
     for (int i = 7; i < argc; i++)
         text_printf(&command, "%s%s", i > 7 ? ":" : "", argv[i]);
     if (command.failed)

@@ -369,7 +369,7 @@ static int make_run(struct call *call, struct opiml_error *err) {
 const struct verb verb_data_make = {
     .name = "data make",
     .args = "images|table|volumes",
-    .help = "Make a synthetic data set: classified images, a table, or labelled volumes",
+    .help = "Make a synthetic data set: images, a table, or volumes",
     .about =
         "`images` renders JPEG images of textured shapes (disc, ring, crescent, triangle, square, "
         "star, cross, arrow, heart, hourglass and six more) in all colours, sizes and poses, "

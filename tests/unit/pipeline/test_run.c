@@ -282,7 +282,7 @@ static void the_pool_is_shared_and_never_changes_the_stream(void **state) {
         }
         assert_true(rc == 0 || threads > 4);
     }
-    assert_int_equal(run_within(pipeline, 1, MIB(42), stats, &err), OPIML_ELIMIT);
+    assert_int_equal(run_within(pipeline, 1, MIB(16), stats, &err), OPIML_ELIMIT);
     free(stats);
     opiml_pipeline_close(pipeline);
     test_folder_remove(folder);
