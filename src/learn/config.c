@@ -16,6 +16,8 @@ static const struct opiml_param head_rows[] = {
     {"kernels", "auto", "Who computes convolutions", AT(kernels), OPIML_PARAM_CHOICE,
      "auto|onednn|plain", 0, 0},
     {"out", NULL, "Folder for checkpoints", AT(out), OPIML_PARAM_TEXT, NULL, 0, 0},
+    {"class_names", "", "Names of the classes, where the data have none", AT(class_names),
+     OPIML_PARAM_TEXT_LIST, NULL, 0, 0},
     {"eval_every", "1", "Epochs between evaluations", AT(eval_every), OPIML_PARAM_U32, NULL, 1,
      100000},
     {"overlap", "0.5", "Of the windows in which larger volumes than the model takes are evaluated",
@@ -100,6 +102,11 @@ static int check_values(const struct learn_config *config, const struct yaml *ya
         return yaml_fail(yaml, yaml_get(yaml->root, "precision"), err,
                          "train: precision: bf16 is not there yet; this version computes in f32, "
                          "as \"f32\" and \"auto\" say");
+    if (config->class_names.count > 0 && config->model.classes > 0 &&
+        config->class_names.count != config->model.classes)
+        return yaml_fail(yaml, yaml_get(yaml->root, "class_names"), err,
+                         "train: class_names: %u names; model.classes says %u",
+                         config->class_names.count, config->model.classes);
     if (config->model.classes == 1)
         return yaml_fail(yaml, yaml_get(yaml_get(yaml->root, "model"), "classes"), err,
                          "model: classes: 1 is out of range: 2 to 100000, or 0: as many as the "

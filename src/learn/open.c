@@ -29,7 +29,9 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
     int rc;
 
     if ((rc = opiml_pipeline_open(config->data.train, &self->data, err)) < 0 ||
-        (rc = learn_fields_find(self->data, config->data.train, config->model.classes,
+        (rc = learn_fields_find(self->data, config->data.train,
+                                config->model.classes ? config->model.classes
+                                                      : config->class_names.count,
                                 &self->fields, err)) < 0)
         return rc;
     config->model.classes = self->fields.classes;
@@ -39,6 +41,9 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
                           self->fields.kind == LEARN_VOXELS ? "dice_cross_entropy"
                                                             : "cross_entropy");
     self->state.classes = learn_class_names(self->data);
+    if (js_count(self->state.classes) == 0)
+        for (uint32_t k = 0; k < config->class_names.count; k++)
+            js_add(self->state.classes, js_text(config->class_names.at[k]));
     if (learn_class_names_are_splits(self->state.classes))
         learn_tell(
             self, 0,

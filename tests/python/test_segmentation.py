@@ -1,0 +1,150 @@
+"""Training, evaluating and predicting on volumes; nibabel and Pillow look at what is written."""
+import json
+import os
+
+import nibabel
+
+from helper import Case, Image, needs_pillow, numpy, unittest
+
+PIPELINE = """
+opiml: 1
+kind: pipeline
+seed: 7
+dataset: {uri: data/%s, format: nifti, parts: ["image:images/*.nii", "label:labels/*.nii"]}
+ops:
+  - volume_normalize: {by: volume}
+%s  - volume_stack: {fields: [image], to: image}
+batch: {size: 2}
+"""
+CROP = "  - volume_random_crop: {fields: [image, label], size: [16, 16, 16], oversample: 0.5}\n"
+PREDICT = """
+opiml: 1
+kind: pipeline
+dataset: {uri: data/test/images, format: nifti, affine: affine}
+ops:
+  - volume_normalize: {by: volume}
+  - volume_stack: {fields: [image], to: image}
+batch: {size: 1}
+"""
+TRAIN = """
+opiml: 1
+kind: train
+threads: 1
+kernels: auto
+data: {train: train.yaml, eval: eval.yaml}
+model: {name: unet3d, levels: 2, width: 8}
+class_names: [background, solid, hollow]
+loss: {name: dice_cross_entropy}
+optimizer: {name: adamw, lr: 0.005}
+schedule: {epochs: 3}
+out: run
+"""
+
+
+class Segmentation(Case):
+    def setUp(self):
+        super().setUp()
+        self.opiml("data", "make", "volumes", "--out", "data", "--count", "6", "--test", "3",
+                   "--size", "24", "--seed", "3")
+        self.write("train.yaml", PIPELINE % ("train", CROP))
+        self.write("eval.yaml", PIPELINE % ("test", ""))
+        self.write("predict.yaml", PREDICT)
+        self.write("t.yaml", TRAIN)
+
+    def train(self, *options):
+        return json.loads(self.opiml("train", "t.yaml", "--json", *options).stdout)
+
+    def test_a_run(self):
+        result = self.train()
+        self.assertEqual([epoch["epoch"] for epoch in result["epochs"]], [1, 2, 3])
+        self.assertLess(result["loss"], result["epochs"][0]["loss"])
+        for key in "dice", "eval_dice":
+            self.assertTrue(0 <= result[key] <= 1, result)
+        again = json.loads(self.opiml("eval", "run", "--json").stdout)
+        self.assertEqual(again["samples"], 3)
+        self.assertAlmostEqual(again["dice"], result["eval_dice"], delta=1e-3)
+        self.assertNotIn("top5", again)
+
+    def test_resuming_is_exact(self):
+        whole = self.train("--out", "whole")
+        self.opiml("train", "t.yaml", "--epochs", "1")
+        parts = self.train("--epochs", "3", "--resume")
+        first = json.loads(self.opiml("eval", "run", "--json").stdout)
+        second = json.loads(self.opiml("eval", "whole", "--json").stdout)
+        self.assertEqual(whole["epochs"][0]["epoch"], 1)
+        self.assertEqual(parts["step"], whole["step"])
+        self.assertEqual(first["samples"], second["samples"])
+
+    @needs_pillow
+    def test_a_prediction_is_a_mask_and_a_picture(self):
+        result = self.train()
+        paths = [os.path.join("data", "test", "images", f"{i:06}.nii") for i in range(3)]
+        listed = json.loads(self.opiml("predict", "run", *paths, "--data", "predict.yaml", "--out",
+                                       "masks", "--json").stdout)
+        both = predicted = truth = numpy.zeros(3)
+        for path, entry in zip(paths, listed):
+            source = nibabel.load(self.path(path))
+            mask = nibabel.load(self.path(entry["mask"]))
+            classes = numpy.asarray(mask.dataobj)
+            self.assertEqual((classes.shape, classes.dtype), (source.shape, numpy.uint8))
+            numpy.testing.assert_allclose(mask.affine, source.affine)
+            counts = numpy.bincount(classes.ravel(), minlength=3)
+            self.assertEqual([one["voxels"] for one in entry["classes"]], counts.tolist())
+            self.assertEqual([one["class"] for one in entry["classes"]],
+                             ["background", "solid", "hollow"])
+            self.assertAlmostEqual(entry["classes"][1]["ml"], counts[1] / 1000)
+            label = numpy.asarray(nibabel.load(self.path(path.replace("images", "labels"))).dataobj)
+            both = both + [((label == k) & (classes == k)).sum() for k in range(3)]
+            predicted, truth = predicted + counts, truth + numpy.bincount(label.ravel(), minlength=3)
+            with Image.open(self.path(entry["overlay"])) as picture:
+                self.assertEqual(picture.mode, "RGB")
+                self.assertGreater(picture.width, 3 * picture.height * 0.9)
+        dice = [2 * both[k] / (predicted[k] + truth[k]) for k in (1, 2) if predicted[k] + truth[k]]
+        self.assertAlmostEqual(numpy.mean(dice), result["eval_dice"], delta=2e-3)
+
+    def test_predicting_needs_single_files(self):
+        self.train("--epochs", "1")
+        process = self.run_opiml("predict", "run", "data/test/images/000000.nii")
+        self.assertNotEqual(process.returncode, 0)
+        self.assertIn("one file each", process.stderr)
+        process = self.run_opiml("predict", "run", "t.yaml", "--data", "predict.yaml")
+        self.assertNotEqual(process.returncode, 0)
+        self.assertIn("t.yaml", process.stderr)
+
+    def test_volumes_with_values_that_are_none_are_bad_records(self):
+        path = self.path("data", "train", "images", "000000.nii")
+        source = nibabel.load(path)
+        voxels = numpy.asarray(source.dataobj).astype("f4")
+        for i in range(6):
+            path = self.path("data", "train", "images", f"{i:06}.nii")
+            voxels = numpy.asarray(nibabel.load(path).dataobj).astype("f4")
+            if i == 2:
+                voxels[3, 4, 5] = numpy.nan
+            nibabel.Nifti1Image(voxels, source.affine).to_filename(path)
+        process = self.run_opiml("train", "t.yaml")
+        self.assertEqual(process.returncode, 6, process.stderr)
+        self.assertIn("000002.nii", process.stderr)
+
+    def test_labels_outside_the_classes_are_bad_records(self):
+        path = self.path("data", "test", "labels", "000001.nii")
+        label = nibabel.load(path)
+        voxels = numpy.asarray(label.dataobj).copy()
+        voxels[0, 0, 0] = 3
+        nibabel.Nifti1Image(voxels, label.affine).to_filename(path)
+        process = self.run_opiml("train", "t.yaml")
+        self.assertEqual(process.returncode, 6, process.stderr)
+        self.assertIn("label 3; there are 3 classes", process.stderr)
+
+    def test_models_and_labels_go_together(self):
+        for old, new, what in (
+                ("unet3d, levels: 2", "resnet", "volumes"),
+                ("dice_cross_entropy", "cross_entropy", "loss.name has to be dice_cross_entropy"),
+                ("levels: 2", "levels: 5", "multiples of 32")):
+            self.write("t.yaml", TRAIN.replace(old, new))
+            process = self.run_opiml("train", "t.yaml")
+            self.assertEqual(process.returncode, 2, process.stderr)
+            self.assertIn(what, process.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
