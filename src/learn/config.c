@@ -32,7 +32,7 @@ static const struct opiml_param data_rows[] = {
     {0},
 };
 static const struct opiml_param model_rows[] = {
-    {"name", NULL, "Family", AT(model.name), OPIML_PARAM_CHOICE, "resnet|resnet9|unet3d", 0, 0},
+    {"name", NULL, "Family", AT(model.name), OPIML_PARAM_CHOICE, "resnet|resnet9|unet3d|resnet50", 0, 0},
     {"depth", "8", "resnet: layers, 6 n + 2", AT(model.depth), OPIML_PARAM_U32, NULL, 8, 200},
     {"levels", "5", "unet3d: how often it halves the volume", AT(model.levels), OPIML_PARAM_U32,
      NULL, 1, 8},

@@ -156,7 +156,7 @@ int nn_net_backward(struct nn_net *net, struct opiml_error *err);
 
 /* ---- reference models ---- */
 
-enum nn_model { NN_RESNET, NN_RESNET9, NN_UNET3D };
+enum nn_model { NN_RESNET, NN_RESNET9, NN_UNET3D, NN_RESNET50 };
 struct nn_model_conf {
     uint32_t name; /* an enum nn_model */
     uint32_t depth, width, classes;
