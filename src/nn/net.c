@@ -195,7 +195,9 @@ int nn_net_forward(struct nn_net *net, bool train, struct opiml_error *err) {
             if (layer->bias)
                 layer_bias_forward(y, param + 1);
             break;
-        case NN_NORM: layer_norm_forward(layer, x, y, param, train); break;
+        case NN_NORM:
+            layer_norm_forward(layer, x, &net->tensor[layer->in2], y, param, train);
+            break;
         case NN_PRELU: layer_prelu_forward(x, y, param); break;
         case NN_ADD: layer_add_forward(layer, x, &net->tensor[layer->in2], y); break;
         case NN_CONCAT: layer_concat_forward(x, &net->tensor[layer->in2], y); break;
@@ -220,6 +222,20 @@ static void gradient_done(struct nn_net *net, struct nn_tensor *x) {
     x->grad_ready = true;
 }
 
+/* The gradient of what is added goes straight to where it belongs, or else stays in y->grad on its
+ * way there. */
+static void backward_norm(struct nn_net *net, struct nn_layer *layer, float *dx) {
+    struct nn_tensor *x = &net->tensor[layer->in], *y = &net->tensor[layer->out];
+    struct nn_tensor *skip = &net->tensor[layer->in2];
+    bool first = layer->adds && !skip->grad_ready;
+
+    layer_norm_backward(layer, x, y, &net->param[layer->param], dx, first ? skip->grad : y->grad);
+    if (layer->adds && !first)
+        layer_accumulate(skip->grad, y->grad, skip->count);
+    if (layer->adds)
+        skip->grad_ready = true;
+}
+
 static int backward_layer(struct nn_net *net, struct nn_layer *layer, struct opiml_error *err) {
     struct nn_tensor *x = &net->tensor[layer->in], *y = &net->tensor[layer->out];
     struct nn_param *param = &net->param[layer->param];
@@ -233,7 +249,7 @@ static int backward_layer(struct nn_net *net, struct nn_layer *layer, struct opi
         rc = net->kernels->conv_backward(layer->conv, x->data, param->value, y->grad, dx,
                                          param->grad, err);
         break;
-    case NN_NORM: layer_norm_backward(layer, x, y, param, dx); break;
+    case NN_NORM: backward_norm(net, layer, dx); break;
     case NN_PRELU: layer_prelu_backward(layer, x, y, param, dx); break;
     case NN_ADD:
         layer_add_backward(layer, y, dx);

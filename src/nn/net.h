@@ -35,6 +35,7 @@ struct nn_layer {
     uint32_t kernel, stride, pad, dims;
     float scale;
     bool transposed, bias; /* conv */
+    bool adds;             /* norm: in2, before ReLU */
     void *conv;
     /* Normalisation: groups of channels that share statistics, of one row each; 0: batch norm,
      * where a channel has its own, of all rows. */
@@ -74,10 +75,12 @@ static inline uint64_t nn_pieces(const struct nn_tensor *t) {
 
 /* Sums are taken in a fixed order, whatever the number of threads. `x` is a layer's input, `y` its
  * output; backward goes from y->grad, which it may overwrite, to dx. */
-void layer_norm_forward(struct nn_layer *layer, const struct nn_tensor *x, struct nn_tensor *y,
-                        struct nn_param *param, bool train);
+void layer_norm_forward(struct nn_layer *layer, const struct nn_tensor *x,
+                        const struct nn_tensor *skip, struct nn_tensor *y, struct nn_param *param,
+                        bool train);
+/* Where something was added (skip), dskip takes its gradient; it may be y->grad. */
 void layer_norm_backward(struct nn_layer *layer, const struct nn_tensor *x, struct nn_tensor *y,
-                         struct nn_param *param, float *dx);
+                         struct nn_param *param, float *dx, float *dskip);
 void layer_prelu_forward(const struct nn_tensor *x, struct nn_tensor *y,
                          const struct nn_param *param);
 void layer_prelu_backward(struct nn_layer *layer, const struct nn_tensor *x,

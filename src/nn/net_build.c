@@ -223,6 +223,21 @@ int nn_batch_norm(struct nn_net *net, int in, const char *name, float leak,
     return out;
 }
 
+int nn_batch_norm_add(struct nn_net *net, int in, int skip, const char *name, float leak,
+                      struct opiml_error *err) {
+    int out;
+
+    if (in < 0 || skip < 0)
+        return in < 0 ? in : skip;
+    assert(net->tensor[in].count == net->tensor[skip].count &&
+           net->tensor[in].block == net->tensor[skip].block);
+    if ((out = nn_batch_norm(net, in, name, leak, err)) >= 0) {
+        net->layer[net->layers - 1].in2 = (uint32_t)skip;
+        net->layer[net->layers - 1].adds = true;
+    }
+    return out;
+}
+
 int nn_group_norm(struct nn_net *net, int in, const char *name, uint32_t groups, float leak,
                   struct opiml_error *err) {
     struct nn_layer *layer = NULL;

@@ -9,10 +9,14 @@
  * blocks so that vectors hold channels. block 1 is plain NCDHW. Images have a depth of 1. */
 struct nn_tensor {
     uint32_t n, c, d, h, w, block;
-    float *data, *grad;
-    uint64_t count;  /* elements */
-    bool grad_ready; /* backward: somebody wrote grad already, the next one adds */
+    float *data, *grad; /* where half: of bf16 */
+    uint64_t count;     /* elements */
+    bool grad_ready;    /* backward: somebody wrote grad already, the next one adds */
+    bool half;          /* bf16: never the input and the output */
 };
+static inline size_t nn_element_bytes(const struct nn_tensor *tensor) {
+    return tensor->half ? 2 : 4;
+}
 /* Voxels, or pixels, of one channel. */
 static inline uint64_t nn_pixels(const struct nn_tensor *tensor) {
     return (uint64_t)tensor->d * tensor->h * tensor->w;
@@ -121,6 +125,9 @@ int nn_group_norm(struct nn_net *net, int in, const char *name, uint32_t groups,
 /* ReLU that learns what to multiply by below zero, per channel (He et al., 2015; 0.25 at first). */
 int nn_prelu(struct nn_net *net, int in, const char *name, struct opiml_error *err);
 int nn_add(struct nn_net *net, int a, int b, float leak, struct opiml_error *err);
+/* Batch norm, plus `skip`, then ReLU or the like: what ends a residual block, in one pass. */
+int nn_batch_norm_add(struct nn_net *net, int in, int skip, const char *name, float leak,
+                      struct opiml_error *err);
 /* Channels of a, then those of b. */
 int nn_concat(struct nn_net *net, int a, int b, struct opiml_error *err);
 /* Largest of each window; padding is never the largest, so it must be less than the kernel. */

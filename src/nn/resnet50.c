@@ -24,14 +24,16 @@ static int bottleneck(struct nn_net *net, int in, const char *name, uint32_t cha
 
     branch = conv_norm(net, in, name, 1, channels, 1, 1, NN_RELU, err);
     branch = conv_norm(net, branch, name, 2, channels, 3, stride, NN_RELU, err);
-    branch = conv_norm(net, branch, name, 3, 4 * channels, 1, 1, NN_LINEAR, err);
+    snprintf(part, sizeof(part), "%s.conv3", name);
+    branch = nn_conv(net, branch, part, 4 * channels, 1, 1, 0, err);
     if (project) {
         snprintf(part, sizeof(part), "%s.downsample.0", name);
         skip = nn_conv(net, in, part, 4 * channels, 1, stride, 0, err);
         snprintf(part, sizeof(part), "%s.downsample.1", name);
         skip = nn_batch_norm(net, skip, part, NN_LINEAR, err);
     }
-    return nn_add(net, branch, skip, NN_RELU, err);
+    snprintf(part, sizeof(part), "%s.bn3", name);
+    return nn_batch_norm_add(net, branch, skip, part, NN_RELU, err);
 }
 
 int nn_resnet50_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,

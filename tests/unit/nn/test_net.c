@@ -19,7 +19,7 @@ static struct nn_net *make(const struct nn_kernels *kernels, uint32_t width, boo
     a = nn_conv(net, a, "c1", width, 3, 1, 1, NULL);
     a = nn_batch_norm(net, a, "b1", NN_RELU, NULL);
     b = nn_conv(net, a, "c2", width, 3, 1, 1, NULL);
-    b = nn_batch_norm(net, b, "b2", NN_LINEAR, NULL);
+    b = nn_batch_norm_add(net, b, a, "b2", 0.5f, NULL);
     a = nn_add(net, a, b, NN_RELU, NULL);
     a = nn_conv(net, a, "c3", width, 1, 1, 0, NULL);
     a = nn_max_pool(net, a, 2, 2, 0, NULL);

@@ -15,7 +15,7 @@ static void the_size_is_torchvisions(void **state) {
     assert_int_equal(statistics, 53120);
     assert_true(nn_net_macs(net) > 4.08e9 && nn_net_macs(net) < 4.10e9);
     assert_string_equal(nn_net_param(net, 0)->name, "conv1.weight");
-    assert_string_equal(nn_net_param(net, 20)->name, "layer1.0.downsample.0.weight");
+    assert_string_equal(nn_net_param(net, 16)->name, "layer1.0.downsample.0.weight");
     nn_net_destroy(net);
 }
 

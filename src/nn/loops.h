@@ -1,0 +1,116 @@
+/* Inside nn: loops over the pixels of a channel block, which are bound by memory once they are made
+ * of vectors. Each is written once, for a block and an element type that are constants where it is
+ * compiled, and compiled for what vectors there are. Lanes hold channels, so that every version
+ * gives the same bits. */
+#ifndef NN_LOOPS_H
+#define NN_LOOPS_H
+
+#include "nn/net.h"
+
+#define NN_INLINE static inline __attribute__((always_inline))
+
+/* What a loop may need, of one piece of a channel block; elements are bf16 where the tensor is. */
+struct nn_loop {
+    const void *x, *skip, *y, *dy;
+    void *to;
+    double *sums; /* [2][block] */
+    const float *mean, *scale, *shift, *slope, *offset;
+    float leak;
+    uint32_t pixels;
+};
+
+NN_INLINE float nn_get(bool half, const void *from, uint64_t i) {
+    uint32_t bits;
+    float value;
+
+    if (!half)
+        return ((const float *)from)[i];
+    bits = (uint32_t)((const uint16_t *)from)[i] << 16;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+/* To the nearest bf16, ties to even. What is no number stays so: a processor's has zeroes there. */
+NN_INLINE void nn_set(bool half, void *to, uint64_t i, float value) {
+    uint32_t bits;
+
+    if (!half) {
+        ((float *)to)[i] = value;
+        return;
+    }
+    memcpy(&bits, &value, sizeof(bits));
+    ((uint16_t *)to)[i] = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* ReLU and its like. The product is there in any case, since a branch would be guessed wrong every
+ * other time; what is no number passes. */
+NN_INLINE float nn_leak(float sign, float value, float leak) {
+    float low = value * leak;
+
+    return sign > 0 ? value : low;
+}
+
+/* Defines name_VERSION(block, half, loop) from name_body(block, half, loop). */
+#define NN_LOOP_VERSION(name, version, attribute)                                                  \
+    attribute static void name##_##version(uint32_t block, bool half, const struct nn_loop *l) {   \
+        if (half && block == 16)                                                                   \
+            name##_body(16, true, l);                                                              \
+        else if (half)                                                                             \
+            name##_body(block, true, l);                                                           \
+        else if (block == 16)                                                                      \
+            name##_body(16, false, l);                                                             \
+        else if (block == 8)                                                                       \
+            name##_body(8, false, l);                                                              \
+        else if (block == 1)                                                                       \
+            name##_body(1, false, l);                                                              \
+        else                                                                                       \
+            name##_body(block, false, l);                                                          \
+    }
+
+/* Defines name(tensor, loop), the best version for tensors of this block and type. */
+#if defined(__x86_64__) && !defined(OPIML_PORTABLE)
+#define NN_LOOP(name)                                                                              \
+    NN_LOOP_VERSION(name, sse2, )                                                                  \
+    NN_LOOP_VERSION(name, avx2, __attribute__((target("avx2"))))                                   \
+    NN_LOOP_VERSION(name, avx512, __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq"))))   \
+    static void name(const struct nn_tensor *t, const struct nn_loop *l) {                         \
+        if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&            \
+            __builtin_cpu_supports("avx512dq"))                                                    \
+            name##_avx512(t->block, t->half, l);                                                   \
+        else if (__builtin_cpu_supports("avx2"))                                                   \
+            name##_avx2(t->block, t->half, l);                                                     \
+        else                                                                                       \
+            name##_sse2(t->block, t->half, l);                                                     \
+    }
+#else
+#define NN_LOOP(name)                                                                              \
+    NN_LOOP_VERSION(name, plain, )                                                                 \
+    static void name(const struct nn_tensor *t, const struct nn_loop *l) {                         \
+        name##_plain(t->block, t->half, l);                                                        \
+    }
+#endif
+
+/* Where element i of a tensor's values lies. */
+static inline void *nn_at(const struct nn_tensor *t, const void *values, uint64_t i) {
+    return (char *)(uintptr_t)values + i * nn_element_bytes(t);
+}
+
+/* A piece of a channel block, for threads to share out: call `body` for each as `n`, `b`, `piece`,
+ * whose values start at element `at`. */
+#define NN_EACH_PIECE(t)                                                                           \
+    _Pragma(                                                                                       \
+        "omp parallel for collapse(3) schedule(static)") for (uint32_t n = 0; n < (t)->n;          \
+                                                              n++) for (uint32_t b = 0;            \
+                                                                        b < (t)->c / (t)->block;   \
+                                                                        b++) for (uint64_t piece = \
+                                                                                      0;           \
+                                                                                  piece <          \
+                                                                                  nn_pieces(t);    \
+                                                                                  piece++)
+
+static inline uint64_t nn_piece_at(const struct nn_tensor *t, uint32_t n, uint32_t b,
+                                   uint64_t piece) {
+    return nn_plane(t, n, b) + piece * NN_PIECE * t->block;
+}
+
+#endif
