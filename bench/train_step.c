@@ -47,6 +47,8 @@ static void open_run(struct run *run, const char *model, const char *precision) 
         conf = (struct nn_model_conf){.name = NN_UNET3D, .width = 32, .classes = 3};
     CHECK(nn_kernels_open("auto", THREADS, &kernels, version, sizeof(version), &err));
     CHECK(nn_net_create(kernels, run->rows, &run->net, &err));
+    if (strcmp(precision, "bf16") == 0)
+        CHECK(nn_net_use_bf16(run->net, &err));
     if (run->dense)
         CHECK(nn_model_build(run->net, &conf, 1, 64, 64, 64, &err));
     else
@@ -142,7 +144,8 @@ int main(int argc, char **argv) {
     char what[80];
 
     if (argc < 5) {
-        fprintf(stderr, "usage: bench_train_step resnet50|unet3d f32|bf16 PAIRS TARGET [PEER...]\n");
+        fprintf(stderr,
+                "usage: bench_train_step resnet50|unet3d f32|bf16 PAIRS TARGET [PEER...]\n");
         return 2;
     }
     snprintf(what, sizeof(what), "%s %s, a training step: opiml / peer", argv[1], argv[2]);

@@ -45,32 +45,33 @@ static float *kept(const struct nn_layer *layer, const struct nn_tensor *x, uint
 
 /* Sums of x and x², taken around the first pixel so that a mean far from zero leaves the variance
  * its digits. */
-NN_INLINE void sum_squares_body(uint32_t block, bool half, const struct nn_loop *l) {
-    float sum[NN_BLOCK_MAX] = {0}, square[NN_BLOCK_MAX] = {0}, around[NN_BLOCK_MAX];
+NN_INLINE void sum_squares_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float sum[NN_LANES_MAX] = {0}, square[NN_LANES_MAX] = {0}, around[NN_LANES_MAX];
 
-    for (uint32_t k = 0; k < block; k++)
+    for (uint32_t k = 0; k < lanes; k++)
         around[k] = nn_get(half, l->x, k);
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * block; i += block)
-        for (uint32_t k = 0; k < block; k++) {
+    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+        for (uint32_t k = 0; k < lanes; k++) {
             float apart = nn_get(half, l->x, i + k) - around[k];
 
             sum[k] += apart;
             square[k] += apart * apart;
         }
-    for (uint32_t k = 0; k < block; k++) {
+    for (uint32_t k = 0; k < lanes; k++) {
         double at = (double)around[k], apart = (double)sum[k];
 
         l->sums[k] = apart + l->pixels * at;
-        l->sums[block + k] = (double)square[k] + 2 * at * apart + l->pixels * at * at;
+        l->sums[lanes + k] = (double)square[k] + 2 * at * apart + l->pixels * at * at;
     }
 }
 NN_LOOP(sum_squares)
 
 static void sum_all(struct nn_layer *layer, const struct nn_tensor *x) {
     NN_EACH_PIECE(x) {
-        struct nn_loop l = {.x = nn_at(x, x->data, nn_piece_at(x, n, b, piece)),
+        struct nn_loop l = {.x = nn_at(x, x->data, nn_piece_at(x, n, g, piece)),
                             .pixels = layer_piece_pixels(x, piece),
-                            .sums = layer_piece(layer, x, n, b, piece)};
+                            .stride = x->block,
+                            .sums = layer_piece(layer, x, n, g, piece)};
 
         sum_squares(x, &l);
     }
@@ -111,15 +112,15 @@ static void use_running(struct nn_layer *layer, const struct nn_tensor *x,
     }
 }
 
-NN_INLINE void normalize_body(uint32_t block, bool half, const struct nn_loop *l) {
-    float scale[NN_BLOCK_MAX], shift[NN_BLOCK_MAX];
+NN_INLINE void normalize_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float scale[NN_LANES_MAX], shift[NN_LANES_MAX];
 
-    memcpy(scale, l->scale, block * sizeof(*scale));
-    memcpy(shift, l->shift, block * sizeof(*shift));
+    memcpy(scale, l->scale, lanes * sizeof(*scale));
+    memcpy(shift, l->shift, lanes * sizeof(*shift));
 #pragma GCC ivdep
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * block; i += block)
+    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
 #pragma GCC ivdep
-        for (uint32_t k = 0; k < block; k++) {
+        for (uint32_t k = 0; k < lanes; k++) {
             float value = nn_get(half, l->x, i + k) * scale[k] + shift[k];
 
             nn_set(half, l->to, i + k, nn_leak(value, value, l->leak));
@@ -127,14 +128,14 @@ NN_INLINE void normalize_body(uint32_t block, bool half, const struct nn_loop *l
 }
 NN_LOOP(normalize)
 
-NN_INLINE void normalize_add_body(uint32_t block, bool half, const struct nn_loop *l) {
-    float scale[NN_BLOCK_MAX], shift[NN_BLOCK_MAX];
+NN_INLINE void normalize_add_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float scale[NN_LANES_MAX], shift[NN_LANES_MAX];
 
-    memcpy(scale, l->scale, block * sizeof(*scale));
-    memcpy(shift, l->shift, block * sizeof(*shift));
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * block; i += block)
+    memcpy(scale, l->scale, lanes * sizeof(*scale));
+    memcpy(shift, l->shift, lanes * sizeof(*shift));
+    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
 #pragma GCC ivdep
-        for (uint32_t k = 0; k < block; k++) {
+        for (uint32_t k = 0; k < lanes; k++) {
             float value = nn_get(half, l->x, i + k) * scale[k] + shift[k];
 
             value += nn_get(half, l->skip, i + k);
@@ -145,17 +146,18 @@ NN_LOOP(normalize_add)
 
 /* What a pass over a piece needs. */
 static struct nn_loop loop_at(const struct nn_layer *layer, const struct nn_tensor *x, uint32_t n,
-                              uint32_t b, uint64_t piece) {
-    uint32_t c = b * x->block;
+                              uint32_t g, uint64_t piece) {
+    uint32_t c = g * nn_lanes(x);
 
-    return (struct nn_loop){.x = nn_at(x, x->data, nn_piece_at(x, n, b, piece)),
+    return (struct nn_loop){.x = nn_at(x, x->data, nn_piece_at(x, n, g, piece)),
                             .mean = kept(layer, x, NN_MEAN, n) + c,
                             .scale = kept(layer, x, NN_SCALE, n) + c,
                             .shift = kept(layer, x, NN_SHIFT, n) + c,
                             .slope = kept(layer, x, NN_SLOPE, n) + c,
                             .offset = kept(layer, x, NN_OFFSET, n) + c,
                             .leak = layer->leak,
-                            .pixels = layer_piece_pixels(x, piece)};
+                            .pixels = layer_piece_pixels(x, piece),
+                            .stride = x->block};
 }
 
 void layer_norm_forward(struct nn_layer *layer, const struct nn_tensor *x,
@@ -175,8 +177,8 @@ void layer_norm_forward(struct nn_layer *layer, const struct nn_tensor *x,
         }
     }
     NN_EACH_PIECE(x) {
-        uint64_t at = nn_piece_at(x, n, b, piece);
-        struct nn_loop l = loop_at(layer, x, n, b, piece);
+        uint64_t at = nn_piece_at(x, n, g, piece);
+        struct nn_loop l = loop_at(layer, x, n, g, piece);
 
         l.to = nn_at(y, y->data, at);
         if (layer->adds) {
@@ -191,36 +193,36 @@ void layer_norm_forward(struct nn_layer *layer, const struct nn_tensor *x,
 /* ---- backward ---- */
 
 /* Sums of dy and of dy × (x - mean), of what went into ReLU. */
-NN_INLINE void sum_products_body(uint32_t block, bool half, const struct nn_loop *l) {
-    float sum[NN_BLOCK_MAX] = {0}, product[NN_BLOCK_MAX] = {0};
-    float scale[NN_BLOCK_MAX], shift[NN_BLOCK_MAX], mean[NN_BLOCK_MAX];
+NN_INLINE void sum_products_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float sum[NN_LANES_MAX] = {0}, product[NN_LANES_MAX] = {0};
+    float scale[NN_LANES_MAX], shift[NN_LANES_MAX], mean[NN_LANES_MAX];
 
-    memcpy(scale, l->scale, block * sizeof(*scale));
-    memcpy(shift, l->shift, block * sizeof(*shift));
-    memcpy(mean, l->mean, block * sizeof(*mean));
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * block; i += block)
-        for (uint32_t k = 0; k < block; k++) {
+    memcpy(scale, l->scale, lanes * sizeof(*scale));
+    memcpy(shift, l->shift, lanes * sizeof(*shift));
+    memcpy(mean, l->mean, lanes * sizeof(*mean));
+    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+        for (uint32_t k = 0; k < lanes; k++) {
             float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
 
             dy = nn_leak(x * scale[k] + shift[k], dy, l->leak);
             sum[k] += dy;
             product[k] += dy * (x - mean[k]);
         }
-    for (uint32_t k = 0; k < block; k++) {
+    for (uint32_t k = 0; k < lanes; k++) {
         l->sums[k] = (double)sum[k];
-        l->sums[block + k] = (double)product[k];
+        l->sums[lanes + k] = (double)product[k];
     }
 }
 NN_LOOP(sum_products)
 
 /* The same where something was added: what was cut shows in y. Keeps dy of what went into ReLU. */
-NN_INLINE void cut_products_body(uint32_t block, bool half, const struct nn_loop *l) {
-    float sum[NN_BLOCK_MAX] = {0}, product[NN_BLOCK_MAX] = {0}, mean[NN_BLOCK_MAX];
+NN_INLINE void cut_products_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float sum[NN_LANES_MAX] = {0}, product[NN_LANES_MAX] = {0}, mean[NN_LANES_MAX];
 
-    memcpy(mean, l->mean, block * sizeof(*mean));
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * block; i += block)
+    memcpy(mean, l->mean, lanes * sizeof(*mean));
+    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
 #pragma GCC ivdep
-        for (uint32_t k = 0; k < block; k++) {
+        for (uint32_t k = 0; k < lanes; k++) {
             float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
 
             dy = nn_leak(nn_get(half, l->y, i + k), dy, l->leak);
@@ -228,9 +230,9 @@ NN_INLINE void cut_products_body(uint32_t block, bool half, const struct nn_loop
             product[k] += dy * (x - mean[k]);
             nn_set(half, l->to, i + k, dy);
         }
-    for (uint32_t k = 0; k < block; k++) {
+    for (uint32_t k = 0; k < lanes; k++) {
         l->sums[k] = (double)sum[k];
-        l->sums[block + k] = (double)product[k];
+        l->sums[lanes + k] = (double)product[k];
     }
 }
 NN_LOOP(cut_products)
@@ -272,16 +274,16 @@ static void take_factors(struct nn_layer *layer, const struct nn_tensor *x,
 }
 
 /* dx = dy × scale + x × slope + offset */
-NN_INLINE void input_gradient_body(uint32_t block, bool half, const struct nn_loop *l) {
-    float scale[NN_BLOCK_MAX], shift[NN_BLOCK_MAX], slope[NN_BLOCK_MAX], offset[NN_BLOCK_MAX];
+NN_INLINE void input_gradient_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float scale[NN_LANES_MAX], shift[NN_LANES_MAX], slope[NN_LANES_MAX], offset[NN_LANES_MAX];
 
-    memcpy(scale, l->scale, block * sizeof(*scale));
-    memcpy(shift, l->shift, block * sizeof(*shift));
-    memcpy(slope, l->slope, block * sizeof(*slope));
-    memcpy(offset, l->offset, block * sizeof(*offset));
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * block; i += block)
+    memcpy(scale, l->scale, lanes * sizeof(*scale));
+    memcpy(shift, l->shift, lanes * sizeof(*shift));
+    memcpy(slope, l->slope, lanes * sizeof(*slope));
+    memcpy(offset, l->offset, lanes * sizeof(*offset));
+    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
 #pragma GCC ivdep
-        for (uint32_t k = 0; k < block; k++) {
+        for (uint32_t k = 0; k < lanes; k++) {
             float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
 
             dy = nn_leak(x * scale[k] + shift[k], dy, l->leak);
@@ -293,11 +295,11 @@ NN_LOOP(input_gradient)
 void layer_norm_backward(struct nn_layer *layer, const struct nn_tensor *x, struct nn_tensor *y,
                          struct nn_param *param, float *dx, float *dskip) {
     NN_EACH_PIECE(x) {
-        uint64_t at = nn_piece_at(x, n, b, piece);
-        struct nn_loop l = loop_at(layer, x, n, b, piece);
+        uint64_t at = nn_piece_at(x, n, g, piece);
+        struct nn_loop l = loop_at(layer, x, n, g, piece);
 
         l.dy = nn_at(y, y->grad, at);
-        l.sums = layer_piece(layer, x, n, b, piece);
+        l.sums = layer_piece(layer, x, n, g, piece);
         if (layer->adds) {
             l.y = nn_at(y, y->data, at);
             l.to = nn_at(y, dskip, at);
@@ -309,8 +311,8 @@ void layer_norm_backward(struct nn_layer *layer, const struct nn_tensor *x, stru
     layer_total(layer, x);
     take_factors(layer, x, param);
     NN_EACH_PIECE(x) {
-        uint64_t at = nn_piece_at(x, n, b, piece);
-        struct nn_loop l = loop_at(layer, x, n, b, piece);
+        uint64_t at = nn_piece_at(x, n, g, piece);
+        struct nn_loop l = loop_at(layer, x, n, g, piece);
 
         l.dy = nn_at(y, layer->adds ? dskip : y->grad, at);
         l.leak = layer->adds ? NN_LINEAR : layer->leak;

@@ -9,14 +9,16 @@
 
 #define NN_INLINE static inline __attribute__((always_inline))
 
-/* What a loop may need, of one piece of a channel block; elements are bf16 where the tensor is. */
+/* What a loop may need, of one piece of a group of channels; elements are bf16 where the tensor is.
+ */
 struct nn_loop {
     const void *x, *skip, *y, *dy;
     void *to;
-    double *sums; /* [2][block] */
+    double *sums; /* [2][lanes] */
     const float *mean, *scale, *shift, *slope, *offset;
     float leak;
     uint32_t pixels;
+    uint32_t stride; /* elements from pixel to pixel */
 };
 
 NN_INLINE float nn_get(bool half, const void *from, uint64_t i) {
@@ -50,24 +52,24 @@ NN_INLINE float nn_leak(float sign, float value, float leak) {
     return sign > 0 ? value : low;
 }
 
-/* Defines name_VERSION(block, half, loop) from name_body(block, half, loop). */
+/* Defines name_VERSION(lanes, half, loop) from name_body(lanes, half, loop). */
 #define NN_LOOP_VERSION(name, version, attribute)                                                  \
-    attribute static void name##_##version(uint32_t block, bool half, const struct nn_loop *l) {   \
-        if (half && block == 16)                                                                   \
-            name##_body(16, true, l);                                                              \
+    attribute static void name##_##version(uint32_t lanes, bool half, const struct nn_loop *l) {   \
+        if (half && lanes == 64)                                                                   \
+            name##_body(64, true, l);                                                              \
+        else if (half && lanes == 32)                                                              \
+            name##_body(32, true, l);                                                              \
         else if (half)                                                                             \
-            name##_body(block, true, l);                                                           \
-        else if (block == 16)                                                                      \
+            name##_body(16, true, l);                                                              \
+        else if (lanes == 16)                                                                      \
             name##_body(16, false, l);                                                             \
-        else if (block == 8)                                                                       \
+        else if (lanes == 8)                                                                       \
             name##_body(8, false, l);                                                              \
-        else if (block == 1)                                                                       \
-            name##_body(1, false, l);                                                              \
         else                                                                                       \
-            name##_body(block, false, l);                                                          \
+            name##_body(lanes, false, l);                                                          \
     }
 
-/* Defines name(tensor, loop), the best version for tensors of this block and type. */
+/* Defines name(tensor, loop), the best version for the tensor. */
 #if defined(__x86_64__) && !defined(OPIML_PORTABLE)
 #define NN_LOOP(name)                                                                              \
     NN_LOOP_VERSION(name, sse2, )                                                                  \
@@ -76,41 +78,50 @@ NN_INLINE float nn_leak(float sign, float value, float leak) {
     static void name(const struct nn_tensor *t, const struct nn_loop *l) {                         \
         if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&            \
             __builtin_cpu_supports("avx512dq"))                                                    \
-            name##_avx512(t->block, t->half, l);                                                   \
+            name##_avx512(nn_lanes(t), t->half, l);                                                \
         else if (__builtin_cpu_supports("avx2"))                                                   \
-            name##_avx2(t->block, t->half, l);                                                     \
+            name##_avx2(nn_lanes(t), t->half, l);                                                  \
         else                                                                                       \
-            name##_sse2(t->block, t->half, l);                                                     \
+            name##_sse2(nn_lanes(t), t->half, l);                                                  \
     }
 #else
 #define NN_LOOP(name)                                                                              \
     NN_LOOP_VERSION(name, plain, )                                                                 \
     static void name(const struct nn_tensor *t, const struct nn_loop *l) {                         \
-        name##_plain(t->block, t->half, l);                                                        \
+        name##_plain(nn_lanes(t), t->half, l);                                                     \
     }
 #endif
+
+/* Call an inline function with a tensor's lanes and type as constants, for what is not worth more
+ * than one version. */
+#define WITH_LANES(t, loop, ...)                                                                   \
+    ((t)->half && nn_lanes(t) == 64 ? loop(64, true, __VA_ARGS__)                                  \
+     : (t)->half                    ? loop(nn_lanes(t), true, __VA_ARGS__)                         \
+     : (t)->block == 16             ? loop(16, false, __VA_ARGS__)                                 \
+                                    : loop((t)->block, false, __VA_ARGS__))
 
 /* Where element i of a tensor's values lies. */
 static inline void *nn_at(const struct nn_tensor *t, const void *values, uint64_t i) {
     return (char *)(uintptr_t)values + i * nn_element_bytes(t);
 }
 
-/* A piece of a channel block, for threads to share out: call `body` for each as `n`, `b`, `piece`,
- * whose values start at element `at`. */
+/* For threads to share out: the body is run for each row n, piece and group g of channels. */
 #define NN_EACH_PIECE(t)                                                                           \
     _Pragma(                                                                                       \
         "omp parallel for collapse(3) schedule(static)") for (uint32_t n = 0; n < (t)->n;          \
-                                                              n++) for (uint32_t b = 0;            \
-                                                                        b < (t)->c / (t)->block;   \
-                                                                        b++) for (uint64_t piece = \
-                                                                                      0;           \
-                                                                                  piece <          \
-                                                                                  nn_pieces(t);    \
-                                                                                  piece++)
+                                                              n++) for (uint64_t piece = 0;        \
+                                                                        piece < nn_pieces(t);      \
+                                                                        piece++) for (uint32_t g = \
+                                                                                          0;       \
+                                                                                      g <          \
+                                                                                      nn_groups(   \
+                                                                                          t);      \
+                                                                                      g++)
 
-static inline uint64_t nn_piece_at(const struct nn_tensor *t, uint32_t n, uint32_t b,
+/* The first element of a piece. */
+static inline uint64_t nn_piece_at(const struct nn_tensor *t, uint32_t n, uint32_t g,
                                    uint64_t piece) {
-    return nn_plane(t, n, b) + piece * NN_PIECE * t->block;
+    return nn_group(t, n, g) + piece * NN_PIECE * t->block;
 }
 
 #endif

@@ -49,6 +49,7 @@ struct nn_conv_shape {
     uint32_t in_block, out_block;
     uint32_t dims;
     bool transposed;
+    bool in_half, out_half; /* bf16: of x and dx, of y and dy; out_half where in_half */
 };
 /* Along one axis. */
 static inline uint32_t nn_conv_out(uint32_t side, const struct nn_conv_shape *shape) {
@@ -66,6 +67,7 @@ struct nn_kernels {
     int (*open)(uint32_t threads, char *version, size_t room, struct opiml_error *err);
     uint32_t (*block)(
         uint32_t channels); /* the block it wants for activations of so many channels */
+    bool (*half)(void);     /* whether it computes in bf16 here; NULL: no */
     int (*conv_create)(const struct nn_conv_shape *shape, void **ret_conv, struct opiml_error *err);
     void (*conv_destroy)(void *conv);
     /* Weights and their gradients are [out_c, c, kernel, …], once per dimension; of a transposed
@@ -96,6 +98,10 @@ struct nn_net;
 int nn_net_create(const struct nn_kernels *kernels, uint32_t batch, struct nn_net **ret_net,
                   struct opiml_error *err);
 void nn_net_destroy(struct nn_net *net); /* NULL is fine */
+/* Before the input: keep activations, their gradients and what convolutions take of the weights in
+ * bf16. Weights, statistics, sums and the optimiser stay f32, and so do input and output. Channels
+ * must come in sixteens. OPIML_ENODEV where the kernels or the processor cannot. */
+int nn_net_use_bf16(struct nn_net *net, struct opiml_error *err);
 
 /* What becomes of values below zero: they are multiplied by it. */
 #define NN_RELU 0.0f
