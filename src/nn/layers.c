@@ -44,7 +44,7 @@ void layer_total(struct nn_layer *layer, const struct nn_tensor *x) {
 }
 
 NN_INLINE void add_to_body(uint32_t lanes, bool half, const struct nn_loop *l) {
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
 #pragma GCC ivdep
         for (uint32_t k = 0; k < lanes; k++)
             nn_set(half, l->to, i + k, nn_get(half, l->to, i + k) + nn_get(half, l->x, i + k));

@@ -5,7 +5,7 @@
 /* ---- addition ---- */
 
 NN_INLINE void add_body(uint32_t lanes, bool half, const struct nn_loop *l) {
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
 #pragma GCC ivdep
         for (uint32_t k = 0; k < lanes; k++) {
             float sum = nn_get(half, l->x, i + k) + nn_get(half, l->skip, i + k);
@@ -34,7 +34,7 @@ void layer_add_forward(const struct nn_layer *layer, const struct nn_tensor *lef
 NN_INLINE void cut_body(uint32_t lanes, bool half, const struct nn_loop *l) {
     void *own = (void *)(uintptr_t)l->dy;
 
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
 #pragma GCC ivdep
         for (uint32_t k = 0; k < lanes; k++) {
             float y = nn_get(half, l->y, i + k);
@@ -105,7 +105,7 @@ NN_INLINE void add_bias_body(uint32_t lanes, bool half, const struct nn_loop *l)
     float bias[NN_LANES_MAX];
 
     memcpy(bias, l->shift, lanes * sizeof(*bias));
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
         for (uint32_t k = 0; k < lanes; k++)
             nn_set(half, l->to, i + k, nn_get(half, l->to, i + k) + bias[k]);
 }
@@ -125,7 +125,7 @@ void layer_bias_forward(struct nn_tensor *y, const struct nn_param *param) {
 NN_INLINE void sum_up_body(uint32_t lanes, bool half, const struct nn_loop *l) {
     float sum[NN_LANES_MAX] = {0};
 
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
         for (uint32_t k = 0; k < lanes; k++)
             sum[k] += nn_get(half, l->dy, i + k);
     for (uint32_t k = 0; k < lanes; k++) {
@@ -166,7 +166,7 @@ NN_INLINE void prelu_body(uint32_t lanes, bool half, const struct nn_loop *l) {
     float leak[NN_LANES_MAX];
 
     memcpy(leak, l->scale, lanes * sizeof(*leak));
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
 #pragma GCC ivdep
         for (uint32_t k = 0; k < lanes; k++) {
             float x = nn_get(half, l->x, i + k);
@@ -198,7 +198,7 @@ NN_INLINE void prelu_gradient_body(uint32_t lanes, bool half, const struct nn_lo
     float sum[NN_LANES_MAX] = {0}, leak[NN_LANES_MAX];
 
     memcpy(leak, l->scale, lanes * sizeof(*leak));
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
 #pragma GCC ivdep
         for (uint32_t k = 0; k < lanes; k++) {
             float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);

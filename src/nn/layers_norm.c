@@ -50,7 +50,7 @@ NN_INLINE void sum_squares_body(uint32_t lanes, bool half, const struct nn_loop 
 
     for (uint32_t k = 0; k < lanes; k++)
         around[k] = nn_get(half, l->x, k);
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
         for (uint32_t k = 0; k < lanes; k++) {
             float apart = nn_get(half, l->x, i + k) - around[k];
 
@@ -118,7 +118,7 @@ NN_INLINE void normalize_body(uint32_t lanes, bool half, const struct nn_loop *l
     memcpy(scale, l->scale, lanes * sizeof(*scale));
     memcpy(shift, l->shift, lanes * sizeof(*shift));
 #pragma GCC ivdep
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
 #pragma GCC ivdep
         for (uint32_t k = 0; k < lanes; k++) {
             float value = nn_get(half, l->x, i + k) * scale[k] + shift[k];
@@ -133,7 +133,7 @@ NN_INLINE void normalize_add_body(uint32_t lanes, bool half, const struct nn_loo
 
     memcpy(scale, l->scale, lanes * sizeof(*scale));
     memcpy(shift, l->shift, lanes * sizeof(*shift));
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
 #pragma GCC ivdep
         for (uint32_t k = 0; k < lanes; k++) {
             float value = nn_get(half, l->x, i + k) * scale[k] + shift[k];
@@ -200,7 +200,7 @@ NN_INLINE void sum_products_body(uint32_t lanes, bool half, const struct nn_loop
     memcpy(scale, l->scale, lanes * sizeof(*scale));
     memcpy(shift, l->shift, lanes * sizeof(*shift));
     memcpy(mean, l->mean, lanes * sizeof(*mean));
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
         for (uint32_t k = 0; k < lanes; k++) {
             float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
 
@@ -220,7 +220,7 @@ NN_INLINE void cut_products_body(uint32_t lanes, bool half, const struct nn_loop
     float sum[NN_LANES_MAX] = {0}, product[NN_LANES_MAX] = {0}, mean[NN_LANES_MAX];
 
     memcpy(mean, l->mean, lanes * sizeof(*mean));
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
 #pragma GCC ivdep
         for (uint32_t k = 0; k < lanes; k++) {
             float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
@@ -281,7 +281,7 @@ NN_INLINE void input_gradient_body(uint32_t lanes, bool half, const struct nn_lo
     memcpy(shift, l->shift, lanes * sizeof(*shift));
     memcpy(slope, l->slope, lanes * sizeof(*slope));
     memcpy(offset, l->offset, lanes * sizeof(*offset));
-    for (uint64_t i = 0; i < (uint64_t)l->pixels * l->stride; i += l->stride)
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
 #pragma GCC ivdep
         for (uint32_t k = 0; k < lanes; k++) {
             float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);

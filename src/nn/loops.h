@@ -1,7 +1,7 @@
-/* Inside nn: loops over the pixels of a channel block, which are bound by memory once they are made
- * of vectors. Each is written once, for a block and an element type that are constants where it is
- * compiled, and compiled for what vectors there are. Lanes hold channels, so that every version
- * gives the same bits. */
+/* Inside nn: loops over the pixels of some channels, which are bound by memory once they are made
+ * of vectors. Each is written once, for a number of lanes and an element type that are constants
+ * where it is compiled, and compiled for what vectors there are. Lanes hold channels, so that every
+ * version gives the same bits. */
 #ifndef NN_LOOPS_H
 #define NN_LOOPS_H
 
@@ -30,6 +30,11 @@ NN_INLINE float nn_get(bool half, const void *from, uint64_t i) {
     bits = (uint32_t)((const uint16_t *)from)[i] << 16;
     memcpy(&value, &bits, sizeof(value));
     return value;
+}
+
+/* Elements from pixel to pixel; a constant where a block is all that lanes take. */
+NN_INLINE uint64_t nn_step(uint32_t lanes, bool half, const struct nn_loop *l) {
+    return half ? l->stride : lanes;
 }
 
 /* To the nearest bf16, ties to even. What is no number stays so: a processor's has zeroes there. */
@@ -65,6 +70,8 @@ NN_INLINE float nn_leak(float sign, float value, float leak) {
             name##_body(16, false, l);                                                             \
         else if (lanes == 8)                                                                       \
             name##_body(8, false, l);                                                              \
+        else if (lanes == 1)                                                                       \
+            name##_body(1, false, l);                                                              \
         else                                                                                       \
             name##_body(lanes, false, l);                                                          \
     }
