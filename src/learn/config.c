@@ -3,8 +3,6 @@
 
 #define AT(member) offsetof(struct learn_config, member)
 
-enum { PRECISION_AUTO, PRECISION_F32, PRECISION_BF16 };
-
 static const struct opiml_param head_rows[] = {
     {"opiml", NULL, "Version of the file's form", AT(version), OPIML_PARAM_U32, NULL, 1, 1},
     {"kind", NULL, "What the file is", AT(kind), OPIML_PARAM_CHOICE, "train", 0, 0},
@@ -34,7 +32,8 @@ static const struct opiml_param data_rows[] = {
     {0},
 };
 static const struct opiml_param model_rows[] = {
-    {"name", NULL, "Family", AT(model.name), OPIML_PARAM_CHOICE, "resnet|resnet9|unet3d", 0, 0},
+    {"name", NULL, "Family", AT(model.name), OPIML_PARAM_CHOICE, "resnet|resnet9|unet3d|resnet50",
+     0, 0},
     {"depth", "8", "resnet: layers, 6 n + 2", AT(model.depth), OPIML_PARAM_U32, NULL, 8, 200},
     {"levels", "5", "unet3d: how often it halves the volume", AT(model.levels), OPIML_PARAM_U32,
      NULL, 1, 8},
@@ -98,10 +97,6 @@ static const struct {
 /* What rows cannot say. */
 static int check_values(const struct learn_config *config, const struct yaml *yaml,
                         struct opiml_error *err) {
-    if (config->precision == PRECISION_BF16)
-        return yaml_fail(yaml, yaml_get(yaml->root, "precision"), err,
-                         "train: precision: bf16 is not there yet; this version computes in f32, "
-                         "as \"f32\" and \"auto\" say");
     if (config->class_names.count > 0 && config->model.classes > 0 &&
         config->class_names.count != config->model.classes)
         return yaml_fail(yaml, yaml_get(yaml->root, "class_names"), err,

@@ -7,10 +7,12 @@
 
 enum learn_loss { LEARN_CROSS_ENTROPY, LEARN_DICE_CROSS_ENTROPY };
 
+enum learn_precision { LEARN_AUTO, LEARN_F32, LEARN_BF16 };
+
 struct learn_config {
     uint32_t version, kind;
     uint64_t seed;
-    uint32_t threads, precision, kernels;
+    uint32_t threads, precision, kernels; /* precision: an enum learn_precision; auto is f32 */
     char out[OPIML_TEXT_MAX];
     struct {
         char train[OPIML_TEXT_MAX], eval[OPIML_TEXT_MAX];

@@ -56,6 +56,7 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     const struct learn_fields *fields = &self->fields;
     uint32_t threads = self->config.threads ? self->config.threads : plan_cores();
     uint32_t rows = opiml_pipeline_batch_rows(self->data);
+    bool half = self->config.precision == LEARN_BF16;
     uint64_t weights = 0;
     char shape[48] = "";
     int rc;
@@ -63,6 +64,7 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     rc = nn_kernels_open(learn_kernels_text(&self->config), threads, &self->kernels,
                          self->state.kernels, sizeof(self->state.kernels), err);
     if (rc < 0 || (rc = nn_net_create(self->kernels, rows, &self->net, err)) < 0 ||
+        (half && (rc = nn_net_use_bf16(self->net, err)) < 0) ||
         (rc = nn_model_build(self->net, &self->config.model, fields->channels,
                              fields->depth ? fields->depth : 1, fields->height, fields->width,
                              err)) < 0 ||
@@ -91,9 +93,9 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
                  self->config.model.pool ? "max" : "mean");
     self->description = base_printf(
         "%s%s width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "
-        "threads, f32",
+        "threads, %s",
         nn_model_name(&self->config.model), shape, self->config.model.width, (double)weights * 1e-6,
-        (double)nn_net_macs(self->net) * 1e-6, self->state.kernels, threads);
+        (double)nn_net_macs(self->net) * 1e-6, self->state.kernels, threads, half ? "bf16" : "f32");
     return self->description ? 0 : base_fail_memory(err, 200, "a description");
 }
 

@@ -94,6 +94,14 @@ static int onednn_open(uint32_t threads, char *version, size_t room, struct opim
     return 0;
 }
 
+static bool onednn_half(void) {
+    switch (lib.get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_avx512_core_bf16:
+    case dnnl_cpu_isa_avx512_core_amx: return true;
+    default: return false;
+    }
+}
+
 /* What does not fill vectors of 16 may fill some of 8: without blocks its kernels are slow. */
 static uint32_t onednn_block(uint32_t channels) {
     for (uint32_t block = lib.block; block >= 8; block /= 2)
@@ -116,44 +124,53 @@ struct conv {
     struct pass forward, data, weights;
     dnnl_memory_t mx, my, mdx, mdy;
     bool transposed;
+    /* Where x is f32 and the rest bf16: how the first becomes the second, and where to. */
+    dnnl_primitive_t convert;
+    dnnl_memory_t given;
+    void *converted;
 };
 
 /* sides: depth, height, width. */
-static int activation(dnnl_memory_desc_t *desc, uint32_t dims, uint32_t n, uint32_t c,
-                      const uint32_t sides[3], uint32_t block, struct opiml_error *err) {
+static int activation(dnnl_memory_desc_t *desc, dnnl_data_type_t type, uint32_t dims, uint32_t n,
+                      uint32_t c, const uint32_t sides[3], uint32_t block,
+                      struct opiml_error *err) {
     dnnl_dims_t image = {n, c, sides[1], sides[2]}, volume = {n, c, sides[0], sides[1], sides[2]};
 
     if (dims == 3)
-        TRY(memory_desc_init_by_tag(desc, 5, volume, dnnl_f32,
-                                    block == 16  ? dnnl_nCdhw16c
-                                    : block == 8 ? dnnl_nCdhw8c
-                                                 : dnnl_ncdhw));
+        TRY(memory_desc_init_by_tag(desc, 5, volume, type,
+                                    type == dnnl_bf16 ? dnnl_ndhwc
+                                    : block == 16     ? dnnl_nCdhw16c
+                                    : block == 8      ? dnnl_nCdhw8c
+                                                      : dnnl_ncdhw));
     else
-        TRY(memory_desc_init_by_tag(desc, 4, image, dnnl_f32,
-                                    block == 16  ? dnnl_nChw16c
-                                    : block == 8 ? dnnl_nChw8c
-                                                 : dnnl_nchw));
+        TRY(memory_desc_init_by_tag(desc, 4, image, type,
+                                    type == dnnl_bf16 ? dnnl_nhwc
+                                    : block == 16     ? dnnl_nChw16c
+                                    : block == 8      ? dnnl_nChw8c
+                                                      : dnnl_nchw));
     return 0;
 }
 
 /* The data's and the weights' shapes. */
 static int describe(struct conv *conv, const struct nn_conv_shape *s, dnnl_memory_desc_t *ret_any,
-                    struct opiml_error *err) {
+                    dnnl_memory_desc_t *ret_gradient, struct opiml_error *err) {
     const uint32_t x[] = {s->d, s->h, s->w};
     const uint32_t y[] = {nn_conv_out_d(s), nn_conv_out(s->h, s), nn_conv_out(s->w, s)};
     uint32_t in = s->transposed ? s->out_c : s->c, out = s->transposed ? s->c : s->out_c;
     dnnl_dims_t weights = {out, in, s->kernel, s->kernel, s->kernel};
+    dnnl_data_type_t type = s->out_half ? dnnl_bf16 : dnnl_f32;
     int rc, ndim = (int)s->dims + 2;
 
     conv->transposed = s->transposed;
-    if ((rc = activation(s->transposed ? &conv->y : &conv->x, s->dims, s->n, s->c, x, s->in_block,
-                         err)) < 0 ||
-        (rc = activation(s->transposed ? &conv->x : &conv->y, s->dims, s->n, s->out_c, y,
+    if ((rc = activation(s->transposed ? &conv->y : &conv->x, type, s->dims, s->n, s->c, x,
+                         s->in_block, err)) < 0 ||
+        (rc = activation(s->transposed ? &conv->x : &conv->y, type, s->dims, s->n, s->out_c, y,
                          s->out_block, err)) < 0)
         return rc;
     TRY(memory_desc_init_by_tag(&conv->plain, ndim, weights, dnnl_f32,
                                 s->dims == 3 ? dnnl_oidhw : dnnl_oihw));
-    TRY(memory_desc_init_by_tag(ret_any, ndim, weights, dnnl_f32, dnnl_format_tag_any));
+    TRY(memory_desc_init_by_tag(ret_any, ndim, weights, type, dnnl_format_tag_any));
+    TRY(memory_desc_init_by_tag(ret_gradient, ndim, weights, dnnl_f32, dnnl_format_tag_any));
     return 0;
 }
 
@@ -198,11 +215,11 @@ static int make_passes(struct conv *conv, const struct nn_conv_shape *shape,
     dnnl_dims_t strides = {shape->stride, shape->stride, shape->stride};
     dnnl_dims_t pad = {shape->pad, shape->pad, shape->pad};
     AUTO_DESC dnnl_primitive_desc_t forward = NULL, data = NULL, gradient = NULL;
-    dnnl_memory_desc_t any;
+    dnnl_memory_desc_t any, any_gradient;
     dnnl_convolution_desc_t desc;
     int rc;
 
-    if ((rc = describe(conv, shape, &any, err)) < 0)
+    if ((rc = describe(conv, shape, &any, &any_gradient, err)) < 0)
         return rc;
     TRY(convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_auto, &conv->x,
                                       &any, NULL, &conv->y, strides, pad, pad));
@@ -214,8 +231,8 @@ static int make_passes(struct conv *conv, const struct nn_conv_shape *shape,
     if ((rc = make_pass(conv, &conv->data, &desc, dnnl_query_weights_md, false, forward, &data,
                         err)) < 0)
         return rc;
-    TRY(convolution_backward_weights_desc_init(&desc, dnnl_convolution_auto, &conv->x, &any, NULL,
-                                               &conv->y, strides, pad, pad));
+    TRY(convolution_backward_weights_desc_init(&desc, dnnl_convolution_auto, &conv->x,
+                                               &any_gradient, NULL, &conv->y, strides, pad, pad));
     if ((rc = make_pass(conv, &conv->weights, &desc, dnnl_query_diff_weights_md, true, forward,
                         &gradient, err)) < 0)
         return rc;
@@ -223,6 +240,25 @@ static int make_passes(struct conv *conv, const struct nn_conv_shape *shape,
     TRY(memory_create(&conv->mdx, &conv->x, lib.engine, DNNL_MEMORY_NONE));
     TRY(memory_create(&conv->my, &conv->y, lib.engine, DNNL_MEMORY_NONE));
     TRY(memory_create(&conv->mdy, &conv->y, lib.engine, DNNL_MEMORY_NONE));
+    return 0;
+}
+
+/* Of an f32 input where the rest is bf16. */
+static int make_convert(struct conv *conv, const struct nn_conv_shape *s, struct opiml_error *err) {
+    AUTO_DESC dnnl_primitive_desc_t reorder = NULL;
+    dnnl_memory_desc_t given;
+    size_t bytes = lib.memory_desc_get_size(&conv->x);
+    int rc = activation(&given, dnnl_f32, s->dims, s->n, s->c, (uint32_t[]){s->d, s->h, s->w},
+                        s->in_block, err);
+
+    if (rc < 0)
+        return rc;
+    conv->converted = base_alloc_aligned(bytes, 64);
+    if (!conv->converted)
+        return base_fail_memory(err, bytes, "a convolution's input");
+    TRY(reorder_primitive_desc_create(&reorder, &given, lib.engine, &conv->x, lib.engine, NULL));
+    TRY(primitive_create(&conv->convert, reorder));
+    TRY(memory_create(&conv->given, &given, lib.engine, DNNL_MEMORY_NONE));
     return 0;
 }
 
@@ -246,7 +282,10 @@ static void onednn_conv_destroy(void *pointer) {
     free_pass(&conv->forward);
     free_pass(&conv->data);
     free_pass(&conv->weights);
-    dnnl_memory_t memories[] = {conv->mx, conv->my, conv->mdx, conv->mdy};
+    if (conv->convert)
+        lib.primitive_destroy(conv->convert);
+    base_free(conv->converted);
+    dnnl_memory_t memories[] = {conv->mx, conv->my, conv->mdx, conv->mdy, conv->given};
     for (size_t i = 0; i < COUNT_OF(memories); i++)
         if (memories[i])
             lib.memory_destroy(memories[i]);
@@ -261,6 +300,8 @@ static int onednn_conv_create(const struct nn_conv_shape *shape, void **ret_conv
     if (!conv)
         return base_fail_memory(err, sizeof(*conv), "a convolution");
     rc = make_passes(conv, shape, err);
+    if (rc == 0 && shape->out_half && !shape->in_half)
+        rc = make_convert(conv, shape, err);
     if (rc < 0)
         onednn_conv_destroy(conv);
     else
@@ -337,10 +378,21 @@ static int run_weights(struct conv *conv, const float *x, const float *dy, float
                    err);
 }
 
+static int convert(struct conv *conv, const float *x, struct opiml_error *err) {
+    TRY(memory_set_data_handle(conv->given, (void *)(uintptr_t)x));
+    TRY(memory_set_data_handle(conv->mx, conv->converted));
+    return execute(conv->convert, 2,
+                   (dnnl_exec_arg_t[]){{DNNL_ARG_FROM, conv->given}, {DNNL_ARG_TO, conv->mx}}, err);
+}
+
 static int onednn_conv_forward(void *pointer, const float *x, const float *weights, float *y,
                                struct opiml_error *err) {
     struct conv *conv = pointer;
+    int rc = conv->convert ? convert(conv, x, err) : 0;
 
+    if (rc < 0)
+        return rc;
+    x = conv->convert ? conv->converted : x;
     return conv->transposed ? run_data(conv, x, weights, y, err)
                             : run_forward(conv, x, weights, y, err);
 }
@@ -349,9 +401,11 @@ static int onednn_conv_backward(void *pointer, const float *x, const float *weig
                                 const float *dy, float *dx, float *dweights,
                                 struct opiml_error *err) {
     struct conv *conv = pointer;
-    int rc = conv->transposed ? run_weights(conv, dy, x, dweights, err)
-                              : run_weights(conv, x, dy, dweights, err);
+    int rc;
 
+    x = conv->convert ? conv->converted : x; /* forward's, still */
+    rc = conv->transposed ? run_weights(conv, dy, x, dweights, err)
+                          : run_weights(conv, x, dy, dweights, err);
     if (rc < 0 || !dx)
         return rc;
     return conv->transposed ? run_forward(conv, dy, weights, dx, err)
@@ -362,6 +416,7 @@ const struct nn_kernels nn_kernels_onednn = {
     .name = "onednn",
     .open = onednn_open,
     .block = onednn_block,
+    .half = onednn_half,
     .conv_create = onednn_conv_create,
     .conv_destroy = onednn_conv_destroy,
     .conv_forward = onednn_conv_forward,

@@ -1,5 +1,5 @@
 /* What layers share: sums over pixels, in pieces. */
-#include "nn/net.h"
+#include "nn/loops.h"
 
 static bool sums_pieces(const struct nn_layer *layer) {
     return layer->kind == NN_NORM || layer->kind == NN_PRELU || layer->bias;
@@ -27,24 +27,38 @@ int layer_sums_alloc(struct nn_layer *layer, const struct nn_tensor *x, const st
 }
 
 void layer_total(struct nn_layer *layer, const struct nn_tensor *x) {
-    uint32_t blocks = x->c / x->block;
+    uint32_t lanes = nn_lanes(x), groups = nn_groups(x);
 
 #pragma omp parallel for collapse(2) schedule(static)
     for (uint32_t n = 0; n < x->n; n++)
-        for (uint32_t b = 0; b < blocks; b++)
-            for (uint32_t i = 0; i < 2; i++)
-                for (uint32_t k = 0; k < x->block; k++) {
-                    const double *sum = layer_piece(layer, x, n, b, 0) + i * x->block + k;
-                    double total = 0;
+        for (uint32_t g = 0; g < groups; g++)
+            for (uint32_t k = 0; k < 2 * lanes; k++) {
+                const double *sum = layer_piece(layer, x, n, g, 0) + k;
+                uint32_t which = k / lanes, c = g * lanes + k % lanes;
+                double total = 0;
 
-                    for (uint64_t piece = 0; piece < nn_pieces(x); piece++)
-                        total += sum[piece * 2 * x->block];
-                    layer->totals[((uint64_t)n * 2 + i) * x->c + b * x->block + k] = total;
-                }
+                for (uint64_t piece = 0; piece < nn_pieces(x); piece++)
+                    total += sum[piece * 2 * lanes];
+                layer->totals[((uint64_t)n * 2 + which) * x->c + c] = total;
+            }
 }
 
-void layer_accumulate(float *to, const float *from, uint64_t count) {
-#pragma omp parallel for simd schedule(static)
-    for (uint64_t i = 0; i < count; i++)
-        to[i] += from[i];
+NN_INLINE void add_to_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+#pragma GCC ivdep
+        for (uint32_t k = 0; k < lanes; k++)
+            nn_set(half, l->to, i + k, nn_get(half, l->to, i + k) + nn_get(half, l->x, i + k));
+}
+NN_LOOP(add_to)
+
+void layer_accumulate(const struct nn_tensor *t, float *to, const float *from) {
+    NN_EACH_PIECE(t) {
+        uint64_t at = nn_piece_at(t, n, g, piece);
+        struct nn_loop l = {.x = nn_at(t, from, at),
+                            .to = nn_at(t, to, at),
+                            .pixels = layer_piece_pixels(t, piece),
+                            .stride = t->block};
+
+        add_to(t, &l);
+    }
 }

@@ -1,5 +1,5 @@
 /* Dense layers: of whole images, or of each pixel. */
-#include "nn/net.h"
+#include "nn/loops.h"
 
 void layer_dense_forward(const struct nn_layer *layer, const struct nn_tensor *x,
                          struct nn_tensor *y, const struct nn_param *param) {
@@ -55,13 +55,13 @@ static uint64_t part_begin(const struct nn_tensor *x, uint32_t part) {
     return nn_pieces(x) * part / NN_PARTS;
 }
 
-static inline void add_weighted(uint32_t block, const float *restrict from, uint32_t pixels,
-                                const float *restrict weight, float *restrict to) {
-    for (uint32_t p = 0; p < pixels; p++, from += block) {
+NN_INLINE void add_weighted(uint32_t lanes, bool half, const void *from, uint32_t stride,
+                            uint32_t pixels, const float *weight, float *restrict to) {
+    for (uint32_t p = 0; p < pixels; p++) {
         float sum = 0;
 
-        for (uint32_t k = 0; k < block; k++)
-            sum += weight[k] * from[k];
+        for (uint32_t k = 0; k < lanes; k++)
+            sum += weight[k] * nn_get(half, from, (uint64_t)p * stride + k);
         to[p] += sum;
     }
 }
@@ -77,22 +77,22 @@ void layer_logits_forward(const struct nn_tensor *x, struct nn_tensor *y,
 
                 for (uint32_t p = 0; p < pixels; p++)
                     to[p] = param[1].value[o];
-                for (uint32_t b = 0; b < x->c / x->block; b++)
-                    WITH_BLOCK(x->block, add_weighted,
-                               x->data + nn_plane(x, n, b) + piece * NN_PIECE * x->block, pixels,
-                               param[0].value + (uint64_t)o * x->c + b * x->block, to);
+                for (uint32_t g = 0; g < nn_groups(x); g++)
+                    WITH_LANES(x, add_weighted, nn_at(x, x->data, nn_piece_at(x, n, g, piece)),
+                               x->block, pixels,
+                               param[0].value + (uint64_t)o * x->c + g * nn_lanes(x), to);
             }
 }
 
-static inline void sum_weighted(uint32_t block, const float *restrict from, uint32_t pixels,
-                                const float *restrict dy, double *restrict totals) {
-    float sum[NN_BLOCK_MAX] = {0};
+NN_INLINE void sum_weighted(uint32_t lanes, bool half, const void *from, uint32_t stride,
+                            uint32_t pixels, const float *dy, double *restrict totals) {
+    float sum[NN_LANES_MAX] = {0};
 
-    for (uint32_t p = 0; p < pixels; p++, from += block)
-        for (uint32_t k = 0; k < block; k++)
-            sum[k] += dy[p] * from[k];
-    for (uint32_t k = 0; k < block; k++)
-        totals[k] += sum[k];
+    for (uint32_t p = 0; p < pixels; p++)
+        for (uint32_t k = 0; k < lanes; k++)
+            sum[k] += dy[p] * nn_get(half, from, (uint64_t)p * stride + k);
+    for (uint32_t k = 0; k < lanes; k++)
+        totals[k] += (double)sum[k];
 }
 
 /* Gradients of weights and bias over a part of a row: [classes][c + 1] of totals. */
@@ -105,37 +105,34 @@ static void part_gradients(const struct nn_tensor *x, const struct nn_tensor *y,
             uint32_t pixels = layer_piece_pixels(x, piece);
             double *to = totals + o * (x->c + 1ull);
 
-            for (uint32_t b = 0; b < x->c / x->block; b++)
-                WITH_BLOCK(x->block, sum_weighted,
-                           x->data + nn_plane(x, n, b) + piece * NN_PIECE * x->block, pixels, dy,
-                           to + b * x->block);
+            for (uint32_t g = 0; g < nn_groups(x); g++)
+                WITH_LANES(x, sum_weighted, nn_at(x, x->data, nn_piece_at(x, n, g, piece)),
+                           x->block, pixels, dy, to + g * nn_lanes(x));
             for (uint32_t p = 0; p < pixels; p++)
                 to[x->c] += dy[p];
         }
 }
 
-static inline void spread(uint32_t block, float *restrict to, uint32_t pixels,
-                          const float *restrict weight, const float *restrict dy) {
-    for (uint32_t p = 0; p < pixels; p++, to += block)
-        for (uint32_t k = 0; k < block; k++)
-            to[k] += dy[p] * weight[k];
+/* dx of a piece: the classes' dy lie a plane apart, their weights a row of c. */
+NN_INLINE void spread(uint32_t lanes, bool half, void *to, uint32_t stride, uint32_t pixels,
+                      const struct nn_tensor *y, const float *dy, const float *weight, uint32_t c) {
+    for (uint32_t p = 0; p < pixels; p++) {
+        float sum[NN_LANES_MAX] = {0};
+
+        for (uint32_t o = 0; o < y->c; o++)
+            for (uint32_t k = 0; k < lanes; k++)
+                sum[k] += dy[o * nn_pixels(y) + p] * weight[(uint64_t)o * c + k];
+        for (uint32_t k = 0; k < lanes; k++)
+            nn_set(half, to, (uint64_t)p * stride + k, sum[k]);
+    }
 }
 
 static void data_gradient(const struct nn_tensor *x, const struct nn_tensor *y,
                           const struct nn_param *param, float *dx) {
-#pragma omp parallel for collapse(3) schedule(static)
-    for (uint32_t n = 0; n < x->n; n++)
-        for (uint32_t b = 0; b < x->c / x->block; b++)
-            for (uint64_t piece = 0; piece < nn_pieces(x); piece++) {
-                float *to = dx + nn_plane(x, n, b) + piece * NN_PIECE * x->block;
-                uint32_t pixels = layer_piece_pixels(x, piece);
-
-                memset(to, 0, (uint64_t)pixels * x->block * sizeof(*to));
-                for (uint32_t o = 0; o < y->c; o++)
-                    WITH_BLOCK(x->block, spread, to, pixels,
-                               param[0].value + (uint64_t)o * x->c + b * x->block,
-                               y->grad + nn_plane(y, n, o) + piece * NN_PIECE);
-            }
+    NN_EACH_PIECE(x)
+    WITH_LANES(x, spread, nn_at(x, dx, nn_piece_at(x, n, g, piece)), x->block,
+               layer_piece_pixels(x, piece), y, y->grad + nn_plane(y, n, 0) + piece * NN_PIECE,
+               param[0].value + g * nn_lanes(x), x->c);
 }
 
 void layer_logits_backward(struct nn_layer *layer, const struct nn_tensor *x,

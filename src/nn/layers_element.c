@@ -1,95 +1,139 @@
 /* Layers that look at one element at a time, or only move them: addition, PReLU, bias, and channels
  * put one behind the other. */
-#include "nn/net.h"
+#include "nn/loops.h"
 
 /* ---- addition ---- */
 
-void layer_add_forward(const struct nn_layer *layer, const struct nn_tensor *a,
-                       const struct nn_tensor *b, struct nn_tensor *y) {
-    float leak = layer->leak;
+NN_INLINE void add_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+#pragma GCC ivdep
+        for (uint32_t k = 0; k < lanes; k++) {
+            float sum = nn_get(half, l->x, i + k) + nn_get(half, l->skip, i + k);
 
-#pragma omp parallel for simd schedule(static)
-    for (uint64_t i = 0; i < y->count; i++) {
-        float sum = a->data[i] + b->data[i];
+            nn_set(half, l->to, i + k, nn_leak(sum, sum, l->leak));
+        }
+}
+NN_LOOP(add)
 
-        y->data[i] = sum < 0 ? sum * leak : sum;
+void layer_add_forward(const struct nn_layer *layer, const struct nn_tensor *left,
+                       const struct nn_tensor *right, struct nn_tensor *y) {
+    NN_EACH_PIECE(y) {
+        uint64_t at = nn_piece_at(y, n, g, piece);
+        struct nn_loop l = {.x = nn_at(left, left->data, at),
+                            .skip = nn_at(right, right->data, at),
+                            .to = nn_at(y, y->data, at),
+                            .leak = layer->leak,
+                            .pixels = layer_piece_pixels(y, piece),
+                            .stride = y->block};
+
+        add(y, &l);
     }
 }
 
+/* dy by the sign of y, to both. */
+NN_INLINE void cut_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    void *own = (void *)(uintptr_t)l->dy;
+
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+#pragma GCC ivdep
+        for (uint32_t k = 0; k < lanes; k++) {
+            float y = nn_get(half, l->y, i + k);
+            float dy = nn_leak(y, nn_get(half, l->dy, i + k), l->leak);
+
+            nn_set(half, own, i + k, dy);
+            nn_set(half, l->to, i + k, dy);
+        }
+}
+NN_LOOP(cut)
+
 void layer_add_backward(const struct nn_layer *layer, struct nn_tensor *y, float *dx) {
-    float leak = layer->leak;
+    NN_EACH_PIECE(y) {
+        uint64_t at = nn_piece_at(y, n, g, piece);
+        struct nn_loop l = {.y = nn_at(y, y->data, at),
+                            .dy = nn_at(y, y->grad, at),
+                            .to = nn_at(y, dx, at),
+                            .leak = layer->leak,
+                            .pixels = layer_piece_pixels(y, piece),
+                            .stride = y->block};
 
-#pragma omp parallel for simd schedule(static)
-    for (uint64_t i = 0; i < y->count; i++) {
-        float dy = y->data[i] > 0 ? y->grad[i] : y->grad[i] * leak;
-
-        y->grad[i] = dy;
-        dx[i] = dy;
+        cut(y, &l);
     }
 }
 
 /* ---- channels, one behind the other ---- */
 
+/* Between the channels from `first` on of a row of `wide` and those of `narrow`: in blocks they lie
+ * together, in bf16 side by side in each pixel. */
+static void copy_channels(const struct nn_tensor *wide, void *wide_values, uint32_t first,
+                          const struct nn_tensor *narrow, void *narrow_values, uint32_t n,
+                          bool gather) {
+    uint64_t pixels = nn_pixels(wide), bytes = nn_element_bytes(wide);
+    uint64_t runs = wide->half ? pixels : NN_PARTS;
+
+#pragma omp parallel for schedule(static)
+    for (uint64_t i = 0; i < runs; i++) {
+        uint64_t count = wide->half ? narrow->c : pixels * narrow->c;
+        uint64_t begin = wide->half ? 0 : count * i / runs;
+        uint64_t end = wide->half ? count : count * (i + 1) / runs;
+        uint64_t at = wide->half ? (n * pixels + i) * wide->c + first
+                                 : (n * (uint64_t)wide->c + first) * pixels;
+        uint64_t from = wide->half ? (n * pixels + i) * narrow->c : n * count;
+        void *a = nn_at(wide, wide_values, at + begin);
+        void *b = nn_at(narrow, narrow_values, from + begin);
+
+        memcpy(gather ? a : b, gather ? b : a, (end - begin) * bytes);
+    }
+}
+
 void layer_concat_forward(const struct nn_tensor *a, const struct nn_tensor *b,
                           struct nn_tensor *y) {
-    uint64_t first = nn_pixels(a) * a->c, second = nn_pixels(b) * b->c;
-
-#pragma omp parallel for collapse(2) schedule(static)
-    for (uint32_t n = 0; n < y->n; n++)
-        for (uint32_t part = 0; part < NN_PARTS; part++) {
-            float *to = y->data + n * (first + second);
-            uint64_t from = first * part / NN_PARTS, end = first * (part + 1) / NN_PARTS;
-
-            memcpy(to + from, a->data + n * first + from, (end - from) * sizeof(*to));
-            from = second * part / NN_PARTS;
-            end = second * (part + 1) / NN_PARTS;
-            memcpy(to + first + from, b->data + n * second + from, (end - from) * sizeof(*to));
-        }
+    for (uint32_t n = 0; n < y->n; n++) {
+        copy_channels(y, y->data, 0, a, a->data, n, true);
+        copy_channels(y, y->data, a->c, b, b->data, n, true);
+    }
 }
 
 void layer_concat_backward(const struct nn_tensor *y, uint32_t first, const struct nn_tensor *x,
                            float *dx) {
-    uint64_t pixels = nn_pixels(x), count = pixels * x->c;
-
-#pragma omp parallel for collapse(2) schedule(static)
     for (uint32_t n = 0; n < x->n; n++)
-        for (uint32_t part = 0; part < NN_PARTS; part++) {
-            const float *from = y->grad + (n * (uint64_t)y->c + first) * pixels;
-            uint64_t begin = count * part / NN_PARTS, end = count * (part + 1) / NN_PARTS;
-
-            memcpy(dx + n * count + begin, from + begin, (end - begin) * sizeof(*dx));
-        }
+        copy_channels(y, y->grad, first, x, dx, n, false);
 }
 
 /* ---- bias ---- */
 
-static inline void add_bias(uint32_t block, float *to, uint32_t pixels, const float *bias) {
-    for (uint32_t p = 0; p < pixels; p++, to += block)
-        for (uint32_t k = 0; k < block; k++)
-            to[k] += bias[k];
+NN_INLINE void add_bias_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float bias[NN_LANES_MAX];
+
+    memcpy(bias, l->shift, lanes * sizeof(*bias));
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+        for (uint32_t k = 0; k < lanes; k++)
+            nn_set(half, l->to, i + k, nn_get(half, l->to, i + k) + bias[k]);
 }
+NN_LOOP(add_bias)
 
 void layer_bias_forward(struct nn_tensor *y, const struct nn_param *param) {
-#pragma omp parallel for collapse(3) schedule(static)
-    for (uint32_t n = 0; n < y->n; n++)
-        for (uint32_t b = 0; b < y->c / y->block; b++)
-            for (uint64_t piece = 0; piece < nn_pieces(y); piece++)
-                WITH_BLOCK(y->block, add_bias,
-                           y->data + nn_plane(y, n, b) + piece * NN_PIECE * y->block,
-                           layer_piece_pixels(y, piece), param->value + b * y->block);
-}
+    NN_EACH_PIECE(y) {
+        struct nn_loop l = {.to = nn_at(y, y->data, nn_piece_at(y, n, g, piece)),
+                            .shift = param->value + g * nn_lanes(y),
+                            .pixels = layer_piece_pixels(y, piece),
+                            .stride = y->block};
 
-static inline void sum_up(uint32_t block, const float *dy, uint32_t pixels, double *ret_sums) {
-    float sum[NN_BLOCK_MAX] = {0};
-
-    for (uint32_t p = 0; p < pixels; p++, dy += block)
-        for (uint32_t k = 0; k < block; k++)
-            sum[k] += dy[k];
-    for (uint32_t k = 0; k < block; k++) {
-        ret_sums[k] = (double)sum[k];
-        ret_sums[block + k] = 0;
+        add_bias(y, &l);
     }
 }
+
+NN_INLINE void sum_up_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float sum[NN_LANES_MAX] = {0};
+
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+        for (uint32_t k = 0; k < lanes; k++)
+            sum[k] += nn_get(half, l->dy, i + k);
+    for (uint32_t k = 0; k < lanes; k++) {
+        l->sums[k] = (double)sum[k];
+        l->sums[lanes + k] = 0;
+    }
+}
+NN_LOOP(sum_up)
 
 /* The first totals are those of the only parameter there is. */
 static void give_totals(struct nn_layer *layer, const struct nn_tensor *x, struct nn_param *param) {
@@ -105,65 +149,80 @@ static void give_totals(struct nn_layer *layer, const struct nn_tensor *x, struc
 
 void layer_bias_backward(struct nn_layer *layer, const struct nn_tensor *y,
                          struct nn_param *param) {
-#pragma omp parallel for collapse(3) schedule(static)
-    for (uint32_t n = 0; n < y->n; n++)
-        for (uint32_t b = 0; b < y->c / y->block; b++)
-            for (uint64_t piece = 0; piece < nn_pieces(y); piece++)
-                WITH_BLOCK(y->block, sum_up,
-                           y->grad + nn_plane(y, n, b) + piece * NN_PIECE * y->block,
-                           layer_piece_pixels(y, piece), layer_piece(layer, y, n, b, piece));
+    NN_EACH_PIECE(y) {
+        struct nn_loop l = {.dy = nn_at(y, y->grad, nn_piece_at(y, n, g, piece)),
+                            .pixels = layer_piece_pixels(y, piece),
+                            .stride = y->block,
+                            .sums = layer_piece(layer, y, n, g, piece)};
+
+        sum_up(y, &l);
+    }
     give_totals(layer, y, param);
 }
 
 /* ---- PReLU ---- */
 
-static inline void prelu(uint32_t block, const float *restrict from, float *restrict to,
-                         uint32_t pixels, const float *leak) {
-    for (uint32_t p = 0; p < pixels; p++, from += block, to += block)
-        for (uint32_t k = 0; k < block; k++)
-            to[k] = from[k] < 0 ? from[k] * leak[k] : from[k];
+NN_INLINE void prelu_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float leak[NN_LANES_MAX];
+
+    memcpy(leak, l->scale, lanes * sizeof(*leak));
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+#pragma GCC ivdep
+        for (uint32_t k = 0; k < lanes; k++) {
+            float x = nn_get(half, l->x, i + k);
+
+            nn_set(half, l->to, i + k, nn_leak(x, x, leak[k]));
+        }
+}
+NN_LOOP(prelu)
+
+static struct nn_loop prelu_at(const struct nn_tensor *x, const struct nn_param *param, uint32_t n,
+                               uint32_t g, uint64_t piece) {
+    return (struct nn_loop){.x = nn_at(x, x->data, nn_piece_at(x, n, g, piece)),
+                            .scale = param->value + g * nn_lanes(x),
+                            .pixels = layer_piece_pixels(x, piece),
+                            .stride = x->block};
 }
 
 void layer_prelu_forward(const struct nn_tensor *x, struct nn_tensor *y,
                          const struct nn_param *param) {
-#pragma omp parallel for collapse(3) schedule(static)
-    for (uint32_t n = 0; n < x->n; n++)
-        for (uint32_t b = 0; b < x->c / x->block; b++)
-            for (uint64_t piece = 0; piece < nn_pieces(x); piece++) {
-                uint64_t at = nn_plane(x, n, b) + piece * NN_PIECE * x->block;
+    NN_EACH_PIECE(x) {
+        struct nn_loop l = prelu_at(x, param, n, g, piece);
 
-                WITH_BLOCK(x->block, prelu, x->data + at, y->data + at,
-                           layer_piece_pixels(x, piece), param->value + b * x->block);
-            }
-}
-
-static inline void prelu_gradient(uint32_t block, const float *restrict from,
-                                  const float *restrict dy, float *restrict to, uint32_t pixels,
-                                  const float *leak, double *restrict ret_sums) {
-    float sum[NN_BLOCK_MAX] = {0};
-
-    for (uint32_t p = 0; p < pixels; p++, from += block, dy += block, to += block)
-        for (uint32_t k = 0; k < block; k++) {
-            to[k] = from[k] > 0 ? dy[k] : dy[k] * leak[k];
-            sum[k] += from[k] > 0 ? 0 : dy[k] * from[k];
-        }
-    for (uint32_t k = 0; k < block; k++) {
-        ret_sums[k] = (double)sum[k];
-        ret_sums[block + k] = 0;
+        l.to = nn_at(y, y->data, nn_piece_at(y, n, g, piece));
+        prelu(x, &l);
     }
 }
 
+NN_INLINE void prelu_gradient_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float sum[NN_LANES_MAX] = {0}, leak[NN_LANES_MAX];
+
+    memcpy(leak, l->scale, lanes * sizeof(*leak));
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+#pragma GCC ivdep
+        for (uint32_t k = 0; k < lanes; k++) {
+            float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
+
+            nn_set(half, l->to, i + k, nn_leak(x, dy, leak[k]));
+            sum[k] += dy * (x > 0 ? 0 : x);
+        }
+    for (uint32_t k = 0; k < lanes; k++) {
+        l->sums[k] = (double)sum[k];
+        l->sums[lanes + k] = 0;
+    }
+}
+NN_LOOP(prelu_gradient)
+
 void layer_prelu_backward(struct nn_layer *layer, const struct nn_tensor *x,
                           const struct nn_tensor *y, struct nn_param *param, float *dx) {
-#pragma omp parallel for collapse(3) schedule(static)
-    for (uint32_t n = 0; n < x->n; n++)
-        for (uint32_t b = 0; b < x->c / x->block; b++)
-            for (uint64_t piece = 0; piece < nn_pieces(x); piece++) {
-                uint64_t at = nn_plane(x, n, b) + piece * NN_PIECE * x->block;
+    NN_EACH_PIECE(x) {
+        uint64_t at = nn_piece_at(x, n, g, piece);
+        struct nn_loop l = prelu_at(x, param, n, g, piece);
 
-                WITH_BLOCK(x->block, prelu_gradient, x->data + at, y->grad + at, dx + at,
-                           layer_piece_pixels(x, piece), param->value + b * x->block,
-                           layer_piece(layer, x, n, b, piece));
-            }
+        l.dy = nn_at(y, y->grad, at);
+        l.to = nn_at(x, dx, at);
+        l.sums = layer_piece(layer, x, n, g, piece);
+        prelu_gradient(x, &l);
+    }
     give_totals(layer, x, param);
 }

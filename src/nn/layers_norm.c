@@ -1,9 +1,10 @@
-/* Batch, group and instance normalisation, with what becomes of values below zero: the same passes
- * over other sets of statistics. y = scale × x + shift, of each row and channel; backward sees from
- * x alone what was cut, so y is not read again. */
+/* Batch, group and instance normalisation, what is added behind it, and what becomes of values
+ * below zero: the same passes over other sets of statistics. y = scale × x + shift (+ skip), of
+ * each row and channel. Without a skip, backward sees from x alone what was cut, so y is not read
+ * again. */
 #include <math.h>
 
-#include "nn/net.h"
+#include "nn/loops.h"
 
 #define MOMENTUM 0.1f
 
@@ -44,34 +45,36 @@ static float *kept(const struct nn_layer *layer, const struct nn_tensor *x, uint
 
 /* Sums of x and x², taken around the first pixel so that a mean far from zero leaves the variance
  * its digits. */
-static inline void sum_squares(uint32_t block, const float *restrict from, uint32_t pixels,
-                               double *restrict ret_sums) {
-    float sum[NN_BLOCK_MAX] = {0}, square[NN_BLOCK_MAX] = {0}, around[NN_BLOCK_MAX];
+NN_INLINE void sum_squares_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float sum[NN_LANES_MAX] = {0}, square[NN_LANES_MAX] = {0}, around[NN_LANES_MAX];
 
-    memcpy(around, from, block * sizeof(*around));
-    for (uint32_t p = 0; p < pixels; p++, from += block)
-        for (uint32_t k = 0; k < block; k++) {
-            float apart = from[k] - around[k];
+    for (uint32_t k = 0; k < lanes; k++)
+        around[k] = nn_get(half, l->x, k);
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+        for (uint32_t k = 0; k < lanes; k++) {
+            float apart = nn_get(half, l->x, i + k) - around[k];
 
             sum[k] += apart;
             square[k] += apart * apart;
         }
-    for (uint32_t k = 0; k < block; k++) {
+    for (uint32_t k = 0; k < lanes; k++) {
         double at = (double)around[k], apart = (double)sum[k];
 
-        ret_sums[k] = apart + pixels * at;
-        ret_sums[block + k] = (double)square[k] + 2 * at * apart + pixels * at * at;
+        l->sums[k] = apart + l->pixels * at;
+        l->sums[lanes + k] = (double)square[k] + 2 * at * apart + l->pixels * at * at;
     }
 }
+NN_LOOP(sum_squares)
 
 static void sum_all(struct nn_layer *layer, const struct nn_tensor *x) {
-#pragma omp parallel for collapse(3) schedule(static)
-    for (uint32_t n = 0; n < x->n; n++)
-        for (uint32_t b = 0; b < x->c / x->block; b++)
-            for (uint64_t piece = 0; piece < nn_pieces(x); piece++)
-                WITH_BLOCK(x->block, sum_squares,
-                           x->data + nn_plane(x, n, b) + piece * NN_PIECE * x->block,
-                           layer_piece_pixels(x, piece), layer_piece(layer, x, n, b, piece));
+    NN_EACH_PIECE(x) {
+        struct nn_loop l = {.x = nn_at(x, x->data, nn_piece_at(x, n, g, piece)),
+                            .pixels = layer_piece_pixels(x, piece),
+                            .stride = x->block,
+                            .sums = layer_piece(layer, x, n, g, piece)};
+
+        sum_squares(x, &l);
+    }
     layer_total(layer, x);
 }
 
@@ -109,18 +112,57 @@ static void use_running(struct nn_layer *layer, const struct nn_tensor *x,
     }
 }
 
-static inline void normalize(uint32_t block, const float *restrict from, float *restrict to,
-                             uint32_t pixels, const float *scale, const float *shift, float leak) {
-    for (uint32_t p = 0; p < pixels; p++, from += block, to += block)
-        for (uint32_t k = 0; k < block; k++) {
-            float value = from[k] * scale[k] + shift[k];
+NN_INLINE void normalize_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float scale[NN_LANES_MAX], shift[NN_LANES_MAX];
 
-            to[k] = value < 0 ? value * leak : value; /* lets what is no number through */
+    memcpy(scale, l->scale, lanes * sizeof(*scale));
+    memcpy(shift, l->shift, lanes * sizeof(*shift));
+#pragma GCC ivdep
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+#pragma GCC ivdep
+        for (uint32_t k = 0; k < lanes; k++) {
+            float value = nn_get(half, l->x, i + k) * scale[k] + shift[k];
+
+            nn_set(half, l->to, i + k, nn_leak(value, value, l->leak));
         }
 }
+NN_LOOP(normalize)
 
-void layer_norm_forward(struct nn_layer *layer, const struct nn_tensor *x, struct nn_tensor *y,
-                        struct nn_param *param, bool train) {
+NN_INLINE void normalize_add_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float scale[NN_LANES_MAX], shift[NN_LANES_MAX];
+
+    memcpy(scale, l->scale, lanes * sizeof(*scale));
+    memcpy(shift, l->shift, lanes * sizeof(*shift));
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+#pragma GCC ivdep
+        for (uint32_t k = 0; k < lanes; k++) {
+            float value = nn_get(half, l->x, i + k) * scale[k] + shift[k];
+
+            value += nn_get(half, l->skip, i + k);
+            nn_set(half, l->to, i + k, nn_leak(value, value, l->leak));
+        }
+}
+NN_LOOP(normalize_add)
+
+/* What a pass over a piece needs. */
+static struct nn_loop loop_at(const struct nn_layer *layer, const struct nn_tensor *x, uint32_t n,
+                              uint32_t g, uint64_t piece) {
+    uint32_t c = g * nn_lanes(x);
+
+    return (struct nn_loop){.x = nn_at(x, x->data, nn_piece_at(x, n, g, piece)),
+                            .mean = kept(layer, x, NN_MEAN, n) + c,
+                            .scale = kept(layer, x, NN_SCALE, n) + c,
+                            .shift = kept(layer, x, NN_SHIFT, n) + c,
+                            .slope = kept(layer, x, NN_SLOPE, n) + c,
+                            .offset = kept(layer, x, NN_OFFSET, n) + c,
+                            .leak = layer->leak,
+                            .pixels = layer_piece_pixels(x, piece),
+                            .stride = x->block};
+}
+
+void layer_norm_forward(struct nn_layer *layer, const struct nn_tensor *x,
+                        const struct nn_tensor *skip, struct nn_tensor *y, struct nn_param *param,
+                        bool train) {
     if (train || layer->groups > 0)
         take_statistics(layer, x, param);
     else
@@ -134,59 +176,66 @@ void layer_norm_forward(struct nn_layer *layer, const struct nn_tensor *x, struc
             shift[c] = param[1].value[c] - mean[c] * scale[c];
         }
     }
-#pragma omp parallel for collapse(3) schedule(static)
-    for (uint32_t n = 0; n < x->n; n++)
-        for (uint32_t b = 0; b < x->c / x->block; b++)
-            for (uint64_t piece = 0; piece < nn_pieces(x); piece++) {
-                uint64_t at = nn_plane(x, n, b) + piece * NN_PIECE * x->block;
-                uint32_t c = b * x->block;
+    NN_EACH_PIECE(x) {
+        uint64_t at = nn_piece_at(x, n, g, piece);
+        struct nn_loop l = loop_at(layer, x, n, g, piece);
 
-                WITH_BLOCK(x->block, normalize, x->data + at, y->data + at,
-                           layer_piece_pixels(x, piece), kept(layer, x, NN_SCALE, n) + c,
-                           kept(layer, x, NN_SHIFT, n) + c, layer->leak);
-            }
+        l.to = nn_at(y, y->data, at);
+        if (layer->adds) {
+            l.skip = nn_at(skip, skip->data, at);
+            normalize_add(x, &l);
+        } else {
+            normalize(x, &l);
+        }
+    }
 }
 
 /* ---- backward ---- */
 
-/* What a block of channels needs. */
-struct factors {
-    const float *mean, *scale, *shift, *slope, *offset;
-    float leak;
-};
+/* Sums of dy and of dy × (x - mean), of what went into ReLU. */
+NN_INLINE void sum_products_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float sum[NN_LANES_MAX] = {0}, product[NN_LANES_MAX] = {0};
+    float scale[NN_LANES_MAX], shift[NN_LANES_MAX], mean[NN_LANES_MAX];
 
-static struct factors factors_at(const struct nn_layer *layer, const struct nn_tensor *x,
-                                 uint32_t n, uint32_t b) {
-    uint32_t c = b * x->block;
+    memcpy(scale, l->scale, lanes * sizeof(*scale));
+    memcpy(shift, l->shift, lanes * sizeof(*shift));
+    memcpy(mean, l->mean, lanes * sizeof(*mean));
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+        for (uint32_t k = 0; k < lanes; k++) {
+            float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
 
-    return (struct factors){kept(layer, x, NN_MEAN, n) + c,   kept(layer, x, NN_SCALE, n) + c,
-                            kept(layer, x, NN_SHIFT, n) + c,  kept(layer, x, NN_SLOPE, n) + c,
-                            kept(layer, x, NN_OFFSET, n) + c, layer->leak};
-}
-
-/* dy of what went into ReLU. */
-static inline float cut(const struct factors *f, uint32_t k, float x, float dy) {
-    return x * f->scale[k] + f->shift[k] > 0 ? dy : dy * f->leak;
-}
-
-/* Sums of dy and of dy × (x - mean). */
-static inline void sum_products(uint32_t block, const float *restrict from,
-                                const float *restrict dy, uint32_t pixels, const struct factors *f,
-                                double *restrict ret_sums) {
-    float sum[NN_BLOCK_MAX] = {0}, product[NN_BLOCK_MAX] = {0};
-
-    for (uint32_t p = 0; p < pixels; p++, from += block, dy += block)
-        for (uint32_t k = 0; k < block; k++) {
-            float gradient = cut(f, k, from[k], dy[k]);
-
-            sum[k] += gradient;
-            product[k] += gradient * (from[k] - f->mean[k]);
+            dy = nn_leak(x * scale[k] + shift[k], dy, l->leak);
+            sum[k] += dy;
+            product[k] += dy * (x - mean[k]);
         }
-    for (uint32_t k = 0; k < block; k++) {
-        ret_sums[k] = (double)sum[k];
-        ret_sums[block + k] = (double)product[k];
+    for (uint32_t k = 0; k < lanes; k++) {
+        l->sums[k] = (double)sum[k];
+        l->sums[lanes + k] = (double)product[k];
     }
 }
+NN_LOOP(sum_products)
+
+/* The same where something was added: what was cut shows in y. Keeps dy of what went into ReLU. */
+NN_INLINE void cut_products_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float sum[NN_LANES_MAX] = {0}, product[NN_LANES_MAX] = {0}, mean[NN_LANES_MAX];
+
+    memcpy(mean, l->mean, lanes * sizeof(*mean));
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+#pragma GCC ivdep
+        for (uint32_t k = 0; k < lanes; k++) {
+            float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
+
+            dy = nn_leak(nn_get(half, l->y, i + k), dy, l->leak);
+            sum[k] += dy;
+            product[k] += dy * (x - mean[k]);
+            nn_set(half, l->to, i + k, dy);
+        }
+    for (uint32_t k = 0; k < lanes; k++) {
+        l->sums[k] = (double)sum[k];
+        l->sums[lanes + k] = (double)product[k];
+    }
+}
+NN_LOOP(cut_products)
 
 /* With g the gradient of y before ReLU, gamma the weight and means over the set: dx = (gamma g -
  * mean(gamma g) - (x - mean) / variance × mean(gamma g (x - mean))) / deviation. */
@@ -224,38 +273,50 @@ static void take_factors(struct nn_layer *layer, const struct nn_tensor *x,
     }
 }
 
-static inline void input_gradient(uint32_t block, const float *restrict from,
-                                  const float *restrict dy, float *restrict to, uint32_t pixels,
-                                  const struct factors *f) {
-    for (uint32_t p = 0; p < pixels; p++, from += block, dy += block, to += block)
-        for (uint32_t k = 0; k < block; k++)
-            to[k] = cut(f, k, from[k], dy[k]) * f->scale[k] + from[k] * f->slope[k] + f->offset[k];
+/* dx = dy × scale + x × slope + offset */
+NN_INLINE void input_gradient_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    float scale[NN_LANES_MAX], shift[NN_LANES_MAX], slope[NN_LANES_MAX], offset[NN_LANES_MAX];
+
+    memcpy(scale, l->scale, lanes * sizeof(*scale));
+    memcpy(shift, l->shift, lanes * sizeof(*shift));
+    memcpy(slope, l->slope, lanes * sizeof(*slope));
+    memcpy(offset, l->offset, lanes * sizeof(*offset));
+    for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
+#pragma GCC ivdep
+        for (uint32_t k = 0; k < lanes; k++) {
+            float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
+
+            dy = nn_leak(x * scale[k] + shift[k], dy, l->leak);
+            nn_set(half, l->to, i + k, dy * scale[k] + x * slope[k] + offset[k]);
+        }
 }
+NN_LOOP(input_gradient)
 
 void layer_norm_backward(struct nn_layer *layer, const struct nn_tensor *x, struct nn_tensor *y,
-                         struct nn_param *param, float *dx) {
-    uint32_t blocks = x->c / x->block;
+                         struct nn_param *param, float *dx, float *dskip) {
+    NN_EACH_PIECE(x) {
+        uint64_t at = nn_piece_at(x, n, g, piece);
+        struct nn_loop l = loop_at(layer, x, n, g, piece);
 
-#pragma omp parallel for collapse(3) schedule(static)
-    for (uint32_t n = 0; n < x->n; n++)
-        for (uint32_t b = 0; b < blocks; b++)
-            for (uint64_t piece = 0; piece < nn_pieces(x); piece++) {
-                uint64_t at = nn_plane(x, n, b) + piece * NN_PIECE * x->block;
-                struct factors f = factors_at(layer, x, n, b);
-
-                WITH_BLOCK(x->block, sum_products, x->data + at, y->grad + at,
-                           layer_piece_pixels(x, piece), &f, layer_piece(layer, x, n, b, piece));
-            }
+        l.dy = nn_at(y, y->grad, at);
+        l.sums = layer_piece(layer, x, n, g, piece);
+        if (layer->adds) {
+            l.y = nn_at(y, y->data, at);
+            l.to = nn_at(y, dskip, at);
+            cut_products(x, &l);
+        } else {
+            sum_products(x, &l);
+        }
+    }
     layer_total(layer, x);
     take_factors(layer, x, param);
-#pragma omp parallel for collapse(3) schedule(static)
-    for (uint32_t n = 0; n < x->n; n++)
-        for (uint32_t b = 0; b < blocks; b++)
-            for (uint64_t piece = 0; piece < nn_pieces(x); piece++) {
-                uint64_t at = nn_plane(x, n, b) + piece * NN_PIECE * x->block;
-                struct factors f = factors_at(layer, x, n, b);
+    NN_EACH_PIECE(x) {
+        uint64_t at = nn_piece_at(x, n, g, piece);
+        struct nn_loop l = loop_at(layer, x, n, g, piece);
 
-                WITH_BLOCK(x->block, input_gradient, x->data + at, y->grad + at, dx + at,
-                           layer_piece_pixels(x, piece), &f);
-            }
+        l.dy = nn_at(y, layer->adds ? dskip : y->grad, at);
+        l.leak = layer->adds ? NN_LINEAR : layer->leak;
+        l.to = nn_at(x, dx, at);
+        input_gradient(x, &l);
+    }
 }

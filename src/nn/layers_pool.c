@@ -1,5 +1,5 @@
 /* Pooling: the largest of windows, and the mean or the largest of whole images. */
-#include "nn/net.h"
+#include "nn/loops.h"
 
 /* The pixels that one of the outputs looks at: [from, end) of each axis: depth, height, width. */
 struct window {
@@ -25,18 +25,24 @@ static struct window window_at(const struct nn_layer *layer, const struct nn_ten
     return window;
 }
 
-static inline void window_max(uint32_t block, const struct window *window,
-                              const struct nn_tensor *x, const float *from, float *to) {
+NN_INLINE void window_max(uint32_t lanes, bool half, const struct window *window,
+                          const struct nn_tensor *x, const void *from, void *to) {
+    float most[NN_LANES_MAX] = {0};
     bool first = true;
 
     for (uint32_t z = window->from[0]; z < window->end[0]; z++)
         for (uint32_t i = window->from[1]; i < window->end[1]; i++)
             for (uint32_t j = window->from[2]; j < window->end[2]; j++, first = false) {
-                const float *at = from + (((uint64_t)z * x->h + i) * x->w + j) * block;
+                uint64_t at = (((uint64_t)z * x->h + i) * x->w + j) * x->block;
 
-                for (uint32_t k = 0; k < block; k++)
-                    to[k] = first || at[k] > to[k] ? at[k] : to[k];
+                for (uint32_t k = 0; k < lanes; k++) {
+                    float value = nn_get(half, from, at + k);
+
+                    most[k] = first || value > most[k] ? value : most[k];
+                }
             }
+    for (uint32_t k = 0; k < lanes; k++)
+        nn_set(half, to, k, most[k]);
 }
 
 /* Without a branch, so that a loop of them becomes vectors. */
@@ -50,67 +56,72 @@ static inline float value_if(bool yes, float value) {
 }
 
 /* The first of a window's largest takes the gradient. */
-static inline void window_gradient(uint32_t block, const struct window *window,
-                                   const struct nn_tensor *x, const float *from, const float *most,
-                                   const float *dy, float *to) {
-    float left[NN_BLOCK_MAX];
+NN_INLINE void window_gradient(uint32_t lanes, bool half, const struct window *window,
+                               const struct nn_tensor *x, const void *from, const void *most,
+                               const void *dy, void *to) {
+    float left[NN_LANES_MAX], largest[NN_LANES_MAX];
 
-    memcpy(left, dy, block * sizeof(*left));
+    for (uint32_t k = 0; k < lanes; k++) {
+        left[k] = nn_get(half, dy, k);
+        largest[k] = nn_get(half, most, k);
+    }
     for (uint32_t z = window->from[0]; z < window->end[0]; z++)
         for (uint32_t i = window->from[1]; i < window->end[1]; i++)
             for (uint32_t j = window->from[2]; j < window->end[2]; j++) {
-                uint64_t at = (((uint64_t)z * x->h + i) * x->w + j) * block;
-                const float *restrict value = from + at;
-                float *restrict gradient = to + at;
+                uint64_t at = (((uint64_t)z * x->h + i) * x->w + j) * x->block;
 
 #pragma GCC ivdep
-                for (uint32_t k = 0; k < block; k++) {
-                    float taken = value_if(value[k] == most[k], left[k]);
+                for (uint32_t k = 0; k < lanes; k++) {
+                    float value = nn_get(half, from, at + k);
+                    float taken = value_if(value == largest[k], left[k]);
 
-                    gradient[k] += taken; /* windows may overlap */
-                    left[k] -= taken;     /* all of it, or nothing */
+                    /* windows may overlap */
+                    nn_set(half, to, at + k, nn_get(half, to, at + k) + taken);
+                    left[k] -= taken; /* all of it, or nothing */
                 }
             }
 }
 
 void layer_max_pool_forward(const struct nn_layer *layer, const struct nn_tensor *x,
                             struct nn_tensor *y) {
-    uint32_t blocks = x->c / x->block;
+    uint32_t groups = nn_groups(x);
 
 #pragma omp parallel for collapse(2) schedule(static)
     for (uint32_t n = 0; n < x->n; n++)
-        for (uint32_t b = 0; b < blocks; b++) {
-            const float *from = x->data + nn_plane(x, n, b);
-            float *to = y->data + nn_plane(y, n, b);
+        for (uint32_t g = 0; g < groups; g++) {
+            const void *from = nn_at(x, x->data, nn_group(x, n, g));
+            uint64_t at = nn_group(y, n, g);
 
             for (uint32_t z = 0; z < y->d; z++)
                 for (uint32_t i = 0; i < y->h; i++)
-                    for (uint32_t j = 0; j < y->w; j++, to += x->block) {
+                    for (uint32_t j = 0; j < y->w; j++, at += x->block) {
                         struct window window = window_at(layer, x, (uint32_t[]){z, i, j});
 
-                        WITH_BLOCK(x->block, window_max, &window, x, from, to);
+                        WITH_LANES(x, window_max, &window, x, from, nn_at(y, y->data, at));
                     }
         }
 }
 
 void layer_max_pool_backward(const struct nn_layer *layer, const struct nn_tensor *x,
                              const struct nn_tensor *y, float *dx) {
-    uint32_t blocks = x->c / x->block;
+    uint32_t groups = nn_groups(x);
 
 #pragma omp parallel for collapse(2) schedule(static)
     for (uint32_t n = 0; n < x->n; n++)
-        for (uint32_t b = 0; b < blocks; b++) {
-            const float *from = x->data + nn_plane(x, n, b), *dy = y->grad + nn_plane(y, n, b);
-            const float *most = y->data + nn_plane(y, n, b);
-            float *to = dx + nn_plane(x, n, b);
+        for (uint32_t g = 0; g < groups; g++) {
+            const void *from = nn_at(x, x->data, nn_group(x, n, g));
+            void *to = nn_at(x, dx, nn_group(x, n, g));
+            uint64_t at = nn_group(y, n, g);
 
-            memset(to, 0, nn_pixels(x) * x->block * sizeof(*to));
+            for (uint64_t p = 0; p < nn_pixels(x); p++)
+                memset(nn_at(x, to, p * x->block), 0, nn_lanes(x) * nn_element_bytes(x));
             for (uint32_t z = 0; z < y->d; z++)
                 for (uint32_t i = 0; i < y->h; i++)
-                    for (uint32_t j = 0; j < y->w; j++, dy += x->block, most += x->block) {
+                    for (uint32_t j = 0; j < y->w; j++, at += x->block) {
                         struct window window = window_at(layer, x, (uint32_t[]){z, i, j});
 
-                        WITH_BLOCK(x->block, window_gradient, &window, x, from, most, dy, to);
+                        WITH_LANES(x, window_gradient, &window, x, from, nn_at(y, y->data, at),
+                                   nn_at(y, y->grad, at), to);
                     }
         }
 }
@@ -123,15 +134,17 @@ void layer_global_forward(const struct nn_layer *layer, const struct nn_tensor *
 #pragma omp parallel for collapse(2) schedule(static)
     for (uint32_t n = 0; n < x->n; n++)
         for (uint32_t b = 0; b < blocks; b++) {
-            const float *from = x->data + nn_plane(x, n, b);
+            const void *from = nn_at(x, x->data, nn_plane(x, n, b));
             float *to = y->data + (uint64_t)n * x->c + (uint64_t)b * x->block;
 
             for (uint32_t k = 0; k < x->block; k++) {
-                float sum = 0, most = from[k];
+                float sum = 0, most = nn_get(x->half, from, k);
 
                 for (uint64_t p = 0; p < pixels; p++) {
-                    sum += from[p * x->block + k];
-                    most = from[p * x->block + k] > most ? from[p * x->block + k] : most;
+                    float value = nn_get(x->half, from, p * x->block + k);
+
+                    sum += value;
+                    most = value > most ? value : most;
                 }
                 to[k] = layer->kind == NN_GLOBAL_MAX ? most : sum / (float)pixels;
             }
@@ -147,21 +160,21 @@ void layer_global_backward(const struct nn_layer *layer, const struct nn_tensor 
     for (uint32_t n = 0; n < x->n; n++)
         for (uint32_t b = 0; b < blocks; b++) {
             uint64_t channel = (uint64_t)n * x->c + (uint64_t)b * x->block;
-            const float *from = x->data + nn_plane(x, n, b), *dy = y->grad + channel;
-            const float *most = y->data + channel;
-            float *to = dx + nn_plane(x, n, b);
+            const void *from = nn_at(x, x->data, nn_plane(x, n, b));
+            const float *most = y->data + channel, *dy = y->grad + channel;
+            void *to = nn_at(x, dx, nn_plane(x, n, b));
 
             for (uint32_t k = 0; k < x->block; k++) {
                 bool given = false; /* the first of equals takes it all */
 
                 for (uint64_t p = 0; p < pixels; p++) {
                     uint64_t i = p * x->block + k;
-                    bool takes = !given && from[i] == most[k];
+                    bool takes = !given && nn_get(x->half, from, i) == most[k];
 
                     if (layer->kind == NN_GLOBAL_MEAN)
-                        to[i] = dy[k] / (float)pixels;
+                        nn_set(x->half, to, i, dy[k] / (float)pixels);
                     else
-                        to[i] = takes ? dy[k] : 0;
+                        nn_set(x->half, to, i, takes ? dy[k] : 0);
                     given |= takes;
                 }
             }

@@ -8,6 +8,7 @@ static const struct {
 } models[] = {
     [NN_RESNET] = {"resnet", nn_resnet_build},
     [NN_RESNET9] = {"resnet9", nn_resnet9_build},
+    [NN_RESNET50] = {"resnet50", nn_resnet50_build},
     [NN_UNET3D] = {"unet3d", nn_unet3d_build},
 };
 

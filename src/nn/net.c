@@ -19,6 +19,15 @@ int nn_net_create(const struct nn_kernels *kernels, uint32_t batch, struct nn_ne
     return 0;
 }
 
+int nn_net_use_bf16(struct nn_net *net, struct opiml_error *err) {
+    assert(net->tensors == 0);
+    if (!net->kernels->half || !net->kernels->half())
+        return opiml_fail(err, OPIML_ENODEV,
+                          "bf16 needs oneDNN, and a processor with AVX512-BF16 or AMX: use f32");
+    net->half = true;
+    return 0;
+}
+
 void nn_net_destroy(struct nn_net *net) {
     if (!net)
         return;
@@ -80,7 +89,7 @@ static int check_memory(const struct nn_net *net, struct opiml_error *err) {
     double floats = 0, largest = 0;
 
     for (uint32_t i = 0; i < net->tensors; i++) {
-        floats += 2 * (double)net->tensor[i].count; /* and its gradient */
+        floats += (net->tensor[i].half ? 1 : 2) * (double)net->tensor[i].count; /* and gradient */
         largest = fmax(largest, (double)net->tensor[i].count);
     }
     for (uint32_t i = 0; i < net->params; i++)
@@ -102,9 +111,9 @@ int nn_net_finish(struct nn_net *net, uint64_t seed, struct opiml_error *err) {
     for (uint32_t i = 0; i < net->tensors; i++) {
         struct nn_tensor *tensor = &net->tensor[i];
 
-        tensor->data = floats(tensor->count);
+        tensor->data = base_alloc_aligned(tensor->count * nn_element_bytes(tensor), 64);
         if (i > 0)
-            tensor->grad = floats(tensor->count);
+            tensor->grad = base_alloc_aligned(tensor->count * nn_element_bytes(tensor), 64);
         if (!tensor->data || (i > 0 && !tensor->grad))
             return base_fail_memory(err, tensor->count * sizeof(float), "activations");
         largest = base_max_u64(largest, tensor->count);
@@ -157,9 +166,11 @@ void nn_net_rows(struct nn_net *net, uint32_t rows) {
         uint64_t row = tensor->c * nn_pixels(tensor), live = rows * row;
 
         if (live < tensor->count) {
-            memset(tensor->data + live, 0, (tensor->count - live) * sizeof(float));
+            size_t bytes = nn_element_bytes(tensor), behind = (tensor->count - live) * bytes;
+
+            memset((char *)tensor->data + live * bytes, 0, behind);
             if (tensor->grad)
-                memset(tensor->grad + live, 0, (tensor->count - live) * sizeof(float));
+                memset((char *)tensor->grad + live * bytes, 0, behind);
         }
         tensor->n = rows;
         tensor->count = live;
@@ -195,7 +206,9 @@ int nn_net_forward(struct nn_net *net, bool train, struct opiml_error *err) {
             if (layer->bias)
                 layer_bias_forward(y, param + 1);
             break;
-        case NN_NORM: layer_norm_forward(layer, x, y, param, train); break;
+        case NN_NORM:
+            layer_norm_forward(layer, x, &net->tensor[layer->in2], y, param, train);
+            break;
         case NN_PRELU: layer_prelu_forward(x, y, param); break;
         case NN_ADD: layer_add_forward(layer, x, &net->tensor[layer->in2], y); break;
         case NN_CONCAT: layer_concat_forward(x, &net->tensor[layer->in2], y); break;
@@ -216,8 +229,22 @@ static float *gradient_target(struct nn_net *net, struct nn_tensor *x) {
 
 static void gradient_done(struct nn_net *net, struct nn_tensor *x) {
     if (x->grad_ready)
-        layer_accumulate(x->grad, net->scratch, x->count);
+        layer_accumulate(x, x->grad, net->scratch);
     x->grad_ready = true;
+}
+
+/* The gradient of what is added goes straight to where it belongs, or else stays in y->grad on its
+ * way there. */
+static void backward_norm(struct nn_net *net, struct nn_layer *layer, float *dx) {
+    struct nn_tensor *x = &net->tensor[layer->in], *y = &net->tensor[layer->out];
+    struct nn_tensor *skip = &net->tensor[layer->in2];
+    bool first = layer->adds && !skip->grad_ready;
+
+    layer_norm_backward(layer, x, y, &net->param[layer->param], dx, first ? skip->grad : y->grad);
+    if (layer->adds && !first)
+        layer_accumulate(skip, skip->grad, y->grad);
+    if (layer->adds)
+        skip->grad_ready = true;
 }
 
 static int backward_layer(struct nn_net *net, struct nn_layer *layer, struct opiml_error *err) {
@@ -233,14 +260,14 @@ static int backward_layer(struct nn_net *net, struct nn_layer *layer, struct opi
         rc = net->kernels->conv_backward(layer->conv, x->data, param->value, y->grad, dx,
                                          param->grad, err);
         break;
-    case NN_NORM: layer_norm_backward(layer, x, y, param, dx); break;
+    case NN_NORM: backward_norm(net, layer, dx); break;
     case NN_PRELU: layer_prelu_backward(layer, x, y, param, dx); break;
     case NN_ADD:
         layer_add_backward(layer, y, dx);
         gradient_done(net, x);
         x = &net->tensor[layer->in2];
         dx = gradient_target(net, x);
-        memcpy(dx, y->grad, x->count * sizeof(*dx)); /* already cut by ReLU */
+        memcpy(dx, y->grad, x->count * nn_element_bytes(x)); /* already cut by ReLU */
         break;
     case NN_CONCAT:
         layer_concat_backward(y, 0, x, dx);

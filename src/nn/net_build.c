@@ -20,6 +20,7 @@ static int add_tensor(struct nn_net *net, uint32_t c, const uint32_t sides[3], u
     *tensor = (struct nn_tensor){
         .n = net->batch, .c = c, .d = sides[0], .h = sides[1], .w = sides[2], .block = block};
     tensor->count = (uint64_t)net->batch * c * nn_pixels(tensor);
+    tensor->half = net->half && block > 1; /* input, pooled and output are plain */
     return (int)net->tensors++;
 }
 
@@ -74,6 +75,8 @@ static int add_like(struct nn_net *net, enum nn_kind kind, int in, struct nn_lay
 /* One block for the whole network where channels allow, the first convolution's: from one to
  * another oneDNN has no fast way. */
 static uint32_t block_of(struct nn_net *net, uint32_t channels) {
+    if (net->half)
+        return channels; /* channels last: AMX's kernels take nothing else */
     if (net->block == 0)
         net->block = net->kernels->block(channels);
     return channels % net->block == 0 ? net->block : net->kernels->block(channels);
@@ -108,7 +111,9 @@ static struct nn_conv_shape shape_of(struct nn_net *net, int in, uint32_t out_c)
                                   .stride = 1,
                                   .in_block = x->block,
                                   .out_block = block_of(net, out_c),
-                                  .dims = net->dims};
+                                  .dims = net->dims,
+                                  .in_half = x->half,
+                                  .out_half = net->half};
 }
 
 static uint64_t taps_of(const struct nn_conv_shape *shape) {
@@ -127,6 +132,10 @@ static int add_conv(struct nn_net *net, int in, const char *name, const struct n
     struct nn_param *weight = NULL;
     int rc, out;
 
+    if (net->half && shape->out_c % 16 != 0)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: %u channels: bf16 takes multiples of 16, f32 any width", name,
+                          shape->out_c);
     out = add_layer(net, NN_CONV, in, shape->out_c, sides, shape->out_block, ret_layer, err);
     if (out < 0)
         return out;
@@ -223,6 +232,21 @@ int nn_batch_norm(struct nn_net *net, int in, const char *name, float leak,
     return out;
 }
 
+int nn_batch_norm_add(struct nn_net *net, int in, int skip, const char *name, float leak,
+                      struct opiml_error *err) {
+    int out;
+
+    if (in < 0 || skip < 0)
+        return in < 0 ? in : skip;
+    assert(net->tensor[in].count == net->tensor[skip].count &&
+           net->tensor[in].block == net->tensor[skip].block);
+    if ((out = nn_batch_norm(net, in, name, leak, err)) >= 0) {
+        net->layer[net->layers - 1].in2 = (uint32_t)skip;
+        net->layer[net->layers - 1].adds = true;
+    }
+    return out;
+}
+
 int nn_group_norm(struct nn_net *net, int in, const char *name, uint32_t groups, float leak,
                   struct opiml_error *err) {
     struct nn_layer *layer = NULL;
@@ -281,9 +305,9 @@ int nn_concat(struct nn_net *net, int a, int b, struct opiml_error *err) {
         return a < 0 ? a : b;
     x = &net->tensor[a];
     y = &net->tensor[b];
-    assert(x->d == y->d && x->h == y->h && x->w == y->w && x->block == y->block);
-    out = add_layer(net, NN_CONCAT, a, x->c + y->c, (uint32_t[]){x->d, x->h, x->w}, x->block,
-                    &layer, err);
+    assert(x->d == y->d && x->h == y->h && x->w == y->w && (net->half || x->block == y->block));
+    out = add_layer(net, NN_CONCAT, a, x->c + y->c, (uint32_t[]){x->d, x->h, x->w},
+                    net->half ? x->c + y->c : x->block, &layer, err);
     if (out >= 0)
         layer->in2 = (uint32_t)b;
     return out;

@@ -9,10 +9,14 @@
  * blocks so that vectors hold channels. block 1 is plain NCDHW. Images have a depth of 1. */
 struct nn_tensor {
     uint32_t n, c, d, h, w, block;
-    float *data, *grad;
-    uint64_t count;  /* elements */
-    bool grad_ready; /* backward: somebody wrote grad already, the next one adds */
+    float *data, *grad; /* where half: of bf16 */
+    uint64_t count;     /* elements */
+    bool grad_ready;    /* backward: somebody wrote grad already, the next one adds */
+    bool half;          /* bf16: never the input and the output */
 };
+static inline size_t nn_element_bytes(const struct nn_tensor *tensor) {
+    return tensor->half ? 2 : 4;
+}
 /* Voxels, or pixels, of one channel. */
 static inline uint64_t nn_pixels(const struct nn_tensor *tensor) {
     return (uint64_t)tensor->d * tensor->h * tensor->w;
@@ -45,6 +49,7 @@ struct nn_conv_shape {
     uint32_t in_block, out_block;
     uint32_t dims;
     bool transposed;
+    bool in_half, out_half; /* bf16: of x and dx, of y and dy; out_half where in_half */
 };
 /* Along one axis. */
 static inline uint32_t nn_conv_out(uint32_t side, const struct nn_conv_shape *shape) {
@@ -62,6 +67,7 @@ struct nn_kernels {
     int (*open)(uint32_t threads, char *version, size_t room, struct opiml_error *err);
     uint32_t (*block)(
         uint32_t channels); /* the block it wants for activations of so many channels */
+    bool (*half)(void);     /* whether it computes in bf16 here; NULL: no */
     int (*conv_create)(const struct nn_conv_shape *shape, void **ret_conv, struct opiml_error *err);
     void (*conv_destroy)(void *conv);
     /* Weights and their gradients are [out_c, c, kernel, …], once per dimension; of a transposed
@@ -92,6 +98,10 @@ struct nn_net;
 int nn_net_create(const struct nn_kernels *kernels, uint32_t batch, struct nn_net **ret_net,
                   struct opiml_error *err);
 void nn_net_destroy(struct nn_net *net); /* NULL is fine */
+/* Before the input: keep activations, their gradients and what convolutions take of the weights in
+ * bf16. Weights, statistics, sums and the optimiser stay f32, and so do input and output. Channels
+ * must come in sixteens. OPIML_ENODEV where the kernels or the processor cannot. */
+int nn_net_use_bf16(struct nn_net *net, struct opiml_error *err);
 
 /* What becomes of values below zero: they are multiplied by it. */
 #define NN_RELU 0.0f
@@ -121,6 +131,9 @@ int nn_group_norm(struct nn_net *net, int in, const char *name, uint32_t groups,
 /* ReLU that learns what to multiply by below zero, per channel (He et al., 2015; 0.25 at first). */
 int nn_prelu(struct nn_net *net, int in, const char *name, struct opiml_error *err);
 int nn_add(struct nn_net *net, int a, int b, float leak, struct opiml_error *err);
+/* Batch norm, plus `skip`, then ReLU or the like: what ends a residual block, in one pass. */
+int nn_batch_norm_add(struct nn_net *net, int in, int skip, const char *name, float leak,
+                      struct opiml_error *err);
 /* Channels of a, then those of b. */
 int nn_concat(struct nn_net *net, int a, int b, struct opiml_error *err);
 /* Largest of each window; padding is never the largest, so it must be less than the kernel. */
@@ -156,7 +169,7 @@ int nn_net_backward(struct nn_net *net, struct opiml_error *err);
 
 /* ---- reference models ---- */
 
-enum nn_model { NN_RESNET, NN_RESNET9, NN_UNET3D };
+enum nn_model { NN_RESNET, NN_RESNET9, NN_UNET3D, NN_RESNET50 };
 struct nn_model_conf {
     uint32_t name; /* an enum nn_model */
     uint32_t depth, width, classes;

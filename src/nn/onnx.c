@@ -134,6 +134,12 @@ static const char *inner_name(const struct nn_layer *layer, char name[NAME_BYTES
     return name;
 }
 
+/* Normalised, before something is added. */
+static const char *normed_name(const struct nn_layer *layer, char name[NAME_BYTES]) {
+    snprintf(name, NAME_BYTES, "t%u_normed", layer->out);
+    return name;
+}
+
 static void add_activation(struct graph *graph, const struct nn_layer *layer) {
     AUTO_TEXT struct text node = {0};
     char name[NAME_BYTES];
@@ -159,8 +165,23 @@ static void connect(struct graph *graph, struct text *node, const struct nn_laye
     for (uint32_t i = 0; i < params; i++)
         protobuf_add_text(node, NODE_INPUT, graph->net->param[layer->param + i].name);
     protobuf_add_text(node, NODE_OUTPUT,
+                      layer->adds                ? normed_name(layer, name)
+                      : layer->leak == NN_LINEAR ? tensor_name(graph, layer->out, name)
+                                                 : inner_name(layer, name));
+}
+
+/* What normalisation adds behind it. */
+static void add_skip(struct graph *graph, const struct nn_layer *layer) {
+    AUTO_TEXT struct text node = {0};
+    char name[NAME_BYTES];
+
+    protobuf_add_text(&node, NODE_INPUT, normed_name(layer, name));
+    protobuf_add_text(&node, NODE_INPUT, tensor_name(graph, layer->in2, name));
+    protobuf_add_text(&node, NODE_OUTPUT,
                       layer->leak == NN_LINEAR ? tensor_name(graph, layer->out, name)
                                                : inner_name(layer, name));
+    begin_node(&node, "Add");
+    protobuf_add_message(graph->to, GRAPH_NODE, &node);
 }
 
 static void add_params(struct graph *graph, const struct nn_layer *layer, uint32_t params) {
@@ -265,6 +286,8 @@ static void add_layer(struct graph *graph, const struct nn_layer *layer) {
     case NN_LOGITS: add_logits(graph, layer, &node); break;
     }
     protobuf_add_message(graph->to, GRAPH_NODE, &node);
+    if (layer->adds)
+        add_skip(graph, layer);
     add_activation(graph, layer);
 }
 

@@ -291,7 +291,7 @@ mistake 's/resnet/resnte/' '7:15: .*did you mean "resnet"'
 mistake 's/depth: 8/depth: 900/' '7:30: .*8 to 200'
 mistake 's/width: 4/width: 4, classes: 1/' '7:[0-9]*: .*2 to 100000'
 mistake 's/lr: 0.05/momentum: 0.5/' '8:[0-9]*: .*"lr" is missing'
-mistake 's/^seed: 3/precision: bf16/' '3:12: .*bf16 is not there yet'
+mistake 's/^seed: 3/precision: f16/' '3:12: .*auto, f32 or bf16'
 mistake 's/^kind: train/kind: pipeline/' '2:7: '
 opiml train "$tmp/a.yaml"
 check "a pipeline file" fails 2 "a\.yaml:2:7: "

@@ -85,7 +85,7 @@ class Export(Case):
 
     @needs_peers
     def test_residual_networks(self):
-        for model in "resnet, depth: 8, width: 16", "resnet, width: 5, pool: max", "resnet9, width: 16":
+        for model in "resnet, depth: 8, width: 16", "resnet, width: 5, pool: max", "resnet9, width: 16", "resnet50, width: 4":
             rows = self.train(model, IMAGES, (3, 32, 32), ("label", "<i4"), more="ema: 0.5")
             result, logits = self.check(rows, lambda cross, *_: cross)
             self.assertEqual((logits[:, :, 0].argmax(axis=1) == rows["label"]).mean(),

@@ -31,7 +31,6 @@ static void mistakes_name_place_and_remedy(void **state) {
     refuse(HEAD "data: {train: a}\nmodel: {name: resnet, classes: 2}\noptimizer: {}\n",
            "t.yaml:6:1", "lr");
     refuse("opiml: 1\nkind: train\n", "t.yaml", "out");
-    refuse(HEAD "precision: bf16\n" REST, "t.yaml:4:12", "bf16 is not there yet");
     refuse(HEAD "precision: f64\n" REST, "t.yaml:4:12", "auto, f32 or bf16");
 }
 

@@ -37,8 +37,9 @@ static void failing_allocations_are_errors(void **state) {
 
 static void gradients_are_added(void **state) {
     float to[3] = {1, 2, 3}, from[3] = {10, 20, 30};
+    struct nn_tensor t = {.n = 1, .c = 1, .d = 1, .h = 1, .w = 3, .block = 1, .count = 3};
 
-    layer_accumulate(to, from, 3);
+    layer_accumulate(&t, to, from);
     assert_true(to[0] == 11 && to[1] == 22 && to[2] == 33);
 }
 

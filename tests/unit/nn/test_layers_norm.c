@@ -24,8 +24,8 @@ static void both_orders(uint32_t groups, float leak) {
         nn_pack(dy, s->y.grad, N, C, PIXELS, s->x.block, false);
         nn_threads_set((uint32_t)i + 1);
         assert_int_equal(layer_sums_alloc(&layer, &s->x, &s->y, NULL), 0);
-        layer_norm_forward(&layer, &s->x, &s->y, param, true);
-        layer_norm_backward(&layer, &s->x, &s->y, param, s->dx);
+        layer_norm_forward(&layer, &s->x, NULL, &s->y, param, true);
+        layer_norm_backward(&layer, &s->x, &s->y, param, s->dx, NULL);
         layer_release(&layer);
     }
     assert_same(blocked.y.data, C, 16, plain.y.data);
@@ -64,7 +64,7 @@ static void groups_are_normal(void **state) {
         for (size_t i = 0; i < COUNT; i++)
             s.x.data[i] = 3 * nn_random() + (float)(i / run);
         assert_int_equal(layer_sums_alloc(&layer, &s.x, &s.y, NULL), 0);
-        layer_norm_forward(&layer, &s.x, &s.y, param, true);
+        layer_norm_forward(&layer, &s.x, NULL, &s.y, param, true);
         for (size_t i = 0; i < COUNT; i += run) {
             double sum = 0, squares = 0;
 
@@ -102,9 +102,9 @@ static void threads_change_no_bit(void **state) {
 
         assert_int_equal(layer_sums_alloc(&layer, &in, &to, NULL), 0);
         nn_threads_set(1u << i);
-        layer_norm_forward(&layer, &in, &to, param, true);
+        layer_norm_forward(&layer, &in, NULL, &to, param, true);
         memcpy(out[i], y, sizeof(y));
-        layer_norm_backward(&layer, &in, &to, param, dx[i]);
+        layer_norm_backward(&layer, &in, &to, param, dx[i], NULL);
         memcpy(saved[i], layer.saved, sizeof(saved[i]));
         layer_release(&layer);
     }
