@@ -394,7 +394,7 @@ const struct verb verb_data_make = {
         "    csv            DIR/train.csv with a heading: x0,x1,...,label\n"
         "    raw            DIR/train.bin: the numbers as f32, then the label as i32\n\n"
         "Formats of volumes, u8 of size x size x size each:\n\n"
-        "    nifti          DIR/train/images/NUMBER.nii and DIR/train/labels/NUMBER.nii\n"
+        "    nifti          DIR/train/images/NUMBER.nii, .../labels/NUMBER.nii\n"
         "    npy            the same as .npy",
     .examples =
         "opiml data make images --out data/shapes\n"

@@ -112,7 +112,8 @@ struct opiml_op_call {
     const struct opiml_value *in; /* by input field */
     struct opiml_value *out; /* by output field. OPIML_OP_NEW: data and capacity are set, and for
                                 fixed shapes bytes and shape too; run fills the rest. Passed on:
-                                already equal to the input */
+                                already equal to the input; run may set another shape of
+                                as many elements, which the schema has */
     uint8_t *scratch;
     /* Take `bytes` from the pool for the time of this call, waiting for other workers if need be;
      * the engine gives it back after run. OPIML_ELIMIT when the pool could never hold it. May be

@@ -74,6 +74,8 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
                       ? -1
                       : p->end[d] - p->first[d];
     }
+    if (p->unit == VOXEL && p->z.count)
+        volume_planes(&p->set, in, size[0], shape);
     return volume_shape(&p->set, in, size, volume_most_voxels(&p->set, in), shape, err);
 }
 
@@ -147,6 +149,12 @@ static int place_mm(const struct opiml_op_call *call, const int64_t size[3], int
     return rc;
 }
 
+static int64_t window(struct opiml_op_call *call, uint32_t field) {
+    const struct params *p = call->params;
+
+    return p->first[0];
+}
+
 static int run(struct opiml_op_call *call, struct opiml_error *err) {
     const struct params *p = call->params;
     int64_t from[3], first[3], end[3], size[3];
@@ -188,4 +196,5 @@ const struct opiml_op op_volume_crop = {
     .params_bytes = sizeof(struct params),
     .check = check,
     .run = run,
+    .window = window,
 };

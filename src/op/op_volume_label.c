@@ -71,31 +71,45 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
     return 0;
 }
 
-/* x becomes (x - least) × scale, its share of the map's range. */
+/* x becomes (x - least) × scale, its share of the map's range; a scale of 0: it has none. */
 struct map {
     const uint8_t *data;
     uint32_t dtype;
     float least, scale;
 };
 
+#define LANES 16 /* side by side, for the compiler to make vectors of */
+
 /* Least and most of the numbers that are finite; a map without two of them has no range. */
 static void find_range(const struct map *map, size_t voxels, float ret[2]) {
-    float least = 3e38f, most = -3e38f;
+    float least[LANES], most[LANES];
 
+    for (size_t l = 0; l < LANES; l++) {
+        least[l] = 3e38f;
+        most[l] = -3e38f;
+    }
     for (size_t at = 0; at < voxels; at += NUMBERS_CHUNK) {
-        size_t n = base_min_u64(NUMBERS_CHUNK, voxels - at);
+        size_t n = base_min_u64(NUMBERS_CHUNK, voxels - at), whole = base_align_up(n, LANES);
         float x[NUMBERS_CHUNK];
 
         numbers_load(map->dtype, map->data + at * opiml_dtype_bytes(map->dtype), n, x);
-        for (size_t i = 0; i < n; i++) {
-            if (!(x[i] > -3e38f && x[i] < 3e38f))
-                continue;
-            least = x[i] < least ? x[i] : least;
-            most = x[i] > most ? x[i] : most;
-        }
+        for (size_t i = n; i < whole; i++)
+            x[i] = x[0];
+        for (size_t i = 0; i < whole; i += LANES)
+            for (size_t l = 0; l < LANES; l++) {
+                float y = x[i + l];
+                bool finite = y > -3e38f && y < 3e38f;
+
+                least[l] = finite && y < least[l] ? y : least[l];
+                most[l] = finite && y > most[l] ? y : most[l];
+            }
     }
-    ret[0] = least;
-    ret[1] = most;
+    for (size_t l = 1; l < LANES; l++) {
+        least[0] = least[l] < least[0] ? least[l] : least[0];
+        most[0] = most[l] > most[0] ? most[l] : most[0];
+    }
+    ret[0] = least[0];
+    ret[1] = most[0];
 }
 
 static void begin_map(const struct opiml_op_call *call, uint32_t k, size_t voxels,
@@ -113,26 +127,32 @@ static void begin_map(const struct opiml_op_call *call, uint32_t k, size_t voxel
         find_range(map, voxels, range);
     }
     map->least = range[0];
-    map->scale = range[1] > range[0] ? 1.0f / (range[1] - range[0]) : -1; /* below all thresholds */
+    map->scale = range[1] > range[0] ? 1.0f / (range[1] - range[0]) : 0;
 }
 
 static void label_chunk(const struct params *p, const struct map *maps, size_t at, size_t n,
                         uint8_t *to) {
     float best[NUMBERS_CHUNK], x[NUMBERS_CHUNK], threshold = (float)p->threshold;
+    uint32_t class[NUMBERS_CHUNK] = {0};
 
-    memset(to, 0, n);
+    for (size_t i = 0; i < n; i++)
+        best[i] = -1; /* below all thresholds */
     for (uint32_t k = 0; k < p->set.names.count; k++) {
         const struct map *map = &maps[k];
 
+        if (!(map->scale > 0))
+            continue;
         numbers_load(map->dtype, map->data + at * opiml_dtype_bytes(map->dtype), n, x);
         for (size_t i = 0; i < n; i++) {
             float share = (x[i] - map->least) * map->scale;
-            bool more = share >= threshold && (to[i] == 0 || share > best[i]) && map->scale > 0;
+            bool more = share >= threshold && share > best[i];
 
             best[i] = more ? share : best[i];
-            to[i] = more ? (uint8_t)(k + 1) : to[i];
+            class[i] = more ? k + 1 : class[i];
         }
     }
+    for (size_t i = 0; i < n; i++)
+        to[i] = (uint8_t) class[i];
 }
 
 static int run(struct opiml_op_call *call, struct opiml_error *err) {

@@ -77,6 +77,9 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
         return opiml_fail(err, OPIML_EINVAL, "oversample: a probability is 0 to 1");
     if (p->oversample > 0 && (rc = check_label(p, in, side, err)) < 0)
         return rc;
+    /* Where the foreground is, only the whole label tells; what is reflected may lie anywhere. */
+    if (p->oversample == 0 && p->padding.mode == BORDER_CONSTANT)
+        volume_planes(&p->set, in, p->side[0], shape);
     return volume_shape(&p->set, in, p->side, 0, shape, err);
 }
 
@@ -159,9 +162,15 @@ static uint32_t below(uint32_t draw, uint64_t bound) {
     return (uint32_t)((uint64_t)draw * bound >> 32);
 }
 
+/* What a call draws, whatever comes of it. */
+struct drawn {
+    bool around;
+    uint32_t class, voxel, at[3];
+};
+
 /* A random voxel of a random class, of those that are there; false when there is none. */
 static bool find_foreground(const struct params *p, const struct label *label,
-                            const uint32_t draws[2], size_t *ret_voxel) {
+                            const struct drawn *drawn, size_t *ret_voxel) {
     uint32_t counts[CLASSES], there = 0, chosen;
 
     count_classes(label, counts);
@@ -169,12 +178,12 @@ static bool find_foreground(const struct params *p, const struct label *label,
         there += p->wanted[c] && counts[c] > 0;
     if (there == 0)
         return false;
-    chosen = below(draws[0], there);
+    chosen = below(drawn->class, there);
     for (uint32_t c = 0; c < CLASSES; c++) {
         if (!p->wanted[c] || counts[c] == 0)
             continue;
         if (chosen-- == 0) {
-            *ret_voxel = find_voxel(label, (uint8_t)c, below(draws[1], counts[c]));
+            *ret_voxel = find_voxel(label, (uint8_t)c, below(drawn->voxel, counts[c]));
             return true;
         }
     }
@@ -183,34 +192,54 @@ static bool find_foreground(const struct params *p, const struct label *label,
 
 /* ---- placing ---- */
 
+static struct drawn draw(struct opiml_op_call *call) {
+    const struct params *p = call->params;
+    struct drawn drawn = {.around = opiml_rng_chance(&call->rng, p->oversample)};
+
+    drawn.class = opiml_rng_u32(&call->rng);
+    drawn.voxel = opiml_rng_u32(&call->rng);
+    for (uint32_t d = 0; d < 3; d++)
+        drawn.at[d] = opiml_rng_u32(&call->rng);
+    return drawn;
+}
+
+/* Any place; half of what is padded, rounded down, comes before. */
+static int64_t place_anywhere(int64_t room, uint32_t draw) {
+    return room < 0 ? room / 2 : below(draw, (uint64_t)room + 1);
+}
+
+static int64_t window(struct opiml_op_call *call, uint32_t field) {
+    const struct params *p = call->params;
+    int64_t from[3];
+
+    volume_size_of(call, field, from);
+    return place_anywhere(from[0] - p->side[0], draw(call).at[0]);
+}
+
 static int place(struct opiml_op_call *call, const int64_t from[3], int64_t at[3],
                  struct opiml_error *err) {
     const struct params *p = call->params;
-    bool around = opiml_rng_chance(&call->rng, p->oversample);
+    struct drawn drawn = draw(call);
     const struct opiml_value *value = &call->in[p->label_index];
     struct label label = {.data = value->data, .voxels = (size_t)(from[0] * from[1] * from[2])};
-    uint32_t draws[5];
     size_t voxel = 0;
 
-    for (uint32_t i = 0; i < COUNT_OF(draws); i++)
-        draws[i] = opiml_rng_u32(&call->rng);
-    if (around) {
+    if (drawn.around) {
         label.dtype = call->in_schema->fields[p->label_index].dtype;
         if (value->bytes != label.voxels * opiml_dtype_bytes(label.dtype))
             return opiml_fail(err, OPIML_ECORRUPT, "%s: not of the size that %s has", p->label,
                               p->set.names.at[0]);
-        around = find_foreground(p, &label, draws, &voxel);
+        drawn.around = find_foreground(p, &label, &drawn, &voxel);
     }
     for (int d = 2; d >= 0; d--) {
-        int64_t room = from[d] - p->side[d], middle = (int64_t)voxel % from[d] - p->side[d] / 2;
+        int64_t room = from[d] - p->side[d];
+        int64_t middle = (int64_t)voxel % from[d] - p->side[d] / 2;
 
         voxel /= (size_t)from[d];
-        if (room < 0)
-            at[d] = room / 2; /* towards 0, as volume_center_crop */
-        else if (around)
+        if (drawn.around && room >= 0)
             at[d] = middle < 0 ? 0 : middle > room ? room : middle;
         else
-            at[d] = below(draws[2 + d], (uint64_t)room + 1);
+            at[d] = place_anywhere(room, drawn.at[d]);
     }
     return 0;
 }
@@ -246,4 +275,5 @@ const struct opiml_op op_volume_random_crop = {
     .params_bytes = sizeof(struct params),
     .check = check,
     .run = run,
+    .window = window,
 };

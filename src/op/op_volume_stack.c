@@ -66,7 +66,7 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
     for (uint32_t f = 0; f < in->count; f++) {
         if (f == p->set.index[0]) {
             p->out_index = shape->out.count;
-            shape->from[p->out_index] = OPIML_OP_NEW;
+            shape->from[p->out_index] = p->set.names.count == 1 ? (int32_t)f : OPIML_OP_NEW;
             rc = opiml_schema_add(&shape->out, p->to, in->fields[f].dtype, 4, size,
                                   bytes * volume_most_voxels(&p->set, in), err);
         } else if (!is_named(p, f)) {
@@ -90,6 +90,10 @@ static int run(struct opiml_op_call *call, struct opiml_error *err) {
 
     if (rc < 0)
         return rc;
+    out->shape[0] = call->shape->out.fields[p->out_index].shape[0];
+    memcpy(out->shape + 1, size, sizeof(size));
+    if (p->set.names.count == 1) /* passed on, with another shape */
+        return 0;
     for (uint32_t k = 0; k < p->set.names.count; k++) {
         const struct opiml_value *in = &call->in[p->set.index[k]];
 
@@ -100,8 +104,6 @@ static int run(struct opiml_op_call *call, struct opiml_error *err) {
         bytes += in->bytes;
     }
     out->bytes = bytes;
-    out->shape[0] = call->shape->out.fields[p->out_index].shape[0];
-    memcpy(out->shape + 1, size, sizeof(size));
     return 0;
 }
 
@@ -112,9 +114,9 @@ const struct opiml_op op_volume_stack = {
     .flags = OPIML_OP_INTEGER,
     .name = "volume_stack",
     .help = "Make volumes the channels of one",
-    .about =
-        "What a network takes is [channels, d, h, w], for a single volume too; volumes that have "
-        "channels bring them all.",
+    .about = "What a network takes is [channels, d, h, w], for a single volume too, which is not "
+             "copied; "
+             "volumes that have channels bring them all.",
     .params = rows,
     .params_bytes = sizeof(struct params),
     .check = check,

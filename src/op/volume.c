@@ -202,7 +202,19 @@ int volume_shape(const struct volume_set *set, const struct opiml_schema *in, co
     return 0;
 }
 
+void volume_planes(const struct volume_set *set, const struct opiml_schema *in, int64_t planes,
+                   struct opiml_op_shape *shape) {
+    for (uint32_t k = 0; k < set->names.count; k++)
+        if (in->fields[set->index[k]].ndim == 3)
+            shape->window[set->index[k]] = (uint32_t)planes;
+}
+
 /* ---- rows ---- */
+
+void volume_size_of(const struct opiml_op_call *call, uint32_t field, int64_t ret_size[3]) {
+    memcpy(ret_size, sides_of(&call->in_schema->fields[field], call->in[field].shape),
+           3 * sizeof(ret_size[0]));
+}
 
 int volume_size(const struct opiml_op_call *call, const struct volume_set *set, int64_t ret_size[3],
                 struct opiml_error *err) {

@@ -78,6 +78,11 @@ uint64_t volume_most_voxels(const struct volume_set *set, const struct opiml_sch
 int volume_shape(const struct volume_set *set, const struct opiml_schema *in, const int64_t size[3],
                  uint64_t most_voxels, struct opiml_op_shape *shape, struct opiml_error *err);
 
+/* Say that run looks at `planes` neighbouring planes of each volume at most: those of one channel,
+ * whose planes are its first dimension. For operators with a `window`. */
+void volume_planes(const struct volume_set *set, const struct opiml_schema *in, int64_t planes,
+                   struct opiml_op_shape *shape);
+
 /* ---- rows ---- */
 
 /* One channel of a field, or all of them where `channels` counts. */
@@ -95,6 +100,9 @@ int volume_size(const struct opiml_op_call *call, const struct volume_set *set, 
 /* Set field k's output to this size. OPIML_ELIMIT when there is no room for it. */
 int volume_begin(struct opiml_op_call *call, const struct volume_set *set, uint32_t k,
                  const int64_t size[3], struct volume_part *ret_part, struct opiml_error *err);
+
+/* The size of a volume whose data may not be there yet, for `window`. */
+void volume_size_of(const struct opiml_op_call *call, uint32_t field, int64_t ret_size[3]);
 
 /* Copy the window of `size` at `at` of each volume (of size `from`), padded where it reaches past
  * them, and move the affine. The whole of run for what cuts and pads. */

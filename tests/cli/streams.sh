@@ -8,6 +8,7 @@ shapes "$tmp/tars" 240 --test 0 --format webdataset --seed 2
 "$OPIML" data make table --out "$tmp/table" --count 500 --test 0 --fields 6 >/dev/null
 "$OPIML" data make table --out "$tmp/raw" --count 500 --test 0 --fields 6 --format raw >/dev/null
 "$OPIML" data make volumes --out "$tmp/bodies" --count 200 --test 0 --size 16 >/dev/null
+"$OPIML" data make volumes --out "$tmp/arrays" --count 200 --test 0 --size 16 --format npy >/dev/null
 fields='fields: ["x:f32:6", "label:i32"]'
 
 # stream NAME FIELDS-OF-THE-DATASET-LINE ORDER OPERATOR...
@@ -41,6 +42,9 @@ stream raw "dataset: {uri: raw/train.bin, format: raw, $fields}" 'mode: block, b
 stream direct "dataset: {uri: raw/train.bin, format: raw, direct: true, $fields}" 'mode: global' \
     'cast: {field: x, to: f64}'
 
+# Only the planes that the crop looks at are read here.
+stream planes 'dataset: {uri: arrays/train, format: npy, parts: ["image:images/*.npy", "label:labels/*.npy"]}' \
+    'mode: global' 'volume_random_crop: {fields: [image, label], size: [5, 9, 18]}' 'cast: {field: image, to: f32}'
 stream volumes 'dataset: {uri: bodies/train, format: nifti, affine: affine, parts: ["image:images/*.nii", "label:labels/*.nii"]}' \
     'mode: global' 'volume_crop: {fields: [image, label], affine: affine, unit: mm, x: [-6, 100]}' \
     'volume_resample: {fields: [image, label], nearest: [label], affine: affine, spacing: [1.2, 1, 0.9]}' \

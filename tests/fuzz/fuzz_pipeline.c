@@ -19,14 +19,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         AUTO_FREE char *path = mkdtemp(folder) ? text_path(folder, "x.bin") : NULL;
         int fd = path ? open(path, O_WRONLY | O_CREAT, 0666) : -1;
 
-        if (fd < 0 || ftruncate(fd, 64 * 20) < 0)
+        if (fd < 0 || ftruncate(fd, 64 * 236) < 0)
             abort();
         close(fd);
         made = 1;
     }
     text_printf(&text,
                 "opiml: 1\nkind: pipeline\ndataset: {uri: %s, format: raw, fields: "
-                "[\"x:u8:16\", \"label:i32\"]}\n",
+                "[\"x:u8:16\", \"label:i32\", \"image:f32:2x3x4\", \"mask:u8:2x3x4\", "
+                "\"affine:f64:3x4\"]}\n",
                 folder);
     text_add_bytes(&text, data, size);
     if (!text.failed && opiml_pipeline_parse(text.at, text.count, "fuzz", &pipeline, NULL) == 0)

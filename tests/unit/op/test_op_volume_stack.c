@@ -25,6 +25,22 @@ static void channels_in_order(void **state) {
     op_bench_release(&b);
 }
 
+/* A single volume is passed on: only its shape has a dimension more. */
+static void one_volume_is_not_copied(void **state) {
+    struct op_bench b;
+
+    op_bench_init(&b, &op_volume_stack);
+    volumes_field(&b, "t1", OPIML_U8, 0, SIZE(1, -1, 2));
+    volumes_value(&b, "t1", "abcdef", SIZE(1, 3, 2));
+    assert_int_equal(op_bench_open(&b, "{fields: [t1], to: image}"), 0);
+    assert_int_equal(op_bench_compare(&b, 0), 0);
+    assert_ptr_equal(b.out[0].data, b.in[0].data);
+    assert_string_equal(b.shape.out.fields[0].name, "image");
+    assert_int_equal(b.shape.out.fields[0].ndim, 4);
+    assert_memory_equal(b.out[0].shape, ((const int64_t[]){1, 1, 3, 2}), 4 * sizeof(int64_t));
+    op_bench_release(&b);
+}
+
 static void mistakes_are_named(void **state) {
     struct op_bench b;
 
@@ -42,6 +58,7 @@ static void mistakes_are_named(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(channels_in_order),
+        cmocka_unit_test(one_volume_is_not_copied),
         cmocka_unit_test(mistakes_are_named),
     };
 
