@@ -31,7 +31,19 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
         return opiml_fail(err, OPIML_EINVAL, "size: the list is empty");
     if ((rc = volume_sides_check("size", &p->size, p->side, err)) < 0)
         return rc;
+    volume_planes(&p->set, in, p->side[0], shape);
     return volume_shape(&p->set, in, p->side, 0, shape, err);
+}
+
+/* C rounds towards 0: less is added before. */
+static int64_t middle(int64_t from, int64_t side) {
+    return (from - side) / 2;
+}
+
+static int64_t window(struct opiml_op_call *call, uint32_t field) {
+    const struct params *p = call->params;
+
+    return middle(call->in[field].shape[0], p->side[0]);
 }
 
 static int run(struct opiml_op_call *call, struct opiml_error *err) {
@@ -42,7 +54,7 @@ static int run(struct opiml_op_call *call, struct opiml_error *err) {
     if (rc < 0)
         return rc;
     for (uint32_t d = 0; d < 3; d++)
-        at[d] = (from[d] - p->side[d]) / 2; /* C rounds towards 0: less is added before */
+        at[d] = middle(from[d], p->side[d]);
     return volume_window(call, &p->set, &p->padding, from, at, p->side, err);
 }
 
@@ -57,4 +69,5 @@ const struct opiml_op op_volume_center_crop = {
     .params_bytes = sizeof(struct params),
     .check = check,
     .run = run,
+    .window = window,
 };

@@ -74,7 +74,15 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
                       ? -1
                       : p->end[d] - p->first[d];
     }
+    if (p->unit == VOXEL && p->end[0] > p->first[0])
+        volume_planes(&p->set, in, p->end[0] - p->first[0], shape);
     return volume_shape(&p->set, in, size, volume_most_voxels(&p->set, in), shape, err);
+}
+
+static int64_t window(struct opiml_op_call *call, uint32_t field) {
+    const struct params *p = call->params;
+
+    return p->first[0];
 }
 
 /* The voxel axis (0 to 2: x, y, z) that runs along an axis of the body. */
@@ -188,4 +196,5 @@ const struct opiml_op op_volume_crop = {
     .params_bytes = sizeof(struct params),
     .check = check,
     .run = run,
+    .window = window,
 };

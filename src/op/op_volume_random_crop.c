@@ -77,6 +77,8 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
         return opiml_fail(err, OPIML_EINVAL, "oversample: a probability is 0 to 1");
     if (p->oversample > 0 && (rc = check_label(p, in, side, err)) < 0)
         return rc;
+    if (p->oversample == 0) /* else the label says where the box lies */
+        volume_planes(&p->set, in, p->side[0], shape);
     return volume_shape(&p->set, in, p->side, 0, shape, err);
 }
 
@@ -215,6 +217,13 @@ static int place(struct opiml_op_call *call, const int64_t from[3], int64_t at[3
     return 0;
 }
 
+static int64_t window(struct opiml_op_call *call, uint32_t field) {
+    int64_t from[3] = {call->in[field].shape[0], 1, 1}, at[3];
+
+    place(call, from, at, NULL); /* cannot fail where it does not look at the label */
+    return at[0];
+}
+
 static int run(struct opiml_op_call *call, struct opiml_error *err) {
     const struct params *p = call->params;
     int64_t from[3], at[3];
@@ -246,4 +255,5 @@ const struct opiml_op op_volume_random_crop = {
     .params_bytes = sizeof(struct params),
     .check = check,
     .run = run,
+    .window = window,
 };

@@ -202,6 +202,13 @@ int volume_shape(const struct volume_set *set, const struct opiml_schema *in, co
     return 0;
 }
 
+void volume_planes(const struct volume_set *set, const struct opiml_schema *in, int64_t planes,
+                   struct opiml_op_shape *shape) {
+    for (uint32_t k = 0; k < set->names.count; k++)
+        if (in->fields[set->index[k]].ndim == 3)
+            shape->window[set->index[k]] = (uint32_t)planes;
+}
+
 /* ---- rows ---- */
 
 int volume_size(const struct opiml_op_call *call, const struct volume_set *set, int64_t ret_size[3],

@@ -78,6 +78,10 @@ uint64_t volume_most_voxels(const struct volume_set *set, const struct opiml_sch
 int volume_shape(const struct volume_set *set, const struct opiml_schema *in, const int64_t size[3],
                  uint64_t most_voxels, struct opiml_op_shape *shape, struct opiml_error *err);
 
+/* Of volumes of one channel run looks at that many planes only, which op.window finds. */
+void volume_planes(const struct volume_set *set, const struct opiml_schema *in, int64_t planes,
+                   struct opiml_op_shape *shape);
+
 /* ---- rows ---- */
 
 /* One channel of a field, or all of them where `channels` counts. */
