@@ -264,7 +264,7 @@ static void large_arrays_in_a_small_pool(void **state) {
     struct opiml_feed *feed = NULL;
     struct opiml_error err = {0};
 
-    npy_write(folder, "image.npy", header, NULL, 0);
+    npy_write(folder, "image.npy", header, "", 0);
     snprintf(path, sizeof(path), "%s/image.npy", folder);
     assert_int_equal(truncate(path, 128 + 8000 * 4000 * 2), 0);
     for (int whole = 0; whole <= 1; whole++) {
