@@ -64,21 +64,22 @@ for shard in range(4):
 os.sync()
 PYTHON
 
-# pipeline NAME OPTIONS FIELD BATCH
+# pipeline NAME OPTIONS OPERATOR BATCH
 pipeline() {
     cat >"$tmp/$1.yaml" <<YAML
 opiml: 1
 kind: pipeline
 dataset: {uri: "$tmp/${1%%-*}", format: ${1%%-*}, direct: true, $2}
-ops:
-  - select: {fields: [$3]}
+ops: [$3]
 batch: {size: $4}
 YAML
 }
-pipeline npz-plain "crc: false" y 1
-pipeline npz-crc "crc: true" y 1
-pipeline tfrecord-plain "crc: false" label 64
-pipeline tfrecord-crc "crc: true" label 64
+pipeline npz-plain "crc: false" "{select: {fields: [y]}}" 1
+pipeline npz-crc "crc: true" "{select: {fields: [y]}}" 1
+pipeline npz-delivered "crc: false" "" 1
+pipeline npz-cropped "crc: false" "{volume_random_crop: {fields: [x], size: 128}}" 1
+pipeline tfrecord-plain "crc: false" "{select: {fields: [label]}}" 64
+pipeline tfrecord-crc "crc: true" "{select: {fields: [label]}}" 64
 
 bench() {
     "$programs/bench_storage" "$@" || failed=1
@@ -91,4 +92,10 @@ for format in npz tfrecord; do
     echo "-- $format, without io_uring"
     OPIML_IO=pread bench fio "$tmp/$format-plain.yaml" "$pairs" 0.85 0 libaio "$tmp/$format"/*
 done
+echo "-- npz, volumes copied into batches"
+bench fio "$tmp/npz-delivered.yaml" "$pairs" 0.95 0 io_uring "$tmp/npz"/*
+echo "-- npz, cropped to 128 of 560 planes"
+whole=$(opiml feed "$tmp/npz-delivered.yaml" --json | field bytes_read)
+part=$(opiml feed "$tmp/npz-cropped.yaml" --json | field bytes_read)
+claim "bytes read for crops / for volumes" "$(awk "BEGIN { print $part / $whole }")" most 0.23
 exit $failed

@@ -43,7 +43,7 @@ static struct opiml_pipeline *cropped(const char *folder, const char *dataset, c
 
     snprintf(text, sizeof(text),
              "opiml: 1\nkind: pipeline\nseed: 5\ndataset: {uri: %s, %s}\nshuffle: {mode: global}\n"
-             "batch: {size: 4}\n%s\n  - random_crop: {%s}\n",
+             "batch: {size: 4}\n%s\n  - %s\n",
              folder, dataset, head, crop);
     if (opiml_pipeline_parse(text, strlen(text), "t.yaml", &pipeline, &err) < 0)
         fail_msg("%s", err.message);
@@ -78,8 +78,9 @@ static struct hash128 run_all(struct opiml_pipeline *pipeline, uint32_t threads,
 
 /* Checking CRCs takes whole arrays; without it only rows are read, and the crops are the same. */
 static void a_crop_of_its_rows_is_the_crop(void **state) {
-    static const char *const crops[] = {"size: [9, 21]", "size: [40, 5]", "size: [8, 8], pad: 30",
-                                        "size: 1"};
+    static const char *const crops[] = {
+        "random_crop: {size: [9, 21]}", "random_crop: {size: [40, 5]}",
+        "random_crop: {size: [8, 8], pad: 30}", "random_crop: {size: 1}"};
     static const uint64_t rows[] = {9, 40, 8, 1}; /* at most */
     char *folder = pictures();
 
@@ -106,15 +107,134 @@ static void a_crop_of_its_rows_is_the_crop(void **state) {
     test_folder_remove(folder);
 }
 
+#define DEPTH 24
+#define PLANE (9 * 7) /* voxels */
+
+static char *volumes(void) {
+    char *folder = test_folder();
+    float image[DEPTH * PLANE];
+    uint8_t member[16384], label[DEPTH * PLANE];
+
+    for (int i = 0; i < FILES; i++) {
+        struct zip_file *zip = calloc(1, sizeof(*zip));
+        char name[32];
+
+        for (int k = 0; k < DEPTH * PLANE; k++) {
+            image[k] = (float)((i * 7919 + k) * 31 % 1009);
+            label[k] = (uint8_t)(k / 5 + i);
+        }
+        /* Names of several lengths, so that some arrays are aligned and some are not. */
+        snprintf(name, sizeof(name), "%*s.npy", 1 + i % 8, "pad");
+        zip_add(zip, name, "x", 1, false);
+        zip_add(zip, "image.npy", member,
+                npy_make(member, "{'descr': '<f4', 'fortran_order': False, 'shape': (24, 9, 7)}",
+                         image, sizeof(image)),
+                false);
+        zip_add(zip, "label.npy", member,
+                npy_make(member, "{'descr': '|u1', 'fortran_order': False, 'shape': (24, 9, 7)}",
+                         label, sizeof(label)),
+                false);
+        zip_end(zip, false, "");
+        snprintf(name, sizeof(name), "%02d.npz", i);
+        test_write(folder, name, zip->at, zip->bytes);
+        free(zip);
+    }
+    return folder;
+}
+
+static void crops_of_volumes_read_their_planes(void **state) {
+    static const struct {
+        const char *crop;
+        uint64_t planes;
+    } cases[] = {{"volume_random_crop: {fields: [image, label], size: [5, 4, 7]}", 5},
+                 {"volume_random_crop: {fields: [label], size: [30, 4, 9], mode: reflect}", DEPTH},
+                 {"volume_center_crop: {fields: [image, label], size: [6, 12, 3], mode: edge}", 6},
+                 {"volume_crop: {fields: [label], z: [20, 24], x: [2, 5]}", 4},
+                 {"volume_crop: {fields: [label], x: [2, 5]}", DEPTH},
+                 {"volume_random_crop: {fields: [label], size: 4, oversample: 0.5}", DEPTH}};
+    char *folder = volumes();
+
+    for (size_t c = 0; c < COUNT_OF(cases); c++) {
+        const char *fields =
+            strstr(cases[c].crop, "[image") ? "fields: [image, label]" : "fields: [label]";
+        char whole[128], part[128], direct[128];
+        uint64_t all, bytes, again;
+        struct opiml_pipeline *pipelines[3];
+        struct hash128 digests[3];
+
+        snprintf(whole, sizeof(whole), "format: npz, %s, crc: true", fields);
+        snprintf(part, sizeof(part), "format: npz, %s", fields);
+        snprintf(direct, sizeof(direct), "format: npz, %s, direct: true", fields);
+        pipelines[0] = cropped(folder, whole, cases[c].crop, "ops:");
+        pipelines[1] = cropped(folder, part, cases[c].crop, "ops:");
+        pipelines[2] = cropped(folder, direct, cases[c].crop, "ops:");
+        digests[0] = run_all(pipelines[0], 2, -1, &all);
+        digests[1] = run_all(pipelines[1], 1, -1, &bytes);
+        digests[2] = run_all(pipelines[2], 4, 1, &again);
+        for (int i = 0; i < 3; i++) {
+            assert_true(digests[i].low == digests[0].low && digests[i].high == digests[0].high);
+            opiml_pipeline_close(pipelines[i]);
+        }
+        assert_int_equal(bytes, again);
+        if (cases[c].planes == DEPTH)
+            assert_true(bytes >= 3 * FILES * DEPTH * PLANE);
+        else if (strstr(fields, "image")) /* not aligned: those are read whole */
+            assert_true(bytes < all && bytes >= 3 * FILES * cases[c].planes * PLANE * 5);
+        else
+            assert_int_equal(bytes, 3 * FILES * cases[c].planes * PLANE);
+    }
+    test_folder_remove(folder);
+}
+
+/* The same volumes as NIfTI, whose elements lie behind a header of 352 bytes. */
+static char *nifti_volumes(void) {
+    char *folder = test_folder(), name[32];
+    uint8_t file[352 + DEPTH * PLANE] = {0};
+    const int16_t dim[4] = {3, 7, 9, DEPTH}, type[2] = {2, 8}; /* u8 */
+    const int32_t header_bytes = 348;
+    const float offset = 352;
+
+    memcpy(file, &header_bytes, 4);
+    memcpy(file + 40, dim, sizeof(dim));
+    memcpy(file + 70, type, sizeof(type));
+    memcpy(file + 108, &offset, 4);
+    memcpy(file + 344, "n+1", 4);
+    for (int i = 0; i < FILES; i++) {
+        for (int k = 0; k < DEPTH * PLANE; k++)
+            file[352 + k] = (uint8_t)(k / 5 + i);
+        snprintf(name, sizeof(name), "%02d.nii", i);
+        test_write(folder, name, file, sizeof(file));
+    }
+    return folder;
+}
+
+static void nifti_reads_its_planes(void **state) {
+    static const char crop[] = "volume_random_crop: {fields: [label], size: [5, 4, 7]}";
+    char *folder = volumes(), *nifti = nifti_volumes();
+    struct opiml_pipeline *whole =
+        cropped(folder, "format: npz, fields: [label], crc: true", crop, "ops:");
+    struct opiml_pipeline *planes =
+        cropped(nifti, "format: nifti, parts: [\"label:*.nii\"]", crop, "ops:");
+    uint64_t all, bytes;
+    struct hash128 a = run_all(whole, 2, -1, &all), b = run_all(planes, 2, -1, &bytes);
+
+    assert_true(a.low == b.low && a.high == b.high);
+    assert_int_equal(bytes, 3 * FILES * 5 * PLANE);
+    opiml_pipeline_close(planes);
+    opiml_pipeline_close(whole);
+    test_folder_remove(nifti);
+    test_folder_remove(folder);
+}
+
 /* Where somebody else wants the array, or its margin is made of it, all of it is read. */
 static void whole_where_more_is_wanted(void **state) {
     static const struct {
         const char *crop, *head;
         int32_t cut;
-    } cases[] = {{"size: 8, pad: 2, mode: reflect", "ops:", -1},
-                 {"size: 8, pad: 2, mode: edge", "ops:", -1},
-                 {"size: 8", "ops:", 0}, /* the crop is made elsewhere */
-                 {"size: 8", "ops:\n  - cache: {bytes: 1MiB}", -1}};
+    } cases[] = {{"random_crop: {size: 8, pad: 2, mode: reflect}", "ops:", -1},
+                 {"random_crop: {size: 8, pad: 2, mode: edge}", "ops:", -1},
+                 {"random_crop: {size: 8}", "ops:", 0}, /* the crop is made elsewhere */
+                 {"random_crop: {size: 8}", "ops:\n  - cache: {bytes: 1MiB}", -1}};
     char *folder = pictures();
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -144,14 +264,15 @@ static void large_arrays_in_a_small_pool(void **state) {
     struct opiml_feed *feed = NULL;
     struct opiml_error err = {0};
 
-    npy_write(folder, "image.npy", header, NULL, 0);
+    npy_write(folder, "image.npy", header, "", 0);
     snprintf(path, sizeof(path), "%s/image.npy", folder);
     assert_int_equal(truncate(path, 128 + 8000 * 4000 * 2), 0);
     for (int whole = 0; whole <= 1; whole++) {
-        struct opiml_pipeline *pipeline = cropped(
-            folder, "format: npy",
-            whole ? "field: data, size: 128, pad: 1, mode: edge" : "field: data, size: 128, pad: 1",
-            "pool: 16MiB\nthreads: 2\nops:");
+        struct opiml_pipeline *pipeline =
+            cropped(folder, "format: npy",
+                    whole ? "random_crop: {field: data, size: 128, pad: 1, mode: edge}"
+                          : "random_crop: {field: data, size: 128, pad: 1}",
+                    "pool: 16MiB\nthreads: 2\nops:");
 
         opiml_feed_options_init(&options);
         if (whole) {
@@ -174,6 +295,8 @@ static void large_arrays_in_a_small_pool(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_crop_of_its_rows_is_the_crop),
+        cmocka_unit_test(crops_of_volumes_read_their_planes),
+        cmocka_unit_test(nifti_reads_its_planes),
         cmocka_unit_test(whole_where_more_is_wanted),
         cmocka_unit_test(large_arrays_in_a_small_pool),
     };
