@@ -11,6 +11,15 @@ import zipfile
 from helper import Case, numpy, opiml, picture, png, unittest
 from test_formats import crcmod, descriptor_pb2, example_class, frame, h5py, nibabel
 
+try:
+    import webdataset
+except ImportError:
+    webdataset = None
+try:
+    from safetensors.numpy import load_file
+except ImportError:
+    load_file = None
+
 OPIML = os.environ["OPIML"]
 COUNT = 23
 
@@ -82,6 +91,21 @@ class Arrays(Converting):
                 for name, column in columns.items():
                     self.same(archive[name], column[number])
 
+    @unittest.skipUnless(os.environ.get("OPIML_SOAK"), "OPIML_SOAK is not set")
+    def test_npz_past_four_gib(self):
+        """A member, an offset and a directory that 32 bits do not hold."""
+        rows = (2 ** 32 + 2 ** 20) // 4096
+        with open(self.path("rows.bin"), "wb") as file:
+            file.truncate(rows * 4100)
+        source = self.write("rows.yaml", 'dataset: {uri: rows.bin, format: raw, fields: ["x:u8:4096", "n:i32"]}\n')
+        self.convert(source, "to.npz", "--no-check")
+        with zipfile.ZipFile(self.path("to.npz")) as archive:
+            self.assertIsNone(archive.testzip())
+            self.assertGreater(archive.getinfo("x.npy").file_size, 2 ** 32)
+            self.assertGreater(archive.getinfo("n.npy").header_offset, 2 ** 32)
+        self.same(numpy.load(self.path("to.npz"))["n"], numpy.zeros(rows, "i4"))
+        self.convert(source, "to.npz", "--overwrite")  # and read back
+
     def test_safetensors(self):
         source, columns = self.table()
         self.convert(source, "to.safetensors")
@@ -98,6 +122,10 @@ class Arrays(Converting):
             got = numpy.frombuffer(data[8 + length:][slice(*tensor["data_offsets"])], column.dtype)
             self.same(got.reshape(tensor["shape"]), column)
         self.assertEqual(8 + length + end, len(data))
+        if load_file:
+            tensors = load_file(self.path("to.safetensors"))
+            for name, column in columns.items():
+                self.same(tensors[name], column)
 
     @unittest.skipUnless(h5py, "python3-h5py is not installed")
     def test_hdf5(self):
@@ -216,6 +244,10 @@ class Streams(Converting):
         for number, old in enumerate(order):
             self.assertEqual(members[f"{number:09}.png"], images[old])
             self.assertEqual(members[f"{number:09}.cls"], str(old % 2).encode())
+        if webdataset:
+            shards = sorted(glob.glob(self.path("to", "*.tar")))
+            rows = list(webdataset.WebDataset(shards, shardshuffle=False))
+            self.assertEqual([row["png"] for row in rows], [images[old] for old in order])
         self.convert(self.path("to"), "back", "--format", "image-folder")
         paths = sorted(glob.glob(self.path("back", "[01]", "*.png")))
         self.assertEqual(len(paths), 5)
