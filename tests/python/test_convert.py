@@ -154,6 +154,19 @@ class Arrays(Converting):
                     self.same(numpy.asarray(image.dataobj).transpose(), columns[name][number])
 
     @unittest.skipUnless(nibabel, "python3-nibabel is not installed")
+    def test_nifti_with_its_affine(self):
+        affine = numpy.array([[0.5, 0, 0, -10], [0, -2, 0, 20], [0.25, 0, 1.25, 30], [0, 0, 0, 1]])
+        volume = numpy.random.default_rng(4).integers(0, 99, (4, 5, 6)).astype("i2")
+        os.makedirs(self.path("from"))
+        nibabel.Nifti1Image(volume, affine).to_filename(self.path("from", "a.nii"))
+        source = self.write("a.yaml", "dataset: {uri: from, format: nifti, affine: where}\n")
+        self.convert(source, "npz", "--format", "npz")
+        self.convert(self.path("npz", "dataset.yaml"), "back", "--format", "nifti", "--set", "affine=where")
+        image = nibabel.load(self.path("back", "image", "000000000.nii.gz"))
+        numpy.testing.assert_array_equal(image.affine, affine)
+        self.same(numpy.asarray(image.dataobj), volume)
+
+    @unittest.skipUnless(nibabel, "python3-nibabel is not installed")
     def test_nifti_of_long_axes_and_other_sizes(self):
         shapes = [(2, 40000), (1, 33000)]
         for number, shape in enumerate(shapes):
