@@ -1,6 +1,7 @@
 """What `opiml data convert` writes, read by the formats' own libraries: what went in comes out."""
 import csv
 import glob
+import hashlib
 import json
 import os
 import struct
@@ -8,19 +9,21 @@ import subprocess
 import tarfile
 import zipfile
 
-from helper import Case, numpy, opiml, picture, png, unittest
+from helper import Case, needs_peers, numpy, opiml, picture, png, unittest
 from test_formats import crcmod, descriptor_pb2, example_class, frame, h5py, nibabel
 
-try:
-    import webdataset
-except ImportError:
-    webdataset = None
-try:
-    from safetensors.numpy import load_file
-except ImportError:
-    load_file = None
-
 OPIML = os.environ["OPIML"]
+WEBDATASET = """
+import hashlib, json, sys, webdataset
+print(json.dumps([[row["__key__"], row["cls"].decode(), hashlib.sha256(row["png"]).hexdigest()]
+                  for row in webdataset.WebDataset(sys.argv[1:], shardshuffle=False)]))
+"""
+SAFETENSORS = """
+import hashlib, json, sys
+from safetensors.numpy import load_file
+print(json.dumps({name: [tensor.dtype.str, tensor.shape, hashlib.sha256(tensor.tobytes()).hexdigest()]
+                  for name, tensor in load_file(sys.argv[1]).items()}))
+"""
 COUNT = 23
 
 
@@ -122,10 +125,16 @@ class Arrays(Converting):
             got = numpy.frombuffer(data[8 + length:][slice(*tensor["data_offsets"])], column.dtype)
             self.same(got.reshape(tensor["shape"]), column)
         self.assertEqual(8 + length + end, len(data))
-        if load_file:
-            tensors = load_file(self.path("to.safetensors"))
-            for name, column in columns.items():
-                self.same(tensors[name], column)
+
+    @needs_peers
+    def test_safetensors_own_library(self):
+        source, columns = self.table()
+        self.convert(source, "to.safetensors")
+        process = self.peer("-c", SAFETENSORS, self.path("to.safetensors"))
+        self.assertEqual(process.returncode, 0, process.stdout)
+        self.assertEqual(json.loads(process.stdout.splitlines()[-1]),
+                         {name: [column.dtype.str, list(column.shape), hashlib.sha256(column.tobytes()).hexdigest()]
+                          for name, column in columns.items()})
 
     @unittest.skipUnless(h5py, "python3-h5py is not installed")
     def test_hdf5(self):
@@ -257,16 +266,24 @@ class Streams(Converting):
         for number, old in enumerate(order):
             self.assertEqual(members[f"{number:09}.png"], images[old])
             self.assertEqual(members[f"{number:09}.cls"], str(old % 2).encode())
-        if webdataset:
-            shards = sorted(glob.glob(self.path("to", "*.tar")))
-            rows = list(webdataset.WebDataset(shards, shardshuffle=False))
-            self.assertEqual([row["png"] for row in rows], [images[old] for old in order])
         self.convert(self.path("to"), "back", "--format", "image-folder")
         paths = sorted(glob.glob(self.path("back", "[01]", "*.png")))
         self.assertEqual(len(paths), 5)
         for path, old in zip(paths, order):
             with open(path, "rb") as file:
                 self.assertEqual(file.read(), images[old])
+
+    @needs_peers
+    def test_webdatasets_own_library(self):
+        images = [png(picture(8, 8, number)) for number in range(5)]
+        for number, image in enumerate(images):
+            self.write(f"from/{'ab'[number // 3]}/{number}.png", image)
+        self.convert(self.path("from"), "to", "--format", "webdataset", "--shard-records", "2")
+        process = self.peer("-c", WEBDATASET, *sorted(glob.glob(self.path("to", "*.tar"))))
+        self.assertEqual(process.returncode, 0, process.stdout)
+        self.assertEqual(json.loads(process.stdout.splitlines()[-1]),
+                         [[f"{n:09}", str(n // 3), hashlib.sha256(image).hexdigest()]
+                          for n, image in enumerate(images)])
 
     def test_tokens(self):
         for kind in ("u2", "i4"):
