@@ -248,7 +248,7 @@ const struct verb verb_data_convert = {
         "    hdf5           a dataset a field; deflate=0..3, shuffle=true|false\n"
         "    image-folder   image (JPEG or PNG) and label; a folder a class\n"
         "    jsonl          numbers, arrays and texts; other bytes as lists of numbers\n"
-        "    nifti          a volume a field and record, [z, y, x]; gzip=0..3\n"
+        "    nifti          a volume a field and record, [z, y, x]; gzip=0..3, affine=FIELD\n"
         "    npy            a file a field; records=auto|row|file\n"
         "    npz            an archive of fields; records=auto|row|file, deflate=0..3\n"
         "    raw            fields of fixed size without gaps\n"

@@ -12,7 +12,7 @@ static uint32_t buffer_bytes(uint32_t level) {
 int64_t deflate_all(enum inflate_kind kind, uint32_t level, const struct deflate_piece *pieces,
                     size_t count, void *to, size_t room, struct opiml_error *err) {
     AUTO_FREE struct isal_zstream *stream = base_alloc(sizeof(*stream));
-    AUTO_FREE uint8_t *buffer = base_alloc(buffer_bytes(level));
+    AUTO_FREE uint8_t *buffer = base_realloc(NULL, buffer_bytes(level)); /* it is set up there */
     uint64_t total = 0;
 
     assert(level >= 1 && level <= DEFLATE_LEVEL_MAX && count > 0);

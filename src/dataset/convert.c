@@ -183,6 +183,8 @@ static bool lies_in_source(const struct convert_ask *ask) {
     const char *local = dataset_source(ask->from)->local;
     char root[PATH_MAX], to[PATH_MAX];
     AUTO_FREE char *path = base_strdup(ask->to);
+    if (dataset_source(ask->from)->pattern) /* its root is where the pattern begins */
+        return false;
     if (!local || !path || !realpath(local, root))
         return false;
     while (!realpath(path[0] ? path : ".", to)) {

@@ -5,9 +5,7 @@
 
 #define BYTES_1 348
 #define BYTES_2 540
-#define FIRST_1                                                                                    \
-    352 /* where data begin, behind four bytes that say that there are no extensions               \
-         */
+#define FIRST_1 352 /* where data begin, behind four bytes: no extensions */
 #define FIRST_2 544
 #define UNIT_MM 2
 #define SCANNER 1 /* sform_code: the axes are those of the scanner */

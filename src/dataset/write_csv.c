@@ -1,6 +1,7 @@
 /* CSV with a heading (RFC 4180; see format_csv.c): cells are numbers and texts. */
 #include "dataset/csv.h"
 #include "dataset/write_file.h"
+#include "dataset/write_number.h"
 #include "dataset/writer.h"
 
 struct csv_options {

@@ -1,6 +1,7 @@
 /* JSON lines (see format_jsonl.c): fields are members in their order. Bytes of varying length that
  * are UTF-8 become a text, others a list of numbers; both read back as the same bytes. */
 #include "dataset/write_file.h"
+#include "dataset/write_number.h"
 #include "dataset/writer.h"
 
 #define ROW_BYTES_MAX MIB(16) /* that reading takes */

@@ -90,13 +90,6 @@ int write_unfit(const char *format, const struct opiml_field *field, const char 
 int write_refuse(uint64_t record, const struct opiml_field *field, const char *what,
                  struct opiml_error *err);
 
-/* A number as text that reads back as the same bits: whole numbers, f32 and f64 in the fewest
- * digits. NaN and infinities are "nan", "inf" and "-inf". */
-void write_number(struct text *to, uint32_t dtype, const uint8_t *at);
-/* Whether a float's bits are such that text can hold them: a number, an infinity, or the one NaN.
- */
-bool write_plain_float(uint32_t dtype, const uint8_t *at, bool *ret_finite);
-
 static inline bool write_is_text(const struct opiml_field *field) {
     return field->dtype == OPIML_U8 && field->ndim == 1 && field->shape[0] < 0;
 }

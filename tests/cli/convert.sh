@@ -46,6 +46,10 @@ opiml data convert "$tmp/set/train" "$tmp/y.csv" --fields label --set color=red
 check "an option that there is not" fails 2 'csv has no option "color"'
 opiml data convert "$tmp/set/train" "$tmp/set/train/sub" --format webdataset
 check "not into the source" fails 2 "lies within the source"
+opiml data convert "$tmp/tars/00000{1..3}.tar" "$tmp/tars-more" --format webdataset --json
+check "files of a pattern" same "$(json records)" 21
+opiml data convert "$tmp/*.jsonl" "$tmp/rows-more" --format tfrecord --json
+check "... and beside them" same "$(json records)" 90
 mkdir "$tmp/taken" && echo text >"$tmp/taken/a"
 opiml data convert "$tmp/set/train" "$tmp/taken" --format webdataset --overwrite
 check "not into a folder of other things" fails 3 "holds other things"

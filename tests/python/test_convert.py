@@ -1,6 +1,7 @@
 """What `opiml data convert` writes, read by the formats' own libraries: what went in comes out."""
 import csv
 import glob
+import hashlib
 import json
 import os
 import struct
@@ -8,10 +9,21 @@ import subprocess
 import tarfile
 import zipfile
 
-from helper import Case, numpy, opiml, picture, png, unittest
+from helper import Case, needs_peers, numpy, opiml, picture, png, unittest
 from test_formats import crcmod, descriptor_pb2, example_class, frame, h5py, nibabel
 
 OPIML = os.environ["OPIML"]
+WEBDATASET = """
+import hashlib, json, sys, webdataset
+print(json.dumps([[row["__key__"], row["cls"].decode(), hashlib.sha256(row["png"]).hexdigest()]
+                  for row in webdataset.WebDataset(sys.argv[1:], shardshuffle=False)]))
+"""
+SAFETENSORS = """
+import hashlib, json, sys
+from safetensors.numpy import load_file
+print(json.dumps({name: [tensor.dtype.str, tensor.shape, hashlib.sha256(tensor.tobytes()).hexdigest()]
+                  for name, tensor in load_file(sys.argv[1]).items()}))
+"""
 COUNT = 23
 
 
@@ -82,6 +94,21 @@ class Arrays(Converting):
                 for name, column in columns.items():
                     self.same(archive[name], column[number])
 
+    @unittest.skipUnless(os.environ.get("OPIML_SOAK"), "OPIML_SOAK is not set")
+    def test_npz_past_four_gib(self):
+        """A member, an offset and a directory that 32 bits do not hold."""
+        rows = (2 ** 32 + 2 ** 20) // 4096
+        with open(self.path("rows.bin"), "wb") as file:
+            file.truncate(rows * 4100)
+        source = self.write("rows.yaml", 'dataset: {uri: rows.bin, format: raw, fields: ["x:u8:4096", "n:i32"]}\n')
+        self.convert(source, "to.npz", "--no-check")
+        with zipfile.ZipFile(self.path("to.npz")) as archive:
+            self.assertIsNone(archive.testzip())
+            self.assertGreater(archive.getinfo("x.npy").file_size, 2 ** 32)
+            self.assertGreater(archive.getinfo("n.npy").header_offset, 2 ** 32)
+        self.same(numpy.load(self.path("to.npz"))["n"], numpy.zeros(rows, "i4"))
+        self.convert(source, "to.npz", "--overwrite")  # and read back
+
     def test_safetensors(self):
         source, columns = self.table()
         self.convert(source, "to.safetensors")
@@ -98,6 +125,16 @@ class Arrays(Converting):
             got = numpy.frombuffer(data[8 + length:][slice(*tensor["data_offsets"])], column.dtype)
             self.same(got.reshape(tensor["shape"]), column)
         self.assertEqual(8 + length + end, len(data))
+
+    @needs_peers
+    def test_safetensors_own_library(self):
+        source, columns = self.table()
+        self.convert(source, "to.safetensors")
+        process = self.peer("-c", SAFETENSORS, self.path("to.safetensors"))
+        self.assertEqual(process.returncode, 0, process.stdout)
+        self.assertEqual(json.loads(process.stdout.splitlines()[-1]),
+                         {name: [column.dtype.str, list(column.shape), hashlib.sha256(column.tobytes()).hexdigest()]
+                          for name, column in columns.items()})
 
     @unittest.skipUnless(h5py, "python3-h5py is not installed")
     def test_hdf5(self):
@@ -124,6 +161,19 @@ class Arrays(Converting):
                     numpy.testing.assert_array_equal(image.affine, numpy.eye(4))
                     self.assertEqual(image.header.get_xyzt_units()[0], "mm")
                     self.same(numpy.asarray(image.dataobj).transpose(), columns[name][number])
+
+    @unittest.skipUnless(nibabel, "python3-nibabel is not installed")
+    def test_nifti_with_its_affine(self):
+        affine = numpy.array([[0.5, 0, 0, -10], [0, -2, 0, 20], [0.25, 0, 1.25, 30], [0, 0, 0, 1]])
+        volume = numpy.random.default_rng(4).integers(0, 99, (4, 5, 6)).astype("i2")
+        os.makedirs(self.path("from"))
+        nibabel.Nifti1Image(volume, affine).to_filename(self.path("from", "a.nii"))
+        source = self.write("a.yaml", "dataset: {uri: from, format: nifti, affine: where}\n")
+        self.convert(source, "npz", "--format", "npz")
+        self.convert(self.path("npz", "dataset.yaml"), "back", "--format", "nifti", "--set", "affine=where")
+        image = nibabel.load(self.path("back", "image", "000000000.nii.gz"))
+        numpy.testing.assert_array_equal(image.affine, affine)
+        self.same(numpy.asarray(image.dataobj), volume)
 
     @unittest.skipUnless(nibabel, "python3-nibabel is not installed")
     def test_nifti_of_long_axes_and_other_sizes(self):
@@ -222,6 +272,18 @@ class Streams(Converting):
         for path, old in zip(paths, order):
             with open(path, "rb") as file:
                 self.assertEqual(file.read(), images[old])
+
+    @needs_peers
+    def test_webdatasets_own_library(self):
+        images = [png(picture(8, 8, number)) for number in range(5)]
+        for number, image in enumerate(images):
+            self.write(f"from/{'ab'[number // 3]}/{number}.png", image)
+        self.convert(self.path("from"), "to", "--format", "webdataset", "--shard-records", "2")
+        process = self.peer("-c", WEBDATASET, *sorted(glob.glob(self.path("to", "*.tar"))))
+        self.assertEqual(process.returncode, 0, process.stdout)
+        self.assertEqual(json.loads(process.stdout.splitlines()[-1]),
+                         [[f"{n:09}", str(n // 3), hashlib.sha256(image).hexdigest()]
+                          for n, image in enumerate(images)])
 
     def test_tokens(self):
         for kind in ("u2", "i4"):

@@ -55,6 +55,24 @@ static void both_ways(void **state) {
     }
 }
 
+/* Memory that the compressor finds dirty changes nothing. */
+static void the_same_bytes_each_time(void **state) {
+    static uint8_t first[sizeof(packed)];
+    struct opiml_error err = {0};
+    for (uint32_t level = 1; level <= DEFLATE_LEVEL_MAX; level++) {
+        make(false);
+        int64_t bytes = pack(INFLATE_GZIP, level, sizeof(data), sizeof(packed), &err);
+        memcpy(first, packed, (size_t)bytes);
+        for (int i = 0; i < 5; i++) {
+            make(true);
+            assert_true(pack(INFLATE_ZLIB, level, sizeof(data), sizeof(packed), &err) > 0);
+            make(false);
+            assert_int_equal(pack(INFLATE_GZIP, level, sizeof(data), sizeof(packed), &err), bytes);
+            assert_memory_equal(packed, first, (size_t)bytes);
+        }
+    }
+}
+
 static void what_does_not_fit_is_told(void **state) {
     struct opiml_error err = {0};
     make(true);
@@ -82,6 +100,7 @@ static void crcs_go_on(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ways),
+        cmocka_unit_test(the_same_bytes_each_time),
         cmocka_unit_test(what_does_not_fit_is_told),
         cmocka_unit_test(memory_that_is_out_is_told),
         cmocka_unit_test(crcs_go_on),

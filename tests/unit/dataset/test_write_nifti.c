@@ -42,10 +42,34 @@ static void what_is_no_volume_is_refused(void **state) {
     sample_release(&sample);
 }
 
+static void an_affine_goes_into_the_headers(void **state) {
+    static const uint8_t x[8];
+    double affine[] = {0.5, 0, 0, -10, 0, -2, 0, 20, 0, 0, 1.25, 30};
+    const struct opiml_value values[] = {
+        {.data = (uint8_t *)x, .bytes = 8, .shape = {2, 2, 2}},
+        {.data = (uint8_t *)affine, .bytes = sizeof(affine), .shape = {3, 4}}};
+    struct opiml_error err;
+    struct sample sample;
+    sample_init(&sample, "nifti");
+    sample_set(&sample, "affine", "where");
+    sample_refused(&sample, "there is no field \"where\"");
+    sample_field(&sample, "t1", OPIML_U8, 3, (int64_t[]){2, 2, 2});
+    sample_field(&sample, "where", OPIML_F64, 2, (int64_t[]){3, 4});
+    sample_torture(&sample, values, 1);
+    sample_reads_back(&sample, values, 1);
+    affine[0] = 0.1;
+    assert_int_equal(sample_write(&sample, values, 1, &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "field \"where\": NIfTI-1 has its affine in f32"));
+    sample.schema.fields[1].dtype = OPIML_I64;
+    sample_refused(&sample, "an affine is f64 of 3 x 4");
+    sample_release(&sample);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers_of_both_versions),
         cmocka_unit_test(what_is_no_volume_is_refused),
+        cmocka_unit_test(an_affine_goes_into_the_headers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,37 +56,12 @@ static void fields_are_described(void **state) {
     assert_non_null(strstr(err.message, "too long"));
 }
 
-static void numbers(void **state) {
-    static const struct {
-        double number;
-        const char *wide, *narrow;
-    } cases[] = {{0.1, "0.1", "0.1"},
-                 {1.0 / 3, "0.333333333333333", "0.333333"},
-                 {-0.0, "-0", "-0"},
-                 {1e300, "1e+300", "inf"}};
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        AUTO_TEXT struct text wide = {0}, narrow = {0};
-        float number = (float)cases[i].number;
-        write_number(&wide, OPIML_F64, (const uint8_t *)&cases[i].number);
-        write_number(&narrow, OPIML_F32, (const uint8_t *)&number);
-        assert_memory_equal(wide.at, cases[i].wide, strlen(cases[i].wide));
-        assert_memory_equal(narrow.at, cases[i].narrow, strlen(cases[i].narrow));
-        assert_true(strtod(wide.at, NULL) == cases[i].number);
-        assert_true(strtof(narrow.at, NULL) == number);
-    }
-    int64_t least = INT64_MIN;
-    AUTO_TEXT struct text text = {0};
-    write_number(&text, OPIML_I64, (const uint8_t *)&least);
-    assert_string_equal(text.at, "-9223372036854775808");
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_writer_is_whole),
         cmocka_unit_test(giving_up_leaves_nothing),
         cmocka_unit_test(names_in_quotes),
         cmocka_unit_test(fields_are_described),
-        cmocka_unit_test(numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,123 @@
+#include "helper.h"
+
+#include "dataset/croissant.h"
+
+static const struct croissant_about nothing = {0};
+
+static struct js *made(struct dataset *dataset, const struct croissant_about *about) {
+    struct opiml_error err = {0};
+    struct js *document = NULL;
+    if (croissant_make(dataset, about, &document, &err) < 0)
+        fail_msg("%s", err.message);
+    return document;
+}
+
+static void assert_text(const struct js *value, const char *wanted) {
+    assert_string_equal(js_as_text(value, "(none)"), wanted);
+}
+
+static const struct js *field_of(const struct js *document, size_t i) {
+    return js_at(js_get(js_at(js_get(document, "recordSet"), 0), "field"), i);
+}
+
+static void a_folder_of_images(void **state) {
+    char *folder = test_folder();
+    test_mkdir(folder, "set");
+    test_mkdir(folder, "set/cat");
+    test_text(folder, "set/cat/1.jpg", "x");
+    test_text(folder, "set/cat/2.png", "x");
+    struct dataset *dataset = test_opened(folder, "{uri: set}");
+    const struct croissant_about about = {.license = "https://example.org/l", .creator = "us"};
+    AUTO_JS struct js *document = made(dataset, &about);
+    const struct js *files = js_at(js_get(document, "distribution"), 0);
+    assert_text(js_get(document, "name"), "set");
+    assert_text(js_get(document, "description"), "2 records, as image-folder");
+    assert_text(js_get(document, "conformsTo"), "http://mlcommons.org/croissant/1.1");
+    assert_text(js_get(document, "license"), "https://example.org/l");
+    assert_text(js_get(js_get(document, "creator"), "name"), "us");
+    assert_null(js_get(document, "datePublished")); /* nobody said */
+    assert_text(js_at(js_get(files, "includes"), 0), "*/*.jpg");
+    assert_text(js_at(js_get(files, "includes"), 1), "*/*.png");
+    assert_text(js_at(js_get(files, "encodingFormat"), 1), "image/png");
+    assert_text(js_get(field_of(document, 0), "dataType"), "sc:ImageObject");
+    const struct js *source = js_get(field_of(document, 1), "source");
+    assert_text(js_get(js_get(source, "transform"), "regex"), "([^/]*)/[^/]*$");
+    dataset_close(dataset);
+    test_folder_remove(folder);
+}
+
+static void types_and_shapes(void **state) {
+    char *folder = test_folder();
+    static const uint8_t data[2 * 52];
+    test_write(folder, "a.bin", data, sizeof(data));
+    struct dataset *dataset =
+        test_opened(folder, "{uri: a.bin, format: raw, fields: [\"x:u8:4x4x3\", \"label:i32\"]}");
+    AUTO_JS struct js *document = made(dataset, &nothing);
+    const struct js *files = js_at(js_get(document, "distribution"), 0);
+    assert_text(js_at(js_get(files, "includes"), 0), "a.bin");
+    assert_text(js_at(js_get(files, "encodingFormat"), 0), "application/octet-stream");
+    assert_text(js_get(field_of(document, 0), "dataType"), "cr:UInt8");
+    assert_text(js_get(field_of(document, 0), "arrayShape"), "4,4,3");
+    assert_text(js_get(field_of(document, 1), "dataType"), "cr:Int32");
+    assert_null(js_get(field_of(document, 1), "arrayShape"));
+    dataset_close(dataset);
+    test_folder_remove(folder);
+}
+
+static void what_is_written_is_read(void **state) {
+    char *folder = test_folder();
+    test_mkdir(folder, "d");
+    test_text(folder, "d/a.jsonl", "{\"x\": [[1, 2], [3, 4]], \"t\": \"text\", \"label\": 3}\n");
+    struct dataset *dataset = test_opened(folder, "{uri: d}");
+    AUTO_JS struct js *document = made(dataset, &nothing);
+    AUTO_FREE char *text = js_dump(document, 2);
+    struct croissant croissant;
+    struct opiml_error err;
+    assert_int_equal(croissant_read(text, strlen(text), &croissant, &err), 0);
+    assert_int_equal(croissant.count, 1);
+    assert_string_equal(croissant.files[0].dataset.at,
+                        "{uri: \"*.jsonl\", format: jsonl, fields: "
+                        "[\"label:i32\", \"t:u8:*\", \"x:i64:2x2\"]}");
+    croissant_release(&croissant);
+    dataset_close(dataset);
+    test_folder_remove(folder);
+}
+
+static void names_of_too_many_kinds_are_told(void **state) {
+    char *folder = test_folder(), path[512] = "s";
+    struct opiml_error err;
+    struct js *document = NULL;
+    for (int i = 0; i <= CROISSANT_PATTERNS_MAX; i++) {
+        char name[600];
+        test_mkdir(folder, path);
+        snprintf(name, sizeof(name), "%s/x.jsonl", path);
+        test_text(folder, name, "{\"x\": 1}\n");
+        snprintf(path + strlen(path), sizeof(path) - strlen(path), "/d");
+    }
+    struct dataset *dataset = test_opened(folder, "{uri: s}");
+    assert_int_equal(croissant_make(dataset, &nothing, &document, &err), OPIML_ELIMIT);
+    assert_null(document);
+    dataset_close(dataset);
+    test_folder_remove(folder);
+}
+
+static void terms(void **state) {
+    assert_string_equal(croissant_find_format("text/csv"), "csv");
+    assert_string_equal(croissant_find_format("application/x-tar"), "webdataset");
+    assert_null(croissant_find_format("application/zip"));
+    assert_int_equal(croissant_find_dtype("cr:Float16"), OPIML_F16);
+    assert_int_equal(croissant_find_dtype("https://schema.org/Integer"), 0);
+    assert_int_equal(croissant_find_dtype("sc:Integer"), OPIML_I64);
+    assert_int_equal(croissant_find_dtype("sc:Text"), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_folder_of_images),
+        cmocka_unit_test(types_and_shapes),
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(names_of_too_many_kinds_are_told),
+        cmocka_unit_test(terms),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
