@@ -2,11 +2,11 @@
  * and signed integers int64 lists, everything else one byte string of its little-endian elements.
  */
 #include "base/hash.h"
+#include "base/protobuf.h"
 #include "dataset/write_file.h"
 #include "dataset/writer.h"
 
 #define MASK_DELTA 0xa282ead8u
-#define WIRE_BYTES 2 /* protobuf's wire type of messages, texts and packed lists */
 #define FEATURE_BYTES_LIST 1
 #define FEATURE_FLOAT_LIST 2
 #define FEATURE_INT64_LIST 3
@@ -46,27 +46,7 @@ static int tfrecord_begin(void *state, const struct write_shard *shard, struct o
     return rc < 0 || !self->index ? rc : write_file_open(&self->lines, lines, err);
 }
 
-/* ---- protobuf ---- */
-
-static void add_varint(struct text *to, uint64_t number) {
-    uint8_t bytes[10];
-    size_t count = 0;
-    do {
-        bytes[count++] = (uint8_t)(number & 0x7f) | (number > 0x7f ? 0x80 : 0);
-        number >>= 7;
-    } while (number > 0);
-    text_add_bytes(to, bytes, count);
-}
-
-static void add_head(struct text *to, uint32_t field, uint64_t bytes) {
-    add_varint(to, field << 3 | WIRE_BYTES);
-    add_varint(to, bytes);
-}
-
-static void add_bytes(struct text *to, uint32_t field, const void *data, uint64_t bytes) {
-    add_head(to, field, bytes);
-    text_add_bytes(to, data, bytes);
-}
+/* ---- examples ---- */
 
 static int64_t integer(uint32_t dtype, const uint8_t *at) {
     int64_t number = 0;
@@ -87,20 +67,20 @@ static void make_feature(struct tfrecord *self, const struct opiml_field *field,
                 field->dtype == OPIML_I64 || (field->dtype == OPIML_U8 && field->ndim == 0);
     self->feature.count = self->list.count = 0;
     if (field->dtype == OPIML_F32) {
-        add_head(&self->feature, 1, value->bytes);
-        add_head(&self->list, FEATURE_FLOAT_LIST, self->feature.count + value->bytes);
+        protobuf_add_head(&self->feature, 1, value->bytes);
+        protobuf_add_head(&self->list, FEATURE_FLOAT_LIST, self->feature.count + value->bytes);
         text_add_bytes(&self->list, self->feature.at, self->feature.count);
         text_add_bytes(&self->list, value->data, value->bytes);
     } else if (ints) {
         AUTO_TEXT struct text numbers = {0};
         for (uint64_t i = 0; i < value->bytes; i += each)
-            add_varint(&numbers, (uint64_t)integer(field->dtype, value->data + i));
-        add_bytes(&self->feature, 1, numbers.at, numbers.count);
-        add_bytes(&self->list, FEATURE_INT64_LIST, self->feature.at, self->feature.count);
+            protobuf_add_varint(&numbers, (uint64_t)integer(field->dtype, value->data + i));
+        protobuf_add_bytes(&self->feature, 1, numbers.at, numbers.count);
+        protobuf_add_bytes(&self->list, FEATURE_INT64_LIST, self->feature.at, self->feature.count);
         self->feature.failed |= numbers.failed;
     } else {
-        add_head(&self->feature, 1, value->bytes);
-        add_head(&self->list, FEATURE_BYTES_LIST, self->feature.count + value->bytes);
+        protobuf_add_head(&self->feature, 1, value->bytes);
+        protobuf_add_head(&self->list, FEATURE_BYTES_LIST, self->feature.count + value->bytes);
         text_add_bytes(&self->list, self->feature.at, self->feature.count);
         text_add_bytes(&self->list, value->data, value->bytes);
     }
@@ -109,9 +89,9 @@ static void make_feature(struct tfrecord *self, const struct opiml_field *field,
 /* An entry of the Features' map into self->example, which has their fields only. */
 static void add_entry(struct tfrecord *self, const char *name) {
     AUTO_TEXT struct text head = {0};
-    add_bytes(&head, 1, name, strlen(name));
-    add_head(&head, 2, self->list.count);
-    add_head(&self->example, 1, head.count + self->list.count);
+    protobuf_add_bytes(&head, 1, name, strlen(name));
+    protobuf_add_head(&head, 2, self->list.count);
+    protobuf_add_head(&self->example, 1, head.count + self->list.count);
     text_add_bytes(&self->example, head.at, head.count);
     text_add_bytes(&self->example, self->list.at, self->list.count);
     self->example.failed |= head.failed;
@@ -128,7 +108,7 @@ static int add_record(struct tfrecord *self, uint64_t record, struct opiml_error
     struct text *feature = &self->feature;
     uint64_t offset = write_file_bytes(&self->file);
     feature->count = 0;
-    add_bytes(feature, 1, self->example.at, self->example.count);
+    protobuf_add_bytes(feature, 1, self->example.at, self->example.count);
     if (feature->failed || self->example.failed || self->list.failed)
         return base_fail_memory(err, self->example.count, "a record");
     uint64_t length = feature->count;
