@@ -310,7 +310,8 @@ bool arrays_elements(const struct index *index, uint64_t record, uint32_t field,
     lead = piece->form & ARRAYS_BARE ? 0 : piece->lead;
     if ((piece->form & ~(uint32_t)ARRAYS_BARE) != ARRAYS_STORED ||
         (lead == 0 && !(piece->form & ARRAYS_BARE)) ||
-        !opiml_field_fixed(&index->schema.fields[field]) || lead + bytes > piece->bytes)
+        !opiml_field_fixed(&index->schema.fields[field]) || lead + bytes > piece->bytes ||
+        (piece->offset + lead) % opiml_dtype_bytes(index->schema.fields[field].dtype) != 0)
         return false;
     *ret_place = (struct index_place){piece->object, (uint32_t)bytes, piece->offset + lead};
     return true;

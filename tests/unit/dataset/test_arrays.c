@@ -10,10 +10,12 @@
 static uint8_t file[4096];
 
 /* An index of one record with one field, whose piece is the whole of `bytes` bytes in this form. */
-static void *index_of(uint32_t form, size_t bytes, uint32_t full, struct index *ret_index) {
+static void *index_of(uint32_t form, size_t bytes, uint32_t full, uint32_t lead,
+                      struct index *ret_index) {
     struct source_object object = {.key = "x", .bytes = bytes};
     struct source_listing listing = {.objects = &object, .count = 1};
-    const struct index_piece piece = {.bytes = (uint32_t)bytes, .full = full, .form = form};
+    const struct index_piece piece = {
+        .bytes = (uint32_t)bytes, .full = full, .form = form, .lead = lead};
     const struct index_record record = {.bytes = (uint32_t)bytes, .key_bytes = 1};
     struct index_draft draft;
     void *data;
@@ -36,7 +38,7 @@ static void *index_of(uint32_t form, size_t bytes, uint32_t full, struct index *
 static int parse(uint32_t form, const uint8_t *bytes, size_t count, uint32_t full,
                  struct opiml_value *value) {
     struct index index;
-    AUTO_FREE void *data = index_of(form, count, full, &index);
+    AUTO_FREE void *data = index_of(form, count, full, 0, &index);
     AUTO_FREE uint8_t *scratch = base_alloc_aligned(arrays_scratch(&index) + 1, 64);
     AUTO_FREE uint8_t *copy = base_alloc_aligned(count ? count : 1, 64);
     const struct source_bytes from = {copy, (uint32_t)count};
@@ -72,12 +74,43 @@ static void forms_say_how_bytes_are_read(void **state) {
 
 static void indexes_of_another_shape_are_refused(void **state) {
     struct index index;
-    AUTO_FREE void *data = index_of(ARRAYS_STORED, 16, 16, &index);
+    AUTO_FREE void *data = index_of(ARRAYS_STORED, 16, 16, 0, &index);
 
     (void)data;
     assert_true(arrays_check(&index));
     index.schema.count = 2;
     assert_false(arrays_check(&index));
+}
+
+/* Rows can be read alone where the index says where they begin, and they fit. */
+static void elements_are_found_where_they_fit(void **state) {
+    static const struct {
+        uint32_t form, lead;
+        bool found;
+    } cases[] = {{ARRAYS_STORED, 64, true},
+                 {ARRAYS_STORED, 84, true},
+                 {ARRAYS_STORED, 0, false},  /* not known */
+                 {ARRAYS_STORED, 66, false}, /* not aligned */
+                 {ARRAYS_STORED, 88, false}, /* past the end */
+                 {ARRAYS_STORED, UINT32_MAX - 3, false},
+                 {ARRAYS_BARE, 0, true},
+                 {ARRAYS_BARE, 64, true}, /* says nothing there */
+                 {ARRAYS_CRC, 64, false},
+                 {ARRAYS_CONVERT, 64, false},
+                 {ARRAYS_DEFLATE, 64, false}};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct index index;
+        struct index_place place = {0};
+        AUTO_FREE void *data = index_of(cases[i].form, 100, 100, cases[i].lead, &index);
+
+        (void)data;
+        assert_int_equal(arrays_elements(&index, 0, 0, &place), cases[i].found);
+        assert_int_equal(place.bytes, cases[i].found ? 16 : 0);
+        if (cases[i].found)
+            assert_int_equal(place.offset, cases[i].form == ARRAYS_BARE ? 0 : cases[i].lead);
+        assert_false(arrays_elements(&index, 0, 1, &place)); /* has no piece */
+    }
 }
 
 static void parts_are_completed(void **state) {
@@ -105,6 +138,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forms_say_how_bytes_are_read),
         cmocka_unit_test(indexes_of_another_shape_are_refused),
+        cmocka_unit_test(elements_are_found_where_they_fit),
         cmocka_unit_test(parts_are_completed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
