@@ -146,7 +146,7 @@ static int describe_run(struct call *call, struct opiml_error *err) {
 const struct verb verb_data_describe = {
     .name = "data describe",
     .args = "URI",
-    .help = "Describe a dataset as Croissant metadata, or show what such metadata describe",
+    .help = "Write or show Croissant metadata of a dataset",
     .about =
         "Croissant is MLCommons' vocabulary for data sets in catalogues: JSON-LD that names the "
         "files, and the fields of their records with types and shapes. Of a dataset this verb "
@@ -159,9 +159,9 @@ const struct verb verb_data_describe = {
         "format that is read here the dataset of a pipeline file. Files within archives, on other "
         "machines, and what joins and transforms say are not followed.\n\n"
         "URI is a folder, a file or file:///... ; a pipeline file (*.yaml) stands for its dataset.",
-    .examples = "opiml data describe data/shapes/train --out data/shapes/train/croissant.json\n"
+    .examples = "opiml data describe data/train --out data/train/croissant.json\n"
                 "Describe a folder of images.\n"
-                "opiml data describe data/shapes/train/croissant.json\n"
+                "opiml data describe data/train/croissant.json\n"
                 "What a document describes, and how to read it.\n",
     .options = describe_options,
     .config_bytes = sizeof(struct describe_config),

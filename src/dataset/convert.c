@@ -1,8 +1,10 @@
 #include "dataset/convert.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +13,6 @@
 #include "base/json.h"
 #include "dataset/convert_job.h"
 #include "dataset/index.h"
-#include "dataset/number.h"
 #include "dataset/parallel.h"
 #include "dataset/write_file.h"
 
@@ -200,14 +201,27 @@ static bool lies_in_source(const struct convert_ask *ask) {
     return strncmp(root, to, bytes) == 0 && (to[bytes] == '\0' || to[bytes] == '/');
 }
 
+/* Not while somebody is filling it. */
+static int empty_folder(const char *root, struct opiml_error *err) {
+    AUTO_FREE char *path = base_printf("%s/" CONVERT_JOURNAL, root);
+    if (!path)
+        return base_fail_memory(err, strlen(root), "a path");
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return opiml_fail(err, OPIML_EBUSY, "%s: another process is converting into it", root);
+    return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0
+               ? 0
+               : base_fail_errno(err, errno, "%s: emptying it", root);
+}
+
 static int prepare_folder(struct convert_job *job, struct opiml_error *err) {
     const char *root = job->plan.root;
     int there = look_at_folder(root, err);
     if (there < 0)
         return there;
-    if (there == 2 && job->ask->overwrite && nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
-        return base_fail_errno(err, errno, "%s: emptying it", root);
-    int rc = file_make_folders(root, err);
+    int rc = there == 2 && job->ask->overwrite ? empty_folder(root, err) : 0;
+    if (rc == 0)
+        rc = file_make_folders(root, err);
     if (rc == 0)
         rc = convert_journal_open(&job->journal, root, job->head, job->shards, job->shard_count,
                                   err);
@@ -282,65 +296,6 @@ static int write_description(const struct convert_job *job, struct opiml_error *
                         : base_fail_memory(err, 0, "a dataset's description");
 }
 
-/* ---- threads ---- */
-
-static void fail_job(struct convert_job *job, const struct opiml_error *err) {
-    pthread_mutex_lock(&job->lock);
-    if (!job->error.code)
-        job->error = *err;
-    pthread_mutex_unlock(&job->lock);
-    atomic_store(&job->stop, true);
-}
-
-static void *work(void *context) {
-    struct convert_job *job = context;
-    locale_t locale = number_locale(), before = locale ? uselocale(locale) : (locale_t)0;
-    while (!atomic_load(&job->stop)) {
-        uint64_t shard = atomic_fetch_add(&job->next, 1);
-        struct opiml_error err = {0};
-        if (shard >= job->shard_count)
-            break;
-        if (job->work(job, shard, &err) < 0)
-            fail_job(job, &err);
-    }
-    if (locale) {
-        uselocale(before);
-        freelocale(locale);
-    }
-    return NULL;
-}
-
-int convert_job_step(struct convert_job *job, struct opiml_error *err) {
-    uint64_t done = atomic_fetch_add(&job->done, 1) + 1;
-    bool on = !atomic_load(&job->stop);
-    if (on && job->ask->progress && pthread_equal(pthread_self(), job->main))
-        on = job->ask->progress(job->ask->context, job->what, done, atomic_load(&job->total));
-    return on ? 0 : opiml_fail(err, OPIML_ECANCELED, "stopped");
-}
-
-int convert_job_each(struct convert_job *job, const char *what, uint64_t total,
-                     int (*each)(struct convert_job *job, uint64_t shard, struct opiml_error *err),
-                     struct opiml_error *err) {
-    pthread_t threads[CONVERT_THREADS_MAX];
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint64_t wanted = job->ask->threads ? job->ask->threads : cores < 1 ? 1 : (uint64_t)cores;
-    uint32_t started = 0;
-    wanted = base_min_u64(base_min_u64(wanted, CONVERT_THREADS_MAX), job->shard_count);
-    job->work = each;
-    job->what = what;
-    job->main = pthread_self();
-    atomic_store(&job->next, 0);
-    atomic_store(&job->done, 0);
-    atomic_store(&job->total, total);
-    /* Fewer threads than were asked for only make it slower. */
-    while (started + 1 < wanted && pthread_create(&threads[started], NULL, work, job) == 0)
-        started++;
-    work(job);
-    for (uint32_t i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
-    return job->error.code ? opiml_fail(err, job->error.code, "%s", job->error.message) : 0;
-}
-
 /* ---- writing ---- */
 
 static bool is_bad(int rc) {
@@ -407,7 +362,6 @@ static int write_shard(struct convert_job *job, uint64_t number, struct opiml_er
     AUTO_FREE bool *bad = NULL;
     if (shard->done) {
         atomic_fetch_add(&job->done, shard->count);
-        atomic_fetch_add(&job->skipped, shard->count - shard->kept);
         return 0;
     }
     bad = base_alloc_array(shard->count, sizeof(*bad));
@@ -465,6 +419,9 @@ static int begin(struct convert_job *job, struct opiml_error *err) {
 
 static int run(struct convert_job *job, struct opiml_error *err) {
     int rc = begin(job, err);
+    for (uint64_t s = 0; rc == 0 && s < job->shard_count; s++)
+        if (job->shards[s].done) /* before */
+            atomic_fetch_add(&job->skipped, job->shards[s].count - job->shards[s].kept);
     if (rc == 0)
         rc = convert_job_each(job, "written", job->plan.records, write_shard, err);
     if (rc == 0 && !job->plan.single)

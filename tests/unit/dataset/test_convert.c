@@ -1,5 +1,8 @@
 #include "convert.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 static const struct convert_ask plain = {0};
 
 static const char *const shards[] = {"000000.csv", "000001.csv", "000002.csv", "000003.csv"};
@@ -84,6 +87,44 @@ static void another_conversion_is_refused(void **state) {
     convert_report_release(&report);
     AUTO_FREE char *left = base_printf("%s/to/000000.csv", folder);
     assert_int_equal(access(left, F_OK), -1);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
+static void nobody_else_is_overwritten(void **state) {
+    char *folder = test_folder();
+    struct dataset *from = convert_rows(folder, -1);
+    struct convert_report report;
+    const struct convert_ask over = {.overwrite = true};
+    csv_of(from, folder, "to", &plain, &report);
+    AUTO_FREE char *path = base_printf("%s/to/" CONVERT_JOURNAL, folder);
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0);
+    convert_refused(from, folder, "to", "raw", &over, OPIML_EBUSY, "another process is converting");
+    close(fd);
+    converted(from, folder, "to", "raw", &over, &report);
+    convert_report_release(&report);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
+/* Bad records of shards that an earlier call wrote count too. */
+static void the_budget_is_of_all_calls(void **state) {
+    char *folder = test_folder();
+    struct convert_report report;
+    test_write(folder, "rows.jsonl", "{\"a\": 1}\n{\"a\": x}\n{\"a\": 3}\n{\"a\": x}\n", 36);
+    struct dataset *from = test_opened(folder, "{uri: rows.jsonl, fields: [\"a:i32\"]}");
+    const struct convert_ask ask = {.budget = 0.25, .shard_records = 2, .threads = 1};
+    for (int i = 0; i < 3; i++)
+        convert_refused(from, folder, "to", "raw", &ask, OPIML_EBUDGET, "more than 1 bad records");
+    const struct convert_ask two = {.budget = 0.5, .shard_records = 2};
+    convert_refused(from, folder, "to", "raw", &two, OPIML_EEXIST, "the options are others");
+    converted(from, folder, "other", "raw", &two, &report);
+    assert_int_equal(report.skipped, 2);
+    convert_report_release(&report);
+    converted(from, folder, "other", "raw", &two, &report);
+    assert_int_equal(report.skipped, 2);
+    convert_report_release(&report);
     dataset_close(from);
     test_folder_remove(folder);
 }
@@ -198,6 +239,8 @@ int main(void) {
         cmocka_unit_test(shards_by_bytes),
         cmocka_unit_test(what_was_stopped_goes_on),
         cmocka_unit_test(another_conversion_is_refused),
+        cmocka_unit_test(nobody_else_is_overwritten),
+        cmocka_unit_test(the_budget_is_of_all_calls),
         cmocka_unit_test(places_that_are_taken),
         cmocka_unit_test(bad_records_and_the_budget),
         cmocka_unit_test(every_failing_allocation_is_told),
