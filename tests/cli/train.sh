@@ -293,6 +293,9 @@ mistake 's/width: 4/width: 4, classes: 1/' '7:[0-9]*: .*2 to 100000'
 mistake 's/lr: 0.05/momentum: 0.5/' '8:[0-9]*: .*"lr" is missing'
 mistake 's/^seed: 3/precision: f16/' '3:12: .*auto, f32 or bf16'
 mistake 's/^kind: train/kind: pipeline/' '2:7: '
+sed 's/^seed: 3/precision: bf16/' "$tmp/t-whole.yaml" >"$tmp/m.yaml"
+opiml train "$tmp/m.yaml"
+check "bf16 of the plain kernels" fails 9 "use f32"
 opiml train "$tmp/a.yaml"
 check "a pipeline file" fails 2 "a\.yaml:2:7: "
 training lost 1 nowhere
