@@ -7,7 +7,7 @@ static int plain_open(uint32_t threads, char *version, size_t room, struct opiml
     return 0;
 }
 
-static uint32_t plain_block(uint32_t channels) {
+static uint32_t plain_block(uint32_t channels, uint32_t dims) {
     return 1;
 }
 

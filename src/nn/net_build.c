@@ -78,8 +78,8 @@ static uint32_t block_of(struct nn_net *net, uint32_t channels) {
     if (net->half)
         return channels; /* channels last: AMX's kernels take nothing else */
     if (net->block == 0)
-        net->block = net->kernels->block(channels);
-    return channels % net->block == 0 ? net->block : net->kernels->block(channels);
+        net->block = net->kernels->block(channels, net->dims);
+    return channels % net->block == 0 ? net->block : net->kernels->block(channels, net->dims);
 }
 
 /* ---- inputs ---- */

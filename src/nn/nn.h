@@ -65,8 +65,8 @@ struct nn_kernels {
     const char *name;
     /* Make ready for `threads`. OPIML_ENODEV when the library is not there. Version as text. */
     int (*open)(uint32_t threads, char *version, size_t room, struct opiml_error *err);
-    uint32_t (*block)(
-        uint32_t channels); /* the block it wants for activations of so many channels */
+    /* The block it wants for activations of so many channels, of images (dims 2) or volumes (3). */
+    uint32_t (*block)(uint32_t channels, uint32_t dims);
     bool (*half)(void);     /* whether it computes in bf16 here; NULL: no */
     int (*conv_create)(const struct nn_conv_shape *shape, void **ret_conv, struct opiml_error *err);
     void (*conv_destroy)(void *conv);

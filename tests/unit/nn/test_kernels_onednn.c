@@ -58,8 +58,8 @@ static void check(const struct nn_kernels *onednn, uint32_t dims, bool transpose
     struct buffers a = allocate(nx, ny, nw), b = allocate(nx, ny, nw);
     float *back = base_alloc_aligned(4 * (nx > ny ? nx : ny), 64);
 
-    blocked.in_block = onednn->block(c);
-    blocked.out_block = onednn->block(out_c);
+    blocked.in_block = onednn->block(c, dims);
+    blocked.out_block = onednn->block(out_c, dims);
     nn_fill(a.x, nx);
     nn_fill(a.dy, ny);
     nn_fill(a.w, nw);
