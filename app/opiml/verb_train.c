@@ -246,7 +246,8 @@ const struct verb verb_train = {
              "of epoch, hours and accuracy that DAWNBench's entries had.\n\n"
              "The trainer's utilisation is the time it computed, divided by that and the time it "
              "waited for data: near 100% the input pipeline keeps up.\n\n"
-             "JSON has epoch, step, loss, accuracy, eval_loss, eval_accuracy, errors (bad records "
+             "JSON has epoch, step, loss, accuracy, eval_loss, eval_accuracy, eval_top5 (of a "
+             "segmentation dice and eval_dice), errors (bad records "
              "of the epoch), dropped (what its filters left out), samples_per_s, utilisation, "
              "elapsed_s and lr of the last epoch, and of each in epochs[]; model, checkpoint, "
              "bad[] and error.",

@@ -67,7 +67,7 @@ struct nn_kernels {
     int (*open)(uint32_t threads, char *version, size_t room, struct opiml_error *err);
     /* The block it wants for activations of so many channels, of images (dims 2) or volumes (3). */
     uint32_t (*block)(uint32_t channels, uint32_t dims);
-    bool (*half)(void);     /* whether it computes in bf16 here; NULL: no */
+    bool (*half)(void); /* whether it computes in bf16 here; NULL: no */
     int (*conv_create)(const struct nn_conv_shape *shape, void **ret_conv, struct opiml_error *err);
     void (*conv_destroy)(void *conv);
     /* Weights and their gradients are [out_c, c, kernel, …], once per dimension; of a transposed
