@@ -18,6 +18,16 @@ shared() {
     fi
 }
 
+# torch: $torch is a Python that has the packages of tools/torch.txt; ends the comparison, undecided,
+# where there is none. $OPIML_TORCH names another.
+torch() {
+    torch=${OPIML_TORCH:-$here/build/torch/bin/python}
+    if ! "$torch" -c 'import torch' 2>/dev/null; then
+        echo "skipped: no PyTorch in build/torch (./dev bench installs it), nor in \$OPIML_TORCH"
+        exit 77
+    fi
+}
+
 # claim WHAT VALUE least|most TARGET: prints a line; remembers a target that was missed.
 claim() {
     if awk -v value="$2" -v way="$3" -v target="$4" \

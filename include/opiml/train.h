@@ -63,7 +63,8 @@ OPIML_API const char *opiml_train_bad(const struct opiml_train *train, uint32_t 
 
 struct opiml_model;
 
-/* Load a checkpoint for batches of up to `rows` images. */
+/* Load a checkpoint for batches of up to `rows` images (fewer at once where they are large: calls
+ * take any number). */
 OPIML_API int opiml_model_open(const char *checkpoint, uint32_t rows, uint32_t threads,
                                struct opiml_model **ret_model, struct opiml_error *err);
 OPIML_API void opiml_model_close(struct opiml_model *model);

@@ -15,6 +15,16 @@ struct opiml_model {
     char number[16]; /* a class without a name */
 };
 
+#define PIXELS_MAX (UINT64_C(1) << 19) /* of a batch: a few hundred MB to 2 GB of activations */
+
+/* Large images go through in small batches, which lose nothing. */
+static uint32_t fit_rows(const struct checkpoint *info, uint32_t rows) {
+    uint64_t pixels = base_max_u64(info->depth, 1) * info->height * info->width;
+    uint64_t fit = base_max_u64(PIXELS_MAX / pixels, 1);
+
+    return (uint32_t)base_min_u64(rows, fit);
+}
+
 static int build(struct opiml_model *self, const char *path, uint32_t rows, uint32_t threads,
                  struct opiml_error *err) {
     CLEANUP(safetensors_release) struct safetensors file = {0};
@@ -25,7 +35,7 @@ static int build(struct opiml_model *self, const char *path, uint32_t rows, uint
         (rc = checkpoint_describe(&file, &self->info, err)) < 0 ||
         (rc = nn_kernels_open("auto", threads, &self->kernels, version, sizeof(version), err)) <
             0 ||
-        (rc = nn_net_create(self->kernels, rows, &self->net, err)) < 0 ||
+        (rc = nn_net_create(self->kernels, fit_rows(&self->info, rows), &self->net, err)) < 0 ||
         (rc = nn_model_build(self->net, &self->info.model, self->info.channels,
                              self->info.depth ? self->info.depth : 1, self->info.height,
                              self->info.width, err)) < 0 ||
