@@ -84,8 +84,8 @@ static void open_run(struct run *run, const char *path) {
 
     CHECK(learn_config_read(path, &run->config, &err));
     CHECK(opiml_pipeline_open(run->config.data.train, &run->pipeline, &err));
-    CHECK(learn_fields_find(run->pipeline, run->config.data.train, run->config.model.classes,
-                            &run->fields, &err));
+    CHECK(learn_fields_find(run->pipeline, run->config.data.train, &run->config.model, &run->fields,
+                            &err));
     run->config.model.classes = run->fields.classes;
     rows = opiml_pipeline_batch_rows(run->pipeline);
     CHECK(nn_kernels_open(learn_kernels_text(&run->config),

@@ -42,6 +42,8 @@ static int print_json(const struct opiml_eval_result *result, const struct bad_r
     js_set(object, "dropped", js_u64(result->dropped));
     js_set(object, "loss", js_num(result->loss));
     js_set(object, result->metric, js_num(result->score));
+    if (result->auc >= 0)
+        js_set(object, "auc", js_num(result->auc));
     if (result->top5 >= 0)
         js_set(object, "top5", js_num(result->top5));
     js_set(object, "seconds", js_num(result->seconds));
@@ -81,6 +83,8 @@ static int eval_run(struct call *call, struct opiml_error *err) {
     printf("%s\n  %s %.2f%%, loss %.4f over %" PRIu64 " samples of %s in %.1f s (%.0f/s)\n", path,
            result.metric, 100 * result.score, result.loss, result.samples, data, result.seconds,
            (double)result.samples / result.seconds);
+    if (result.auc >= 0)
+        printf("  area under the ROC curve %.4f\n", result.auc);
     if (result.errors || result.dropped)
         printf("  holes: %" PRIu64 " left out by filters, %" PRIu64 " bad records\n",
                result.dropped, result.errors);
@@ -94,7 +98,8 @@ const struct verb verb_eval = {
     .about = "RUN is a run's folder or a checkpoint file. Runs the evaluation pipeline once and "
              "prints accuracy and mean loss. A bad record is left out, counted and listed on "
              "standard error; past the pipeline's error budget the exit status is 6.\n\n"
-             "JSON has samples, errors, dropped, loss, accuracy and top5 (for segmentation: dice), "
+             "JSON has samples, errors, dropped, loss, accuracy and top5 (for segmentation: dice; "
+             "of two classes told by one output: auc), "
              "seconds and bad[].",
     .examples = "opiml eval runs/cifar10\n"
                 "On the data that the training file named.\n"

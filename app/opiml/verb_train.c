@@ -62,6 +62,8 @@ static void epoch_line(const struct opiml_train_progress *p) {
            100 * p->score);
     if (p->eval_score >= 0)
         printf("  eval loss %.4f  %s %6.2f%%", p->eval_loss, p->metric, 100 * p->eval_score);
+    if (p->eval_auc >= 0)
+        printf("  AUC %.4f", p->eval_auc);
     printf("  %5.*f samples/s  trainer %3.0f%% busy  %s", p->samples_per_s < 100 ? 1 : 0,
            p->samples_per_s, 100 * p->utilisation,
            screen_duration(elapsed, sizeof(elapsed), p->elapsed_s));
@@ -82,6 +84,7 @@ static struct js *progress_json(const struct opiml_train_progress *p) {
     snprintf(eval, sizeof(eval), "eval_%s", p->metric);
     js_set(object, "eval_loss", p->eval_score >= 0 ? js_num(p->eval_loss) : js_null());
     js_set(object, eval, p->eval_score >= 0 ? js_num(p->eval_score) : js_null());
+    js_set(object, "eval_auc", p->eval_auc >= 0 ? js_num(p->eval_auc) : js_null());
     js_set(object, "eval_top5", p->eval_top5 >= 0 ? js_num(p->eval_top5) : js_null());
     js_set(object, "errors", js_u64(p->errors));
     js_set(object, "dropped", js_u64(p->dropped));
@@ -246,7 +249,8 @@ const struct verb verb_train = {
              "of epoch, hours and accuracy that DAWNBench's entries had.\n\n"
              "The trainer's utilisation is the time it computed, divided by that and the time it "
              "waited for data: near 100% the input pipeline keeps up.\n\n"
-             "JSON has epoch, step, loss, accuracy, eval_loss, eval_accuracy, eval_top5 (of a "
+             "JSON has epoch, step, loss, accuracy, eval_loss, eval_accuracy, eval_auc "
+             "(binary_cross_entropy), eval_top5 (of a "
              "segmentation dice and eval_dice), errors (bad records "
              "of the epoch), dropped (what its filters left out), samples_per_s, utilisation, "
              "elapsed_s and lr of the last epoch, and of each in epochs[]; model, checkpoint, "

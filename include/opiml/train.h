@@ -22,6 +22,7 @@ struct opiml_train_progress {
     double loss, score;       /* over the epoch so far */
     uint64_t errors, dropped; /* of the epoch so far: bad records, rows that filters left out */
     double eval_loss, eval_score; /* of the last evaluation; score -1: none yet */
+    double eval_auc;              /* area under the ROC curve; -1: none */
     double eval_top5;             /* share of labels among the five likeliest; -1: none */
     bool reached;                 /* eval_score is at the file's target, and the run over */
     double samples_per_s, eta_s, elapsed_s;
@@ -94,6 +95,8 @@ struct opiml_eval_result {
     const char *metric; /* what score is: "accuracy", of classes, or "dice", mean over the classes
                            but background; a constant */
     double score;
+    double
+        auc; /* area under the ROC curve, of labels 0 and 1; -1: there are no such, or not both */
     double top5; /* share of labels among the five likeliest classes; -1: there are no such */
 };
 /* Run a pipeline file once through the model. */

@@ -38,16 +38,22 @@ _capsule_pointer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
 _lent = {}
 
 
+# Consumers may call these when Python ends and this module's names are gone already: the functions
+# bind what they need, and are never freed.
 @_Deleter
-def _give_back(managed):
-    _lent.pop(ctypes.addressof(managed.contents), None)
+def _give_back(managed, lent=_lent, addressof=ctypes.addressof):
+    lent.pop(addressof(managed.contents), None)
 
 
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-def _drop(capsule):
+def _drop(capsule, lent=_lent, is_ours=_capsule_is, pointer=_capsule_pointer, name=_NAME):
     """A capsule dies: a consumer that took its tensor has renamed it, and calls the deleter itself."""
-    if _capsule_is(capsule, _NAME):
-        _lent.pop(_capsule_pointer(capsule, _NAME), None)
+    if is_ours(capsule, name):
+        lent.pop(pointer(capsule, name), None)
+
+
+for _function in _give_back, _drop:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_function))
 
 
 class Tensor:

@@ -7,6 +7,7 @@
 #include "learn/config.h"
 
 #define SIDE_MAX 4096
+#define CHANNELS_MAX (LEARN_NUMBERS_MAX + LEARN_COLUMNS_MAX)
 #define COUNT_MAX (UINT64_C(1) << 53)
 
 void checkpoint_release(struct checkpoint *checkpoint) {
@@ -111,8 +112,14 @@ static struct js *metadata_of(const struct checkpoint *from) {
     js_set(to, "name", js_text(nn_model_name(&from->model)));
     set_number(to, "depth", from->model.depth);
     set_number(to, "width", from->model.width);
-    if (from->model.name == NN_UNET3D)
+    if (from->model.name == NN_UNET3D || from->model.name == NN_MLP)
         set_number(to, "levels", from->model.levels);
+    if (from->model.name == NN_MLP) {
+        set_number(to, "embedding", from->model.embedding);
+        set_number(to, "buckets", from->model.buckets);
+        set_number(to, "codes", from->model.codes);
+        set_number(to, "binary", from->model.binary);
+    }
     js_set(to, "pool", js_text(from->model.pool ? "max" : "mean"));
     set_number(to, "classes", from->model.classes);
     js_set(to, "optimizer", js_text(optimizers[from->optimizer]));
@@ -225,22 +232,26 @@ static int read_number(const struct safetensors *file, const char *key, uint64_t
 
 static int read_sizes(const struct safetensors *file, struct checkpoint *self,
                       struct opiml_error *err) {
-    static const char *const keys[] = {"name", "depth", "width", "pool", "classes", "levels"};
-    uint64_t channels, depth, height, width, threads;
+    static const char *const keys[] = {"name",    "depth",  "width",     "pool",
+                                       "classes", "levels", "embedding", "buckets"};
+    enum { FIRST_OF_SOME = 5 };
+    uint64_t channels, depth, height, width, threads, codes, binary;
     struct opiml_error why = {0};
     int rc;
 
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         const char *text = safetensors_metadata(file, keys[i]);
 
-        if (strcmp(keys[i], "levels") == 0 && self->model.name != NN_UNET3D)
+        if (!text && i >= FIRST_OF_SOME) /* which not every model has */
             continue;
         if (learn_model_set(&self->model, keys[i], text ? text : "", &why) < 0)
             return no_model(file, why.message, err);
     }
     if (self->model.classes < 2)
         return no_model(file, "less than two classes", err);
-    if ((rc = read_number(file, "channels", 1, SIDE_MAX, &channels, err)) < 0 ||
+    if ((rc = read_number(file, "channels", 1, CHANNELS_MAX, &channels, err)) < 0 ||
+        (rc = read_number(file, "codes", 0, LEARN_COLUMNS_MAX, &codes, err)) < 0 ||
+        (rc = read_number(file, "binary", 0, 1, &binary, err)) < 0 ||
         (rc = read_number(file, "image_depth", 0, SIDE_MAX, &depth, err)) < 0 ||
         (rc = read_number(file, "height", 1, SIDE_MAX, &height, err)) < 0 ||
         (rc = read_number(file, "image_width", 1, SIDE_MAX, &width, err)) < 0 ||
@@ -250,6 +261,11 @@ static int read_sizes(const struct safetensors *file, struct checkpoint *self,
         (rc = read_number(file, "epoch_samples", 0, COUNT_MAX, &self->score.samples, err)) < 0)
         return rc;
     self->channels = (uint32_t)channels;
+    if (codes > channels || (self->model.name == NN_MLP && !self->model.levels) ||
+        (codes > 0 && (!self->model.buckets || !self->model.embedding)))
+        return no_model(file, "sizes that do not go together", err);
+    self->model.codes = (uint32_t)codes;
+    self->model.binary = binary;
     self->depth = (uint32_t)depth;
     self->height = (uint32_t)height;
     self->width = (uint32_t)width;

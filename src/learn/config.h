@@ -5,7 +5,7 @@
 #include "base/conf.h"
 #include "nn/nn.h"
 
-enum learn_loss { LEARN_CROSS_ENTROPY, LEARN_DICE_CROSS_ENTROPY };
+enum learn_loss { LEARN_CROSS_ENTROPY, LEARN_DICE_CROSS_ENTROPY, LEARN_BINARY_CROSS_ENTROPY };
 
 enum learn_precision { LEARN_AUTO, LEARN_F32, LEARN_BF16 };
 

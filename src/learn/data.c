@@ -14,11 +14,13 @@ static uint32_t count_classes(const struct opiml_pipeline *pipeline) {
 /* Labels for each voxel are as large as the image, without its channels. */
 static enum learn_kind find_kind(const struct opiml_schema *schema,
                                  const struct learn_fields *fields) {
-    const struct opiml_field *image = &schema->fields[fields->image];
-    const struct opiml_field *label = &schema->fields[fields->label];
+    const struct opiml_field *image, *label = &schema->fields[fields->label];
 
     if (label->dtype == OPIML_F32 && label->ndim == 1)
         return LEARN_SHARES;
+    if (fields->table.columns > 0)
+        return LEARN_LABEL;
+    image = &schema->fields[fields->image];
     if (label->dtype == OPIML_U8 && label->ndim == image->ndim - 1 &&
         memcmp(label->shape, image->shape + 1, label->ndim * sizeof(label->shape[0])) == 0)
         return LEARN_VOXELS;
@@ -57,20 +59,10 @@ static int find_classes(const struct opiml_pipeline *pipeline, const char *name,
     return 0;
 }
 
-int learn_fields_find(struct opiml_pipeline *pipeline, const char *name, uint32_t classes,
-                      struct learn_fields *ret_fields, struct opiml_error *err) {
-    const struct opiml_schema *schema = opiml_pipeline_schema(pipeline);
-    struct learn_fields fields = {.image = opiml_schema_find(schema, "image"),
-                                  .label = opiml_schema_find(schema, "label")};
-    const struct opiml_field *image;
-    int rc;
+static int find_image(const struct opiml_schema *schema, const char *name,
+                      struct learn_fields *fields, struct opiml_error *err) {
+    const struct opiml_field *image = &schema->fields[fields->image];
 
-    if (fields.image < 0 || fields.label < 0)
-        return opiml_fail(err, OPIML_EINVAL,
-                          "%s: training wants the fields \"image\" and \"label\"; "
-                          "\"%s\" is missing",
-                          name, fields.image < 0 ? "image" : "label");
-    image = &schema->fields[fields.image];
     if (image->dtype != OPIML_F32 || (image->ndim != 3 && image->ndim != 4) ||
         !opiml_field_fixed(image))
         return opiml_fail(
@@ -80,13 +72,53 @@ int learn_fields_find(struct opiml_pipeline *pipeline, const char *name, uint32_
             "f32, layout: nchw}, or with a crop of volumes",
             name, opiml_dtype_text(image->dtype), image->ndim,
             opiml_field_fixed(image) ? "" : " and of varying size");
-    fields.channels = (uint32_t)image->shape[0];
-    fields.depth = image->ndim == 4 ? (uint32_t)image->shape[1] : 0;
-    fields.height = (uint32_t)image->shape[image->ndim - 2];
-    fields.width = (uint32_t)image->shape[image->ndim - 1];
-    fields.voxels = base_max_u64(fields.depth, 1) * fields.height * fields.width;
-    if ((rc = find_classes(pipeline, name, classes, &fields, err)) < 0)
+    fields->channels = (uint32_t)image->shape[0];
+    fields->depth = image->ndim == 4 ? (uint32_t)image->shape[1] : 0;
+    fields->height = (uint32_t)image->shape[image->ndim - 2];
+    fields->width = (uint32_t)image->shape[image->ndim - 1];
+    fields->voxels = base_max_u64(fields->depth, 1) * fields->height * fields->width;
+    return 0;
+}
+
+static int find_columns(const struct opiml_schema *schema, const char *name,
+                        const struct nn_model_conf *model, struct learn_fields *fields,
+                        struct opiml_error *err) {
+    int rc = learn_table_find(schema, fields->label, name, &fields->table, err);
+
+    if (rc < 0)
         return rc;
+    fields->table.buckets = model->buckets;
+    fields->channels = fields->table.numbers + fields->table.codes;
+    fields->height = fields->width = 1;
+    fields->voxels = 1;
+    return 0;
+}
+
+int learn_fields_find(struct opiml_pipeline *pipeline, const char *name,
+                      const struct nn_model_conf *model, struct learn_fields *ret_fields,
+                      struct opiml_error *err) {
+    const struct opiml_schema *schema = opiml_pipeline_schema(pipeline);
+    struct learn_fields fields = {.image = opiml_schema_find(schema, "image"),
+                                  .label = opiml_schema_find(schema, "label")};
+    bool table = model->name == NN_MLP;
+    int rc;
+
+    if (fields.label < 0 || (fields.image < 0 && !table))
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: training wants the fields \"image\" and \"label\" (of tables, for "
+                          "model.name mlp, a label alone); \"%s\" is missing",
+                          name, fields.label < 0 ? "label" : "image");
+    rc = table ? find_columns(schema, name, model, &fields, err)
+               : find_image(schema, name, &fields, err);
+    if (rc < 0 ||
+        (rc = find_classes(pipeline, name, model->binary ? 2 : model->classes, &fields, err)) < 0)
+        return rc;
+    if (model->binary && fields.kind != LEARN_LABEL)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: \"label\" has to be one i32, 0 or 1, for binary_cross_entropy",
+                          name);
+    if (model->binary)
+        fields.kind = LEARN_BINARY;
     *ret_fields = fields;
     return 0;
 }
@@ -108,6 +140,9 @@ int learn_fields_fit(const struct learn_fields *fields, const char *name,
     if ((fields->kind == LEARN_VOXELS) != voxels)
         return opiml_fail(err, OPIML_EINVAL, "%s has a label for each %s; %s for each %s", name,
                           voxels ? "image" : "voxel", trained_name, voxels ? "voxel" : "image");
+    if (fields->table.codes != trained->table.codes)
+        return opiml_fail(err, OPIML_EINVAL, "%s has rows with %u categories, %s with %u", name,
+                          fields->table.codes, trained_name, trained->table.codes);
     if (fields->channels == trained->channels && !fields->depth == !trained->depth &&
         (voxels || (fields->height == trained->height && fields->width == trained->width &&
                     fields->depth == trained->depth)))
@@ -163,7 +198,8 @@ int learn_rows_init(struct learn_rows *rows, const struct learn_fields *fields, 
                     uint32_t room, struct opiml_error *err) {
     *rows = (struct learn_rows){.fields = fields, .room = room, .images = images};
     switch (fields->kind) {
-    case LEARN_LABEL: rows->labels = base_alloc_array(room, sizeof(*rows->labels)); break;
+    case LEARN_LABEL:
+    case LEARN_BINARY: rows->labels = base_alloc_array(room, sizeof(*rows->labels)); break;
     case LEARN_SHARES:
         rows->shares = base_alloc_array((size_t)room * fields->classes, sizeof(*rows->shares));
         break;
@@ -249,6 +285,11 @@ static int take_image(struct learn_rows *rows, struct opiml_feed *feed,
     const struct learn_fields *fields = rows->fields;
     size_t count = fields->channels * fields->voxels;
 
+    if (fields->table.columns > 0 &&
+        learn_table_take(&fields->table, batch, r, rows->images + rows->rows * count))
+        return 1;
+    if (fields->table.columns > 0)
+        return opiml_feed_refuse(feed, batch, r, "a row with numbers that are none", err);
     if (copy_numbers(rows->images + rows->rows * count,
                      batch->data[fields->image] + r * count * sizeof(float), count))
         return 1;

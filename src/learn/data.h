@@ -6,26 +6,31 @@
 
 #include "base/base.h"
 #include "base/json.h"
-#include "nn/nn.h"
+#include "learn/table.h"
 
 /* What a sample's target is. */
 enum learn_kind {
     LEARN_LABEL,  /* its class, one i32 */
     LEARN_SHARES, /* of each class, f32 [classes] that sum to 1 */
     LEARN_VOXELS, /* the class of each pixel or voxel, u8 of the image's size */
+    LEARN_BINARY, /* 0 or 1, one i32, told by a single output */
 };
 
-/* Which fields of a pipeline are the image and the target, checked once. */
+/* Which fields of a pipeline are the image and the target, checked once. Rows without an image are
+ * those of a table. */
 struct learn_fields {
-    int image, label;
+    int image, label; /* image -1: a table */
+    struct learn_table table;
     enum learn_kind kind;
     uint32_t channels, depth, height, width, classes; /* depth 0: images, not volumes */
     uint64_t voxels;                                  /* of one channel */
 };
-/* `classes` 0: as many as the dataset names, or else as the label has shares. OPIML_EINVAL names
- * what is missing and the operator that makes it. */
-int learn_fields_find(struct opiml_pipeline *pipeline, const char *name, uint32_t classes,
-                      struct learn_fields *ret_fields, struct opiml_error *err);
+/* `model` says how many classes there are, and how a table is taken. Its classes 0: as many as the
+ * dataset names, or else as the label has shares. OPIML_EINVAL names what is missing and the
+ * operator that makes it. */
+int learn_fields_find(struct opiml_pipeline *pipeline, const char *name,
+                      const struct nn_model_conf *model, struct learn_fields *ret_fields,
+                      struct opiml_error *err);
 
 /* Whether samples can be evaluated by what was trained on `trained`: images of the same size, or,
  * with a label for each voxel, of the same channels. OPIML_EINVAL; `name` and `trained_name` say

@@ -2,6 +2,7 @@
 #include "learn/evaluate.h"
 
 #include "base/clock.h"
+#include "learn/auc.h"
 #include "learn/window.h"
 
 /* What one evaluation works with: whole batches through the network, or, where samples are of
@@ -13,11 +14,13 @@ struct work {
     struct learn_window window;
     float *image, *grad; /* of one sample; with windows only */
     struct learn_score score;
+    struct learn_auc auc; /* LEARN_BINARY only */
 };
 
 static void work_release(struct work *work) {
     learn_rows_release(&work->rows);
     learn_window_release(&work->window);
+    learn_auc_release(&work->auc);
     base_free(work->image);
     base_free(work->grad);
 }
@@ -38,7 +41,10 @@ static int open_windows(struct work *work, double overlap, struct opiml_error *e
 
 static int work_open(struct work *work, double overlap, struct opiml_error *err) {
     struct nn_tensor *input = nn_net_input(work->net);
+    int rc = work->fields->kind == LEARN_BINARY ? learn_auc_init(&work->auc, err) : 0;
 
+    if (rc < 0)
+        return rc;
     if (work->fields->kind == LEARN_VOXELS &&
         (work->fields->width != input->w || work->fields->height != input->h ||
          base_max_u64(work->fields->depth, 1) != input->d))
@@ -59,9 +65,13 @@ static int compute(struct work *work, struct opiml_error *err) {
         return rc;
     }
     nn_net_rows(work->net, work->rows.rows);
-    if ((rc = nn_net_forward(work->net, false, err)) == 0)
-        learn_score_add(&work->score, &work->rows, nn_net_output(work->net), 0);
-    return rc;
+    if ((rc = nn_net_forward(work->net, false, err)) < 0)
+        return rc;
+    learn_score_add(&work->score, &work->rows, nn_net_output(work->net), 0);
+    if (work->auc.bins)
+        learn_auc_add(&work->auc, nn_net_output(work->net)->data, work->rows.labels,
+                      work->rows.rows);
+    return 0;
 }
 
 static int evaluate_batch(struct work *work, struct opiml_feed *feed,
@@ -96,9 +106,12 @@ static int evaluate_feed(struct work *work, struct opiml_feed *feed, const volat
     return rc;
 }
 
-static int conclude(const struct learn_fields *fields, const struct learn_score *score,
-                    const struct opiml_feed_stats *stats, uint64_t start_ns,
-                    struct opiml_eval_result *ret_result, struct opiml_error *err) {
+static int conclude(const struct work *work, const struct opiml_feed_stats *stats,
+                    uint64_t start_ns, struct opiml_eval_result *ret_result,
+                    struct opiml_error *err) {
+    const struct learn_fields *fields = work->fields;
+    const struct learn_score *score = &work->score;
+
     if (score->samples == 0)
         return opiml_fail(err, OPIML_ENOENT,
                           "the evaluation pipeline delivered no sample: filters left out %" PRIu64
@@ -114,6 +127,7 @@ static int conclude(const struct learn_fields *fields, const struct learn_score 
         .loss = score->loss / (double)score->samples,
         .metric = learn_metric(fields),
         .score = learn_metric_of(score, fields),
+        .auc = work->auc.bins ? learn_auc_value(&work->auc) : -1,
         .top5 = fields->kind == LEARN_LABEL ? (double)score->top5 / (double)score->samples : -1,
         .seconds = (double)(clock_now_ns() - start_ns) * 1e-9};
     return 0;
@@ -139,5 +153,5 @@ int learn_evaluate(struct nn_net *net, struct opiml_pipeline *pipeline,
     opiml_feed_stats(feed, stats);
     bad_take(bad, feed);
     opiml_feed_close(feed);
-    return rc < 0 ? rc : conclude(fields, &work.score, stats, start, ret_result, err);
+    return rc < 0 ? rc : conclude(&work, stats, start, ret_result, err);
 }

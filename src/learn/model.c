@@ -92,6 +92,11 @@ const char *opiml_model_data(const struct opiml_model *self) {
     return self->info.data[0] ? self->info.data : NULL;
 }
 
+/* One output tells two classes apart: its sigmoid is the second one's probability. */
+static void both_sides(float logit, float *probabilities) {
+    nn_softmax((float[]){0, logit}, 2, probabilities);
+}
+
 int opiml_model_predict(struct opiml_model *self, const float *images, uint32_t rows,
                         float *probabilities, struct opiml_error *err) {
     struct nn_tensor *output = nn_net_output(self->net);
@@ -107,9 +112,12 @@ int opiml_model_predict(struct opiml_model *self, const float *images, uint32_t 
         if ((rc = nn_net_forward(self->net, false, err)) < 0)
             return rc;
         for (uint32_t r = 0; r < count; r++) {
-            float *to = probabilities + ((size_t)first + r) * output->c;
+            float *to = probabilities + ((size_t)first + r) * self->info.model.classes;
 
-            nn_softmax(output->data + (size_t)r * output->c, output->c, to);
+            if (self->info.model.binary)
+                both_sides(output->data[r], to);
+            else
+                nn_softmax(output->data + (size_t)r * output->c, output->c, to);
             if (to[0] != to[0]) /* all of them, then */
                 return opiml_fail(err, OPIML_ECORRUPT,
                                   "the model's output is no number: its weights are damaged");
@@ -161,11 +169,12 @@ static int check_data(const struct opiml_model *self, struct opiml_pipeline *pip
     AUTO_JS struct js *names = learn_class_names(pipeline);
     const struct learn_fields takes = {.kind =
                                            opiml_model_segments(self) ? LEARN_VOXELS : LEARN_LABEL,
+                                       .table.codes = self->info.model.codes,
                                        .channels = self->info.channels,
                                        .depth = self->info.depth,
                                        .height = self->info.height,
                                        .width = self->info.width};
-    int rc = learn_fields_find(pipeline, path, self->info.model.classes, fields, err);
+    int rc = learn_fields_find(pipeline, path, &self->info.model, fields, err);
 
     if (rc < 0)
         return rc;

@@ -13,8 +13,8 @@ static int open_eval(struct opiml_train *self, struct opiml_error *err) {
     int rc;
 
     if ((rc = opiml_pipeline_open(config->data.eval, &self->eval, err)) < 0 ||
-        (rc = learn_fields_find(self->eval, config->data.eval, self->fields.classes,
-                                &self->eval_fields, err)) < 0)
+        (rc = learn_fields_find(self->eval, config->data.eval, &config->model, &self->eval_fields,
+                                err)) < 0)
         return rc;
     if ((rc = learn_fields_fit(&self->eval_fields, config->data.eval, &self->fields,
                                config->data.train, err)) < 0)
@@ -28,13 +28,18 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
     struct learn_config *config = &self->config;
     int rc;
 
+    if (config->model.classes == 0)
+        config->model.classes = config->class_names.count;
+    config->model.binary = config->loss.name == LEARN_BINARY_CROSS_ENTROPY;
+    if (config->model.binary && config->model.name != NN_MLP)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "loss.name binary_cross_entropy is for model.name mlp");
     if ((rc = opiml_pipeline_open(config->data.train, &self->data, err)) < 0 ||
-        (rc = learn_fields_find(self->data, config->data.train,
-                                config->model.classes ? config->model.classes
-                                                      : config->class_names.count,
-                                &self->fields, err)) < 0)
+        (rc = learn_fields_find(self->data, config->data.train, &config->model, &self->fields,
+                                err)) < 0)
         return rc;
     config->model.classes = self->fields.classes;
+    config->model.codes = self->fields.table.codes;
     if ((self->fields.kind == LEARN_VOXELS) != (config->loss.name == LEARN_DICE_CROSS_ENTROPY))
         return opiml_fail(err, OPIML_EINVAL, "%s has a label for each %s: loss.name has to be %s",
                           config->data.train, self->fields.kind == LEARN_VOXELS ? "voxel" : "image",
@@ -217,6 +222,7 @@ int learn_open(struct opiml_train *self, const char *path, struct opiml_error *e
                                                             self->config.schedule.epochs,
                                                    .metric = learn_metric(&self->fields),
                                                    .eval_score = -1,
+                                                   .eval_auc = -1,
                                                    .eval_top5 = -1};
     if ((rc = check_place(self, err)) < 0)
         return rc;

@@ -1,6 +1,16 @@
 /* Losses and metrics of what a network put out. */
 #include "learn/score.h"
 
+static double add_binary(struct learn_score *score, const struct learn_rows *rows,
+                         struct nn_tensor *output) {
+    uint32_t correct;
+    double loss =
+        nn_binary_cross_entropy(output->data, rows->rows, rows->labels, output->grad, &correct);
+
+    score->correct += correct;
+    return loss;
+}
+
 static double add_classes(struct learn_score *score, const struct learn_rows *rows,
                           struct nn_tensor *output, double smoothing) {
     uint32_t correct, top5 = 0;
@@ -22,6 +32,8 @@ double learn_score_add(struct learn_score *score, const struct learn_rows *rows,
     if (rows->fields->kind == LEARN_VOXELS)
         loss = nn_dice_cross_entropy(output->data, rows->rows, output->c, rows->fields->voxels,
                                      rows->voxels, output->grad, score->overlaps);
+    else if (rows->fields->kind == LEARN_BINARY)
+        loss = add_binary(score, rows, output);
     else
         loss = add_classes(score, rows, output, smoothing);
     score->loss += loss * rows->rows;

@@ -175,6 +175,7 @@ static int evaluate(struct opiml_train *self, struct opiml_error *err) {
         return rc;
     self->progress.eval_loss = result.loss;
     self->progress.eval_score = result.score;
+    self->progress.eval_auc = result.auc;
     self->progress.eval_top5 = result.top5;
     self->progress.reached = self->config.target > 0 && result.score >= self->config.target;
     return 0;

@@ -1,4 +1,4 @@
-/* Softmax cross-entropy. */
+/* Cross-entropy of classes: softmax, and binary. */
 #include <math.h>
 
 #include "nn/nn.h"
@@ -62,6 +62,23 @@ double nn_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, co
                 loss -= want * log(g[k] < 1e-30f ? 1e-30f : g[k]);
             g[k] = (g[k] - want) / (float)rows;
         }
+    }
+    *ret_correct = correct;
+    return rows ? loss / rows : 0;
+}
+
+double nn_binary_cross_entropy(const float *logits, uint32_t rows, const int32_t *labels,
+                               float *grad, uint32_t *ret_correct) {
+    double loss = 0;
+    uint32_t correct = 0;
+
+    for (uint32_t r = 0; r < rows; r++) {
+        double z = logits[r], wrong = labels[r] ? -z : z; /* far above 0: quite wrong */
+
+        /* log(1 + exp(wrong)), without overflow */
+        loss += (wrong > 0 ? wrong : 0) + log1p(exp(-fabs(wrong)));
+        grad[r] = (float)((1 / (1 + exp(-z)) - labels[r]) / rows);
+        correct += (z > 0) == (labels[r] != 0);
     }
     *ret_correct = correct;
     return rows ? loss / rows : 0;

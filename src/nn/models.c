@@ -10,6 +10,7 @@ static const struct {
     [NN_RESNET9] = {"resnet9", nn_resnet9_build},
     [NN_RESNET50] = {"resnet50", nn_resnet50_build},
     [NN_UNET3D] = {"unet3d", nn_unet3d_build},
+    [NN_MLP] = {"mlp", nn_mlp_build},
 };
 
 int nn_model_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,

@@ -7,6 +7,8 @@
 
 int nn_resnet_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
                     uint32_t d, uint32_t h, uint32_t w, struct opiml_error *err);
+int nn_mlp_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
+                 uint32_t d, uint32_t h, uint32_t w, struct opiml_error *err);
 int nn_resnet9_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
                      uint32_t d, uint32_t h, uint32_t w, struct opiml_error *err);
 int nn_resnet50_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,

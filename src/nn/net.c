@@ -217,6 +217,7 @@ int nn_net_forward(struct nn_net *net, bool train, struct opiml_error *err) {
         case NN_GLOBAL_MAX: layer_global_forward(layer, x, y); break;
         case NN_DENSE: layer_dense_forward(layer, x, y, param); break;
         case NN_LOGITS: layer_logits_forward(x, y, param); break;
+        case NN_EMBEDDING: layer_embedding_forward(layer, x, y, param); break;
         }
     }
     return 0;
@@ -281,6 +282,7 @@ static int backward_layer(struct nn_net *net, struct nn_layer *layer, struct opi
     case NN_GLOBAL_MAX: layer_global_backward(layer, x, y, dx); break;
     case NN_DENSE: layer_dense_backward(layer, x, y, param, dx); break;
     case NN_LOGITS: layer_logits_backward(layer, x, y, param, dx); break;
+    case NN_EMBEDDING: layer_embedding_backward(layer, x, y, param); break;
     }
     if (rc == 0 && x->grad)
         gradient_done(net, x);

@@ -15,6 +15,7 @@ enum nn_kind {
     NN_GLOBAL_MAX,
     NN_DENSE,
     NN_LOGITS,
+    NN_EMBEDDING,
 };
 
 #define NN_LANES_MAX 64 /* channels that a loop takes side by side */
@@ -34,8 +35,9 @@ struct nn_layer {
     float leak;            /* below zero: NN_RELU, NN_LINEAR or between */
     uint32_t kernel, stride, pad, dims;
     float scale;
-    bool transposed, bias; /* conv */
-    bool adds;             /* norm: in2, before ReLU */
+    bool transposed, bias;    /* conv */
+    bool adds;                /* norm: in2, before ReLU */
+    uint32_t fields, buckets; /* embedding */
     void *conv;
     /* Normalisation: groups of channels that share statistics, of one row each; 0: batch norm,
      * where a channel has its own, of all rows. */
@@ -89,6 +91,11 @@ void layer_norm_forward(struct nn_layer *layer, const struct nn_tensor *x,
 /* Where something was added (skip), dskip takes its gradient; it may be y->grad. */
 void layer_norm_backward(struct nn_layer *layer, const struct nn_tensor *x, struct nn_tensor *y,
                          struct nn_param *param, float *dx, float *dskip);
+void layer_embedding_forward(const struct nn_layer *layer, const struct nn_tensor *x,
+                             struct nn_tensor *y, const struct nn_param *param);
+/* The network's input has no gradient. */
+void layer_embedding_backward(const struct nn_layer *layer, const struct nn_tensor *x,
+                              const struct nn_tensor *y, struct nn_param *param);
 void layer_prelu_forward(const struct nn_tensor *x, struct nn_tensor *y,
                          const struct nn_param *param);
 void layer_prelu_backward(struct nn_layer *layer, const struct nn_tensor *x,

@@ -393,3 +393,30 @@ int nn_logits(struct nn_net *net, int in, const char *name, uint32_t classes,
 
     return in < 0 ? in : add_dense(net, NN_LOGITS, in, name, 2 + net->dims, classes, &layer, err);
 }
+
+/* ---- embeddings ---- */
+
+int nn_embedding(struct nn_net *net, int in, const char *name, uint32_t fields, uint32_t buckets,
+                 uint32_t each, struct opiml_error *err) {
+    struct nn_layer *layer = NULL;
+    struct nn_param *weight = NULL;
+    uint32_t numbers;
+    int out, rc;
+
+    if (in < 0)
+        return in;
+    assert(in == 0 && fields <= net->tensor[in].c);
+    numbers = net->tensor[in].c - fields;
+    out = add_layer(net, NN_EMBEDDING, in, numbers + fields * each, (uint32_t[]){1, 1, 1}, 1,
+                    &layer, err);
+    if (out < 0)
+        return out;
+    layer->fields = fields;
+    layer->buckets = buckets;
+    rc = add_param(net, name, "weight", 2, (int64_t[]){(int64_t)fields * buckets, each}, &weight,
+                   err);
+    if (rc < 0)
+        return rc;
+    weight->bound = 0.1;
+    return out;
+}

@@ -148,6 +148,11 @@ int nn_dense(struct nn_net *net, int in, const char *name, uint32_t out, float s
  * [n, classes, d, h, w]. */
 int nn_logits(struct nn_net *net, int in, const char *name, uint32_t classes,
               struct opiml_error *err);
+/* Of the network's input: its last `fields` channels are categories, whole numbers below `buckets`,
+ * each of which becomes its own `each` learned numbers (param "NAME.weight" [fields × buckets,
+ * each]). The channels before stay as they are, and stand first. */
+int nn_embedding(struct nn_net *net, int in, const char *name, uint32_t fields, uint32_t buckets,
+                 uint32_t each, struct opiml_error *err);
 /* Allocate everything; parameters are drawn from `seed` (He et al., 2015: normal, fan out). */
 int nn_net_finish(struct nn_net *net, uint64_t seed, struct opiml_error *err);
 
@@ -169,12 +174,16 @@ int nn_net_backward(struct nn_net *net, struct opiml_error *err);
 
 /* ---- reference models ---- */
 
-enum nn_model { NN_RESNET, NN_RESNET9, NN_UNET3D, NN_RESNET50 };
+enum nn_model { NN_RESNET, NN_RESNET9, NN_UNET3D, NN_RESNET50, NN_MLP };
 struct nn_model_conf {
     uint32_t name; /* an enum nn_model */
     uint32_t depth, width, classes;
-    uint32_t levels; /* unet3d: how often it halves the volume; 0: 5 */
+    uint32_t levels; /* unet3d: how often it halves the volume; 0: 5. mlp: hidden layers */
     uint32_t pool;   /* resnet: what is taken over the last image: 0: its mean, 1: its maximum */
+    /* mlp: channels that are categories, at the end; values and learned numbers of each; whether
+     * one output tells two classes apart. */
+    uint32_t codes, buckets, embedding;
+    bool binary;
 };
 /* Builds a model for [channels, d, h, w] volumes, or images (d is 1); see the file of each. */
 int nn_model_build(struct nn_net *net, const struct nn_model_conf *conf, uint32_t channels,
@@ -193,6 +202,12 @@ double nn_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, co
 uint32_t nn_labels_within(const float *logits, uint32_t rows, uint32_t classes,
                           const int32_t *labels, uint32_t k);
 void nn_softmax(const float *logits, uint32_t classes, float *probabilities);
+
+/* Binary cross-entropy over logits [rows], whose sigmoid is the probability of label 1 (0 or 1).
+ * Writes the gradient of the mean; *ret_correct rows were on the right side of 0. Returns the mean
+ * loss. */
+double nn_binary_cross_entropy(const float *logits, uint32_t rows, const int32_t *labels,
+                               float *grad, uint32_t *ret_correct);
 
 /* How the classes that a network gives voxels overlap with those that they have. */
 #define NN_DICE_CLASSES_MAX 64

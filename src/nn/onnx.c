@@ -284,6 +284,7 @@ static void add_layer(struct graph *graph, const struct nn_layer *layer) {
         break;
     case NN_DENSE: add_dense(graph, layer, &node); break;
     case NN_LOGITS: add_logits(graph, layer, &node); break;
+    case NN_EMBEDDING: break; /* refused */
     }
     protobuf_add_message(graph->to, GRAPH_NODE, &node);
     if (layer->adds)
@@ -296,6 +297,9 @@ int nn_onnx_encode(struct nn_net *net, const char *name, struct text *to, struct
     struct graph graph = {.net = net, .to = &body};
     bool dense = net->layer[net->layers - 1].kind == NN_DENSE;
 
+    if (net->layer[0].kind == NN_EMBEDDING)
+        return opiml_fail(err, OPIML_ENOTSUP,
+                          "models with embeddings cannot be written as ONNX yet");
     for (uint32_t i = 0; i < net->layers; i++)
         add_layer(&graph, &net->layer[i]);
     protobuf_add_text(&body, GRAPH_NAME, name);

@@ -32,11 +32,11 @@ kind: train
 threads: 1
 kernels: auto
 data: {train: train.yaml, eval: eval.yaml}
-model: {name: unet3d, levels: 2, width: 16}
+model: {name: unet3d, levels: 2, width: 8}
 class_names: [background, solid, hollow]
 loss: {name: dice_cross_entropy}
 optimizer: {name: adamw, lr: 0.005}
-schedule: {epochs: 3}
+schedule: {epochs: 2}
 out: run
 """
 
@@ -56,7 +56,7 @@ class Segmentation(Case):
 
     def test_a_run(self):
         result = self.train()
-        self.assertEqual([epoch["epoch"] for epoch in result["epochs"]], [1, 2, 3])
+        self.assertEqual([epoch["epoch"] for epoch in result["epochs"]], [1, 2])
         self.assertLess(result["loss"], result["epochs"][0]["loss"])
         for key in "dice", "eval_dice":
             self.assertTrue(0 <= result[key] <= 1, result)
@@ -65,15 +65,19 @@ class Segmentation(Case):
         self.assertAlmostEqual(again["dice"], result["eval_dice"], delta=1e-3)
         self.assertNotIn("top5", again)
 
+    def tensors(self, folder):
+        """The bytes of a checkpoint behind its header."""
+        with open(self.path(folder, "checkpoint.safetensors"), "rb") as file:
+            data = file.read()
+        return data[8 + int.from_bytes(data[:8], "little"):]
+
     def test_resuming_is_exact(self):
+        self.write("t.yaml", TRAIN.replace("{epochs: 2}", "{name: constant, epochs: 2}"))
         whole = self.train("--out", "whole")
-        self.opiml("train", "t.yaml", "--epochs", "1")
-        parts = self.train("--epochs", "3", "--resume")
-        first = json.loads(self.opiml("eval", "run", "--json").stdout)
-        second = json.loads(self.opiml("eval", "whole", "--json").stdout)
-        self.assertEqual(whole["epochs"][0]["epoch"], 1)
-        self.assertEqual(parts["step"], whole["step"])
-        self.assertEqual(first["samples"], second["samples"])
+        self.train("--epochs", "1")
+        parts = self.train("--resume")
+        self.assertEqual((parts["step"], parts["dice"]), (whole["step"], whole["dice"]))
+        self.assertEqual(self.tensors("run"), self.tensors("whole"))
 
     @needs_pillow
     def test_a_prediction_is_a_mask_and_a_picture(self):

@@ -8,9 +8,11 @@
 #include <opiml/feed.h>
 #include <opiml/train.h>
 
-#include "base/base.h"
+#include "nn/nn.h"
 
 #define PIXELS (3 * 8 * 8)
+/* A model that tells so many classes apart. */
+#define LEARN_CLASSES(count) (&(struct nn_model_conf){.classes = (count)})
 
 /* `count` records, the last with `last_label`. */
 static inline void learn_records(const char *folder, const char *name, uint32_t count,

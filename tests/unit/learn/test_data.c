@@ -30,20 +30,22 @@ static void fields_are_found_or_refused(void **state) {
     struct learn_fields fields;
     struct opiml_pipeline *pipeline = open_pipeline(folder, "[\"image:f32:3x8x8\", \"label:i32\"]");
 
-    assert_int_equal(learn_fields_find(pipeline, "t", 4, &fields, NULL), 0);
+    assert_int_equal(learn_fields_find(pipeline, "t", LEARN_CLASSES(4), &fields, NULL), 0);
     assert_true(fields.channels == 3 && fields.height == 8 && fields.kind == LEARN_LABEL);
     opiml_pipeline_close(pipeline);
     pipeline = open_pipeline(folder, "[\"image:f32:1x4x2x2\", \"label:u8:4x2x2\"]");
-    assert_int_equal(learn_fields_find(pipeline, "t", 3, &fields, NULL), 0);
+    assert_int_equal(learn_fields_find(pipeline, "t", LEARN_CLASSES(3), &fields, NULL), 0);
     assert_true(fields.channels == 1 && fields.depth == 4 && fields.height == 2 &&
                 fields.width == 2 && fields.voxels == 16 && fields.kind == LEARN_VOXELS);
-    assert_int_equal(learn_fields_find(pipeline, "t", 65, &fields, NULL), OPIML_ELIMIT);
+    assert_int_equal(learn_fields_find(pipeline, "t", LEARN_CLASSES(65), &fields, NULL),
+                     OPIML_ELIMIT);
     opiml_pipeline_close(pipeline);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct opiml_error err = {0};
 
         pipeline = open_pipeline(folder, bad[i].fields);
-        assert_int_equal(learn_fields_find(pipeline, "t", 4, &fields, &err), OPIML_EINVAL);
+        assert_int_equal(learn_fields_find(pipeline, "t", LEARN_CLASSES(4), &fields, &err),
+                         OPIML_EINVAL);
         if (!strstr(err.message, bad[i].what))
             fail_msg("%s", err.message);
         opiml_pipeline_close(pipeline);
@@ -164,7 +166,7 @@ static void classes_are_counted(void **state) {
              "nchw}}]\nbatch: {size: 2}\n",
              folder);
     assert_int_equal(opiml_pipeline_parse(text, strlen(text), "t.yaml", &pipeline, NULL), 0);
-    assert_int_equal(learn_fields_find(pipeline, "t", 0, &fields, NULL), 0);
+    assert_int_equal(learn_fields_find(pipeline, "t", LEARN_CLASSES(0), &fields, NULL), 0);
     assert_int_equal(fields.classes, 3);
     opiml_pipeline_close(pipeline);
     test_folder_remove(folder);
@@ -172,11 +174,12 @@ static void classes_are_counted(void **state) {
     folder = learn_folder(LEARN_REST);
     pipeline =
         learn_pipeline(folder, "train", "ops: [{one_hot: {classes: 7}}]\nbatch: {size: 2}\n");
-    assert_int_equal(learn_fields_find(pipeline, "t", 0, &fields, NULL), 0);
+    assert_int_equal(learn_fields_find(pipeline, "t", LEARN_CLASSES(0), &fields, NULL), 0);
     assert_int_equal(fields.classes, 7);
     opiml_pipeline_close(pipeline);
     pipeline = learn_pipeline(folder, "train", "batch: {size: 2}\n");
-    assert_int_equal(learn_fields_find(pipeline, "t", 0, &fields, &err), OPIML_EINVAL);
+    assert_int_equal(learn_fields_find(pipeline, "t", LEARN_CLASSES(0), &fields, &err),
+                     OPIML_EINVAL);
     assert_non_null(strstr(err.message, "model.classes"));
     opiml_pipeline_close(pipeline);
     test_folder_remove(folder);

@@ -17,7 +17,7 @@ static void chunks_and_short_batches_count_alike(void **state) {
         struct nn_net *net;
 
         assert_int_equal(opiml_pipeline_open(path, &pipeline, NULL), 0);
-        assert_int_equal(learn_fields_find(pipeline, path, 4, &fields, NULL), 0);
+        assert_int_equal(learn_fields_find(pipeline, path, LEARN_CLASSES(4), &fields, NULL), 0);
         assert_int_equal(nn_net_create(&nn_kernels_plain, rows, &net, NULL), 0);
         assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
         assert_int_equal(nn_net_finish(net, 1, NULL), 0);
@@ -52,7 +52,7 @@ static void what_is_left_out_is_counted(void **state) {
         struct learn_fields fields;
         struct nn_net *net;
 
-        assert_int_equal(learn_fields_find(pipeline, "t", 4, &fields, NULL), 0);
+        assert_int_equal(learn_fields_find(pipeline, "t", LEARN_CLASSES(4), &fields, NULL), 0);
         assert_int_equal(nn_net_create(&nn_kernels_plain, 16, &net, NULL), 0);
         assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
         assert_int_equal(nn_net_finish(net, 1, NULL), 0);
@@ -78,7 +78,7 @@ static void nothing_to_evaluate_on_is_told(void **state) {
     struct learn_fields fields;
     struct nn_net *net;
 
-    assert_int_equal(learn_fields_find(pipeline, "t", 4, &fields, NULL), 0);
+    assert_int_equal(learn_fields_find(pipeline, "t", LEARN_CLASSES(4), &fields, NULL), 0);
     assert_int_equal(nn_net_create(&nn_kernels_plain, 16, &net, NULL), 0);
     assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
     assert_int_equal(nn_net_finish(net, 1, NULL), 0);
@@ -103,7 +103,7 @@ static void it_can_be_stopped(void **state) {
 
     snprintf(path, sizeof(path), "%s/eval.yaml", folder);
     assert_int_equal(opiml_pipeline_open(path, &pipeline, NULL), 0);
-    assert_int_equal(learn_fields_find(pipeline, path, 4, &fields, NULL), 0);
+    assert_int_equal(learn_fields_find(pipeline, path, LEARN_CLASSES(4), &fields, NULL), 0);
     assert_int_equal(nn_net_create(&nn_kernels_plain, 16, &net, NULL), 0);
     assert_true(nn_model_build(net, &conf, 3, 1, 8, 8, NULL) > 0);
     assert_int_equal(nn_net_finish(net, 1, NULL), 0);

@@ -54,9 +54,27 @@ static void no_number_stays_one(void **state) {
     assert_true(isnan(nn_cross_entropy(logits, 1, 3, &label, NULL, 0.1f, grad, &correct)));
 }
 
+static void binary_loss_and_gradient_are_right(void **state) {
+    const float logits[] = {2, -1, 1e30f, -1e30f, 0};
+    const int32_t labels[] = {1, 1, 0, 0, 1};
+    float grad[5];
+    uint32_t correct;
+    double loss = nn_binary_cross_entropy(logits, 2, labels, grad, &correct);
+
+    assert_true(fabs(loss - (log(1 + exp(-2)) + log(1 + exp(1))) / 2) < 1e-12);
+    assert_true(fabs((double)grad[0] - (1 / (1 + exp(-2)) - 1) / 2) < 1e-7);
+    assert_true(fabs((double)grad[1] - (1 / (1 + exp(1)) - 1) / 2) < 1e-7);
+    assert_int_equal(correct, 1);
+    assert_true(isfinite(nn_binary_cross_entropy(logits, 5, labels, grad, &correct)));
+    assert_true(grad[2] == 0.2f && grad[3] == 0);
+    assert_int_equal(correct, 2); /* 2, and the last but one; 0 tells for label 0 */
+    assert_true(isnan(nn_binary_cross_entropy((float[]){NAN}, 1, labels, grad, &correct)));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_number_stays_one),
+        cmocka_unit_test(binary_loss_and_gradient_are_right),
         cmocka_unit_test(loss_and_gradient_are_right),
         cmocka_unit_test(smoothing_and_shares_agree),
         cmocka_unit_test(large_logits_do_not_overflow),
