@@ -42,10 +42,11 @@ class Slot:
         self.batch = batch
         feed.held[id(self)] = None
 
-    def __del__(self):
+    # May be called when Python ends and this module's names are gone: what it needs is bound.
+    def __del__(self, getpid=os.getpid, release=lib.opiml_batch_release):
         self.feed.held.pop(id(self), None)
-        if os.getpid() == self.feed.process:  # a forked child has none of the feed's threads
-            lib.opiml_batch_release(self.batch)
+        if getpid() == self.feed.process:  # a forked child has none of the feed's threads
+            release(self.batch)
 
 
 class _Memory:
