@@ -99,3 +99,25 @@ bool schema_field_holds(const struct opiml_field *field, const int64_t *shape, u
             return false;
     return expected == bytes && bytes <= field->max_bytes;
 }
+
+int64_t schema_read_int(uint32_t dtype, const uint8_t *at) {
+    union {
+        uint8_t u8;
+        int8_t i8;
+        uint16_t u16;
+        int16_t i16;
+        int32_t i32;
+        int64_t i64;
+    } x;
+
+    assert(schema_is_int(dtype));
+    memcpy(&x, at, opiml_dtype_bytes(dtype));
+    switch (dtype) {
+    case OPIML_U8: return x.u8;
+    case OPIML_I8: return x.i8;
+    case OPIML_U16: return x.u16;
+    case OPIML_I16: return x.i16;
+    case OPIML_I32: return x.i32;
+    default: return x.i64;
+    }
+}

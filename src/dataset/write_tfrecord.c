@@ -3,6 +3,7 @@
  */
 #include "base/hash.h"
 #include "base/protobuf.h"
+#include "batch/schema.h"
 #include "dataset/write_file.h"
 #include "dataset/writer.h"
 
@@ -48,16 +49,6 @@ static int tfrecord_begin(void *state, const struct write_shard *shard, struct o
 
 /* ---- examples ---- */
 
-static int64_t integer(uint32_t dtype, const uint8_t *at) {
-    int64_t number = 0;
-    size_t bytes = opiml_dtype_bytes(dtype);
-    memcpy(&number, at, bytes); /* little-endian */
-    unsigned unused = (unsigned)(64 - 8 * bytes);
-    return dtype == OPIML_U8 || dtype == OPIML_U16
-               ? number
-               : (int64_t)((uint64_t)number << unused) >> unused;
-}
-
 /* A Feature: its one list. */
 static void make_feature(struct tfrecord *self, const struct opiml_field *field,
                          const struct opiml_value *value) {
@@ -74,7 +65,7 @@ static void make_feature(struct tfrecord *self, const struct opiml_field *field,
     } else if (ints) {
         AUTO_TEXT struct text numbers = {0};
         for (uint64_t i = 0; i < value->bytes; i += each)
-            protobuf_add_varint(&numbers, (uint64_t)integer(field->dtype, value->data + i));
+            protobuf_add_varint(&numbers, (uint64_t)schema_read_int(field->dtype, value->data + i));
         protobuf_add_bytes(&self->feature, 1, numbers.at, numbers.count);
         protobuf_add_bytes(&self->list, FEATURE_INT64_LIST, self->feature.at, self->feature.count);
         self->feature.failed |= numbers.failed;

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <opiml/feed.h>
 
+#include "batch/schema.h"
+
 static bool is_number(const struct opiml_field *field) {
     return (field->dtype == OPIML_F32 || field->dtype == OPIML_F64) && opiml_field_fixed(field);
 }
@@ -13,7 +15,7 @@ static uint64_t elements(const struct opiml_field *field) {
 }
 
 static bool is_code(const struct opiml_field *field) {
-    return field->dtype >= OPIML_U8 && field->dtype <= OPIML_I64 && field->ndim == 0;
+    return schema_is_int(field->dtype) && field->ndim == 0;
 }
 
 static int unfit(const struct opiml_field *field, const char *name, struct opiml_error *err) {
@@ -58,27 +60,6 @@ int learn_table_find(const struct opiml_schema *schema, int label, const char *n
     return 0;
 }
 
-static int64_t read_code(const struct opiml_field *field, const uint8_t *at) {
-    union {
-        uint8_t u8;
-        int8_t i8;
-        uint16_t u16;
-        int16_t i16;
-        int32_t i32;
-        int64_t i64;
-    } x;
-
-    memcpy(&x, at, opiml_dtype_bytes(field->dtype));
-    switch (field->dtype) {
-    case OPIML_U8: return x.u8;
-    case OPIML_I8: return x.i8;
-    case OPIML_U16: return x.u16;
-    case OPIML_I16: return x.i16;
-    case OPIML_I32: return x.i32;
-    default: return x.i64;
-    }
-}
-
 /* False when a number is infinite or none, as f32. */
 static bool take_numbers(const struct opiml_field *field, const uint8_t *from, float *to) {
     bool sound = true;
@@ -107,7 +88,7 @@ bool learn_table_take(const struct learn_table *table, const struct opiml_batch 
         int64_t code;
 
         if (c >= table->number_columns) {
-            code = read_code(field, from) % (int64_t)table->buckets;
+            code = schema_read_int(field->dtype, from) % (int64_t)table->buckets;
             *to++ = (float)(code < 0 ? code + table->buckets : code);
             continue;
         }

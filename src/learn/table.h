@@ -7,7 +7,7 @@
 struct opiml_batch;
 struct opiml_schema;
 
-#define LEARN_COLUMNS_MAX 64
+#define LEARN_COLUMNS_MAX NN_EMBEDDING_FIELDS_MAX
 #define LEARN_NUMBERS_MAX 65536 /* of a row */
 
 /* The columns in the order of the network's channels: numbers, then categories. */

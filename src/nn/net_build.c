@@ -405,7 +405,7 @@ int nn_embedding(struct nn_net *net, int in, const char *name, uint32_t fields, 
 
     if (in < 0)
         return in;
-    assert(in == 0 && fields <= net->tensor[in].c);
+    assert(in == 0 && fields <= net->tensor[in].c && fields <= NN_EMBEDDING_FIELDS_MAX);
     numbers = net->tensor[in].c - fields;
     out = add_layer(net, NN_EMBEDDING, in, numbers + fields * each, (uint32_t[]){1, 1, 1}, 1,
                     &layer, err);

@@ -148,6 +148,7 @@ int nn_dense(struct nn_net *net, int in, const char *name, uint32_t out, float s
  * [n, classes, d, h, w]. */
 int nn_logits(struct nn_net *net, int in, const char *name, uint32_t classes,
               struct opiml_error *err);
+#define NN_EMBEDDING_FIELDS_MAX 64
 /* Of the network's input: its last `fields` channels are categories, whole numbers below `buckets`,
  * each of which becomes its own `each` learned numbers (param "NAME.weight" [fields × buckets,
  * each]). The channels before stay as they are, and stand first. */

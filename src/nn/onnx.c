@@ -20,7 +20,8 @@ enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_INTS = 7 }; /* of attributes */
 enum { TENSOR_DIMS = 1, TENSOR_TYPE, TENSOR_NAME = 8, TENSOR_DATA };
 enum { VALUE_NAME = 1, VALUE_TYPE };
 #define IR_VERSION 10
-#define ELEMENT_FLOAT 1
+#define ELEMENT_FLOAT 1 /* types of tensors */
+#define ELEMENT_INT64 7
 #define NAME_BYTES 96
 
 struct graph {
@@ -54,6 +55,17 @@ static void add_initializer(struct graph *graph, const struct nn_param *param, u
     text_add_bytes(graph->to, head.at, head.count);
     text_add_bytes(graph->to, param->value, bytes); /* little-endian */
     graph->to->failed |= head.failed;
+}
+
+static void add_integers(struct graph *graph, const char *name, uint32_t count,
+                         const int64_t *numbers) {
+    AUTO_TEXT struct text tensor = {0};
+
+    protobuf_add_int(&tensor, TENSOR_DIMS, count);
+    protobuf_add_int(&tensor, TENSOR_TYPE, ELEMENT_INT64);
+    protobuf_add_text(&tensor, TENSOR_NAME, name);
+    protobuf_add_bytes(&tensor, TENSOR_DATA, numbers, count * sizeof(*numbers));
+    protobuf_add_message(graph->to, GRAPH_INITIALIZER, &tensor);
 }
 
 /* Input or output: its sides, with a batch of any size. */
@@ -256,6 +268,57 @@ static void add_logits(struct graph *graph, const struct nn_layer *layer, struct
     add_params(graph, layer, 2);
 }
 
+/* A node of names alone, and attributes from `attributes`. */
+static void add_node(struct graph *graph, const char *type, const char *in, const char *in2,
+                     const char *out, const struct text *attributes) {
+    AUTO_TEXT struct text node = {0};
+
+    protobuf_add_text(&node, NODE_INPUT, in);
+    if (in2)
+        protobuf_add_text(&node, NODE_INPUT, in2);
+    protobuf_add_text(&node, NODE_OUTPUT, out);
+    begin_node(&node, type);
+    if (attributes) {
+        text_add_bytes(&node, attributes->at, attributes->count);
+        node.failed |= attributes->failed;
+    }
+    protobuf_add_message(graph->to, GRAPH_NODE, &node);
+}
+
+/* [batch, c, 1, 1] → numbers and codes; codes + first row of their field → rows of the table, flat;
+ * numbers and rows side by side, again with sides of 1. */
+static void add_embedding(struct graph *graph, const struct nn_layer *layer, struct text *node) {
+    const struct nn_param *table = &graph->net->param[layer->param];
+    int64_t numbers = graph->net->tensor[layer->in].c - layer->fields;
+    int64_t firsts[NN_EMBEDDING_FIELDS_MAX];
+    AUTO_TEXT struct text to_int = {0}, side = {0};
+    char out[NAME_BYTES];
+
+    for (uint32_t f = 0; f < layer->fields; f++)
+        firsts[f] = (int64_t)f * layer->buckets;
+    add_integers(graph, "embedding_firsts", layer->fields, firsts);
+    add_integers(graph, "embedding_sizes", 2, (int64_t[]){numbers, layer->fields});
+    add_integers(graph, "embedding_sides", 2, (int64_t[]){2, 3});
+    add_int(&to_int, "to", ELEMENT_INT64);
+    add_int(&side, "axis", 1);
+    add_node(graph, "Flatten", "image", NULL, "embedding_columns", NULL);
+    protobuf_add_text(node, NODE_INPUT, "embedding_columns");
+    protobuf_add_text(node, NODE_INPUT, "embedding_sizes");
+    protobuf_add_text(node, NODE_OUTPUT, "embedding_numbers");
+    protobuf_add_text(node, NODE_OUTPUT, "embedding_codes");
+    begin_node(node, "Split");
+    add_int(node, "axis", 1);
+    protobuf_add_message(graph->to, GRAPH_NODE, node);
+    add_node(graph, "Cast", "embedding_codes", NULL, "embedding_whole", &to_int);
+    add_node(graph, "Add", "embedding_whole", "embedding_firsts", "embedding_places", NULL);
+    add_node(graph, "Gather", table->name, "embedding_places", "embedding_rows", NULL);
+    add_node(graph, "Flatten", "embedding_rows", NULL, "embedding_flat", NULL);
+    add_node(graph, "Concat", "embedding_numbers", "embedding_flat", "embedding_all", &side);
+    add_node(graph, "Unsqueeze", "embedding_all", "embedding_sides",
+             tensor_name(graph, layer->out, out), NULL);
+    add_initializer(graph, table, table->ndim, table->shape);
+}
+
 static void add_layer(struct graph *graph, const struct nn_layer *layer) {
     AUTO_TEXT struct text node = {0};
 
@@ -284,7 +347,7 @@ static void add_layer(struct graph *graph, const struct nn_layer *layer) {
         break;
     case NN_DENSE: add_dense(graph, layer, &node); break;
     case NN_LOGITS: add_logits(graph, layer, &node); break;
-    case NN_EMBEDDING: break; /* refused */
+    case NN_EMBEDDING: add_embedding(graph, layer, &node); return;
     }
     protobuf_add_message(graph->to, GRAPH_NODE, &node);
     if (layer->adds)
@@ -297,9 +360,6 @@ int nn_onnx_encode(struct nn_net *net, const char *name, struct text *to, struct
     struct graph graph = {.net = net, .to = &body};
     bool dense = net->layer[net->layers - 1].kind == NN_DENSE;
 
-    if (net->layer[0].kind == NN_EMBEDDING)
-        return opiml_fail(err, OPIML_ENOTSUP,
-                          "models with embeddings cannot be written as ONNX yet");
     for (uint32_t i = 0; i < net->layers; i++)
         add_layer(&graph, &net->layer[i]);
     protobuf_add_text(&body, GRAPH_NAME, name);

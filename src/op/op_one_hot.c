@@ -1,5 +1,5 @@
 /* one_hot: a class number → a vector with a one at its place, smoothed if asked for. */
-#include "base/base.h"
+#include "batch/schema.h"
 #include "op/field.h"
 #include "op/half.h"
 
@@ -32,10 +32,6 @@ static uint32_t value_bits(uint32_t dtype, double x) {
     }
 }
 
-static bool is_integer(uint32_t dtype) {
-    return dtype >= OPIML_U8 && dtype <= OPIML_I64;
-}
-
 static int check(void *params, const struct opiml_schema *in, struct opiml_op_shape *shape,
                  struct opiml_error *err) {
     static const uint32_t dtypes[] = {OPIML_F32, OPIML_F16, OPIML_BF16};
@@ -48,7 +44,7 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
     if (rc < 0)
         return rc;
     field = &in->fields[p->index];
-    if (!is_integer(field->dtype) ||
+    if (!schema_is_int(field->dtype) ||
         (field->ndim != 0 && !(field->ndim == 1 && field->shape[0] == 1)))
         return opiml_fail(err, OPIML_EINVAL,
                           "field: \"%s\" is not one whole number a row; `cast` makes whole numbers "
@@ -68,32 +64,11 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
     return 0;
 }
 
-static int64_t read_integer(const uint8_t *data, uint32_t dtype) {
-    union {
-        uint8_t u8;
-        int8_t i8;
-        uint16_t u16;
-        int16_t i16;
-        int32_t i32;
-        int64_t i64;
-    } x;
-
-    memcpy(&x, data, opiml_dtype_bytes(dtype));
-    switch (dtype) {
-    case OPIML_U8: return x.u8;
-    case OPIML_I8: return x.i8;
-    case OPIML_U16: return x.u16;
-    case OPIML_I16: return x.i16;
-    case OPIML_I32: return x.i32;
-    default: return x.i64;
-    }
-}
-
 static int run(struct opiml_op_call *call, struct opiml_error *err) {
     const struct params *p = call->params;
     const struct opiml_value *in = &call->in[p->index];
     struct opiml_value *out = &call->out[p->index];
-    int64_t label = read_integer(in->data, call->in_schema->fields[p->index].dtype);
+    int64_t label = schema_read_int(call->in_schema->fields[p->index].dtype, in->data);
 
     if (label < 0 || label >= p->classes)
         return opiml_fail(err, OPIML_ECORRUPT,

@@ -3,7 +3,7 @@ import ctypes
 import json
 import os
 
-from helper import Case, numpy, unittest
+from helper import Case, needs_peers, numpy, unittest
 
 PIPELINE = """
 opiml: 1
@@ -23,6 +23,15 @@ loss: {name: binary_cross_entropy}
 optimizer: {name: adamw, lr: 0.01}
 schedule: {epochs: 6}
 out: run
+"""
+
+
+RUN = """
+import numpy, onnx, onnxruntime
+onnx.checker.check_model(onnx.load("m.onnx"), full_check=True)
+session = onnxruntime.InferenceSession("m.onnx", providers=["CPUExecutionProvider"])
+rows = numpy.fromfile("rows", "<f4").reshape(-1, 3, 1, 1)
+session.run(["logits"], {"image": rows})[0].astype("<f4").tofile("logits")
 """
 
 
@@ -94,12 +103,18 @@ class Tables(Case):
             self.assertEqual(process.returncode, 2, process.stderr)
             self.assertIn(what, process.stderr)
 
-    def test_what_cannot_be_exported_is_told(self):
+    @needs_peers
+    def test_onnx_runtime_agrees(self):
         self.opiml("train", "t.yaml", "--epochs", "1")
-        process = self.run_opiml("export", "run", "--out", "m.onnx")
-        self.assertNotEqual(process.returncode, 0)
-        self.assertIn("embeddings", process.stderr)
-        self.opiml("export", "run", "--out", "m.safetensors")
+        self.opiml("export", "run", "--out", "m.onnx")
+        age, income, city, _ = self.tables["test"]
+        rows = numpy.ascontiguousarray(numpy.stack([age, income, city.astype("f4")], axis=1))
+        rows.tofile(self.path("rows"))
+        process = self.peer("-c", RUN)
+        self.assertEqual(process.returncode, 0, process.stdout)
+        logits = numpy.fromfile(self.path("logits"), "<f4")
+        numpy.testing.assert_allclose(self.predict(rows)[:, 1], 1 / (1 + numpy.exp(-logits)),
+                                      atol=1e-5)
 
 
 if __name__ == "__main__":

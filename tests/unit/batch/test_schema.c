@@ -1,7 +1,7 @@
 /* Data types, fields, schemas. */
 #include "../test.h"
 
-#include <opiml/batch.h>
+#include "batch/schema.h"
 
 static void types_have_sizes_and_names(void **state) {
     static const struct {
@@ -110,10 +110,31 @@ static void a_full_schema_is_a_limit(void **state) {
     assert_non_null(strstr(err.message, "64"));
 }
 
+static void whole_numbers_are_read_at_any_address(void **state) {
+    static const struct {
+        uint32_t dtype;
+        int64_t number;
+    } cases[] = {{OPIML_U8, 255},     {OPIML_I8, -128},          {OPIML_U16, 65535},
+                 {OPIML_I16, -32768}, {OPIML_I32, INT32_MIN},    {OPIML_I64, INT64_MIN},
+                 {OPIML_I32, -1},     {OPIML_I64, INT64_MAX - 1}};
+    uint8_t bytes[16];
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        memset(bytes, 0xaa, sizeof(bytes));
+        memcpy(bytes + 3, &cases[i].number, opiml_dtype_bytes(cases[i].dtype));
+        assert_true(schema_read_int(cases[i].dtype, bytes + 3) == cases[i].number);
+    }
+    assert_false(schema_is_int(OPIML_F16));
+    assert_true(schema_is_int(OPIML_U8) && schema_is_int(OPIML_I64));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(types_have_sizes_and_names), cmocka_unit_test(fields_are_added_and_found),
-        cmocka_unit_test(bad_fields_are_refused),     cmocka_unit_test(the_longest_name_fits),
+        cmocka_unit_test(whole_numbers_are_read_at_any_address),
+        cmocka_unit_test(types_have_sizes_and_names),
+        cmocka_unit_test(fields_are_added_and_found),
+        cmocka_unit_test(bad_fields_are_refused),
+        cmocka_unit_test(the_longest_name_fits),
         cmocka_unit_test(a_full_schema_is_a_limit),
     };
 
