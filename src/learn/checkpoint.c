@@ -418,3 +418,24 @@ int checkpoint_load_model(const struct safetensors *file, struct nn_net *net,
     }
     return rc;
 }
+
+#define LAST_LAYER 2 /* parameters of it: weight and bias */
+
+int checkpoint_load_weights(const struct safetensors *file, struct nn_net *net, bool *ret_kept,
+                            struct opiml_error *err) {
+    uint32_t params = nn_net_params(net);
+    struct opiml_error why = {0};
+    int rc;
+
+    *ret_kept = false;
+    for (uint32_t i = 0; i < params; i++) {
+        const struct nn_param *param = nn_net_param(net, i);
+
+        if ((rc = load_tensor(file, "", param, param->value, &why)) == 0)
+            continue;
+        if (i + LAST_LAYER < params || !safetensors_find(file, param->name))
+            return opiml_fail(err, rc, "%s", why.message);
+        *ret_kept = true;
+    }
+    return 0;
+}

@@ -38,6 +38,10 @@ int checkpoint_describe(const struct safetensors *file, struct checkpoint *ret_c
  * must match. OPIML_EINVAL names tensor and both shapes. */
 int checkpoint_load(const struct safetensors *file, struct nn_net *net, struct nn_shadow *average,
                     struct opiml_error *err);
+/* Weights alone to start from, whoever wrote them. Where only the last layer is of another shape,
+ * as for other classes, it stays as it was: *ret_kept. OPIML_EINVAL names what is missing. */
+int checkpoint_load_weights(const struct safetensors *file, struct nn_net *net, bool *ret_kept,
+                            struct opiml_error *err);
 /* The weights that the run is judged by, to compute with: their average where there is one. */
 int checkpoint_load_model(const struct safetensors *file, struct nn_net *net,
                           struct opiml_error *err);

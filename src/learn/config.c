@@ -14,6 +14,8 @@ static const struct opiml_param head_rows[] = {
     {"kernels", "auto", "Who computes convolutions", AT(kernels), OPIML_PARAM_CHOICE,
      "auto|onednn|plain", 0, 0},
     {"out", NULL, "Folder for checkpoints", AT(out), OPIML_PARAM_TEXT, NULL, 0, 0},
+    {"weights", "", "A safetensors file whose weights a new run starts from", AT(weights),
+     OPIML_PARAM_TEXT, NULL, 0, 0},
     {"class_names", "", "Names of the classes, where the data have none", AT(class_names),
      OPIML_PARAM_TEXT_LIST, NULL, 0, 0},
     {"eval_every", "1", "Epochs between evaluations", AT(eval_every), OPIML_PARAM_U32, NULL, 1,
@@ -131,6 +133,7 @@ static int read_config(const struct yaml *yaml, const char *path, struct learn_c
     if ((rc = check_values(&config, yaml, err)) < 0 ||
         (rc = conf_path(path, config.data.train, err)) < 0 ||
         (rc = conf_path(path, config.data.eval, err)) < 0 ||
+        (rc = conf_path(path, config.weights, err)) < 0 ||
         (rc = conf_path(path, config.out, err)) < 0)
         return rc;
     *ret_config = config;

@@ -18,6 +18,7 @@ struct learn_config {
         char train[OPIML_TEXT_MAX], eval[OPIML_TEXT_MAX];
     } data; /* made relative to the training file's folder */
     struct nn_model_conf model;
+    char weights[OPIML_TEXT_MAX];       /* a safetensors file to start from; "": none */
     struct opiml_text_list class_names; /* where the data have none */
     struct {
         uint32_t name; /* an enum learn_loss */

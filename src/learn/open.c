@@ -137,6 +137,22 @@ static int check_same(const struct opiml_train *self, const struct checkpoint *b
     return 0;
 }
 
+/* Of another model, or of another program, such as torchvision's. */
+static int start_from_weights(struct opiml_train *self, struct opiml_error *err) {
+    CLEANUP(safetensors_release) struct safetensors file = {0};
+    bool kept = false;
+    int rc;
+
+    if (!self->config.weights[0] || self->options.resume)
+        return 0;
+    if ((rc = safetensors_read(self->config.weights, &file, err)) < 0 ||
+        (rc = checkpoint_load_weights(&file, self->net, &kept, err)) < 0)
+        return rc;
+    if (kept)
+        learn_tell(self, 0, "the last layer of the weights is of another shape: it starts anew");
+    return 0;
+}
+
 static int make_shadows(struct opiml_train *self, struct opiml_error *err) {
     int rc;
 
@@ -211,7 +227,7 @@ int learn_open(struct opiml_train *self, const char *path, struct opiml_error *e
     self->path = text_path(self->config.out, "checkpoint.safetensors");
     if (!self->path)
         return base_fail_memory(err, strlen(self->config.out), "a file's name");
-    if ((rc = make_shadows(self, err)) < 0 ||
+    if ((rc = start_from_weights(self, err)) < 0 || (rc = make_shadows(self, err)) < 0 ||
         (rc = learn_rows_init(&self->rows, &self->fields, nn_net_input(self->net)->data,
                               nn_net_batch(self->net), err)) < 0)
         return rc;

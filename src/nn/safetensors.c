@@ -89,13 +89,31 @@ static int bad(const struct safetensors *file, struct opiml_error *err, const ch
     return opiml_fail(err, OPIML_ECORRUPT, "%s: no safetensors file: %s", file->name, what);
 }
 
+/* Bytes of an element of the format's types; 0: there is no such type. */
+static uint64_t element_bytes(const char *dtype) {
+    static const struct {
+        const char *name;
+        uint32_t bytes;
+    } types[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1},
+                 {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},
+                 {"U32", 4},  {"F32", 4}, {"I64", 8}, {"U64", 8},     {"F64", 8}};
+
+    for (size_t i = 0; i < COUNT_OF(types); i++)
+        if (strcmp(dtype, types[i].name) == 0)
+            return types[i].bytes;
+    return 0;
+}
+
+/* *ret_bytes: of the tensor, whatever its type. */
 static int read_entry(const struct safetensors *file, const struct js *info, const char *data,
-                      uint64_t room, struct safetensors_entry *entry, struct opiml_error *err) {
+                      uint64_t room, struct safetensors_entry *entry, uint64_t *ret_bytes,
+                      struct opiml_error *err) {
     const struct js *shape = js_get(info, "shape"), *offsets = js_get(info, "data_offsets");
     int64_t from = js_as_int(js_at(offsets, 0), -1), to = js_as_int(js_at(offsets, 1), -1);
+    uint64_t each = element_bytes(js_as_text(js_get(info, "dtype"), ""));
 
-    if (strcmp(js_as_text(js_get(info, "dtype"), ""), "F32") != 0)
-        return bad(file, err, "a tensor that is not F32");
+    if (each == 0)
+        return bad(file, err, "a tensor of a type that the format does not have");
     entry->ndim = (uint32_t)js_count(shape);
     if (entry->ndim > COUNT_OF(entry->shape))
         return bad(file, err, "a tensor of more than 5 dimensions");
@@ -107,8 +125,9 @@ static int read_entry(const struct safetensors *file, const struct js *info, con
             return bad(file, err, "a tensor of impossible shape");
     }
     if (from < 0 || to < from || (uint64_t)to > room || entry->count > room ||
-        (uint64_t)(to - from) != entry->count * sizeof(float))
+        (uint64_t)(to - from) != entry->count * each)
         return bad(file, err, "a tensor outside the file, or of another size than its shape");
+    *ret_bytes = entry->count * each;
     entry->data = (const float *)(const void *)(data + from);
     return (uintptr_t)entry->data % sizeof(float) ? bad(file, err, "a tensor at an odd offset") : 0;
 }
@@ -126,8 +145,12 @@ static int check_data(const struct safetensors *file, const char *data, uint64_t
     return 0;
 }
 
+static bool is_f32(const struct js *info) {
+    return strcmp(js_as_text(js_get(info, "dtype"), ""), "F32") == 0;
+}
+
 static int read_entries(struct safetensors *file, struct opiml_error *err) {
-    uint64_t length, room, total = 0;
+    uint64_t length, room, bytes = 0, total = 0;
     const char *data;
     int rc;
 
@@ -146,14 +169,15 @@ static int read_entries(struct safetensors *file, struct opiml_error *err) {
     for (const char *key = js_next_key(file->header, NULL); key;
          key = js_next_key(file->header, key)) {
         struct safetensors_entry *entry = &file->entries[file->count];
+        const struct js *info = js_get(file->header, key);
 
         if (strcmp(key, "__metadata__") == 0)
             continue;
         entry->name = key;
-        if ((rc = read_entry(file, js_get(file->header, key), data, room, entry, err)) < 0)
+        if ((rc = read_entry(file, info, data, room, entry, &bytes, err)) < 0)
             return rc;
-        total += entry->count * sizeof(float);
-        file->count++;
+        total += bytes;
+        file->count += is_f32(info);
     }
     return check_data(file, data, room, total, err);
 }

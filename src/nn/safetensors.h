@@ -29,7 +29,8 @@ struct safetensors {
     struct safetensors_entry *entries;
     uint32_t count;
 };
-/* Read and check a file: every offset, shape and size. Only F32 tensors of up to 5 dimensions. */
+/* Read and check a file: every offset, shape and size. Entries are its F32 tensors, of up to 5
+ * dimensions; those of other types are checked and passed over. */
 int safetensors_read(const char *path, struct safetensors *ret_file, struct opiml_error *err);
 /* The same of bytes in memory, which stay the caller's. */
 int safetensors_parse(char *data, size_t bytes, const char *name, struct safetensors *ret_file,

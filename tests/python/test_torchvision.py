@@ -17,13 +17,22 @@ except ImportError:
     torch = None
 
 CLASSES, SIDE = 10, 64
+TRAIN = """
+opiml: 1
+kind: train
+data: {train: images.yaml}
+model: {name: resnet50, width: 64, classes: 10}
+optimizer: {lr: 0.01}
+schedule: {epochs: 1}
+out: run
+"""
 
 
 def write_safetensors(path, tensors, metadata):
     """The format's description: a JSON header's length, the header, the tensors one by one."""
     header, at = {"__metadata__": metadata}, 0
     for name, array in tensors.items():
-        header[name] = {"dtype": "F32", "shape": list(array.shape),
+        header[name] = {"dtype": {"f": "F32", "i": "I64"}[array.dtype.kind], "shape": list(array.shape),
                         "data_offsets": [at, at + array.nbytes]}
         at += array.nbytes
     text = json.dumps(header).encode()
@@ -93,7 +102,27 @@ class ResNet50(Case):
         images = numpy.random.default_rng(1).normal(size=(3, 3, SIDE, SIDE)).astype("<f4")
         self.assert_alike(predict(path, images), self.logits(model, images))
 
-    def test_our_weights(self):
+    def test_training_goes_on_from_their_weights(self):
+        model, classes = self.model(), CLASSES + 2
+        write_safetensors(self.path("theirs.safetensors"), {  # num_batches_tracked and all
+            name: tensor.numpy() for name, tensor in model.state_dict().items()}, {})
+        self.make_images()
+        for kept in True, False:
+            text = TRAIN.replace("lr: 0.01", "lr: 1.0e-9") + "weights: theirs.safetensors\n"
+            self.write("train.yaml", text if kept else text.replace("classes: 10",
+                                                                    f"classes: {classes}"))
+            process = self.opiml("train", "train.yaml", "--overwrite")
+            ours = read_safetensors(self.path("run", "checkpoint.safetensors"))
+            numpy.testing.assert_allclose(ours["layer3.2.conv2.weight"],
+                                          model.layer3[2].conv2.weight.detach().numpy(), atol=1e-6)
+            self.assertEqual("last layer" in process.stderr, not kept)
+            self.assertEqual(ours["fc.bias"].shape, (CLASSES if kept else classes,))
+        self.write("train.yaml", TRAIN.replace("resnet50", "resnet9") + "weights: theirs.safetensors\n")
+        process = self.run_opiml("train", "train.yaml", "--overwrite")
+        self.assertEqual(process.returncode, 2, process.stderr)
+        self.assertIn("theirs.safetensors: tensor", process.stderr)
+
+    def make_images(self):
         self.opiml("data", "make", "images", "--out", "data", "--count", "20", "--test", "10",
                    "--size", str(SIDE), "--seed", "1")
         self.write("images.yaml", f"""
@@ -106,15 +135,10 @@ ops:
   - normalize: {{to: f32, layout: nchw}}
 batch: {{size: 10}}
 """)
-        self.write("train.yaml", f"""
-opiml: 1
-kind: train
-data: {{train: images.yaml}}
-model: {{name: resnet50, width: 64, classes: {CLASSES}}}
-optimizer: {{lr: 0.01}}
-schedule: {{epochs: 1}}
-out: run
-""")
+
+    def test_our_weights(self):
+        self.make_images()
+        self.write("train.yaml", TRAIN)
         self.opiml("train", "train.yaml")
         path = self.path("run", "checkpoint.safetensors")
         ours = {name: torch.from_numpy(array.copy()) for name, array in
