@@ -7,7 +7,7 @@
 /* Windows of the network's size lie over the volume with a share of overlap, the last of each axis
  * at its end; where they overlap their logits are averaged, weighted by a Gaussian around each
  * window's centre whose deviation is 1/8 of a side (Isensee et al., "nnU-Net", 2021; MLPerf's
- * U-Net3D reference). One thread at a time. */
+ * U-Net3D reference takes its cube root). One thread at a time. */
 struct learn_window {
     struct nn_net *net;
     double overlap;

@@ -70,7 +70,7 @@ int nn_unet3d_build(struct nn_net *net, const struct nn_model_conf *conf, uint32
     for (uint32_t i = 0; i < levels; i++) {
         uint32_t level = levels - 1 - i, c = filters(conf->width, level, levels);
 
-        snprintf(name, sizeof(name), "upsample.%u.upsample_conv_layer.0", i);
+        snprintf(name, sizeof(name), "upsample.%u.upsample_conv.0", i);
         at = nn_conv_transposed(net, at, name, c, 2, 2, err);
         at = nn_concat(net, at, skips[level], err);
         snprintf(name, sizeof(name), "upsample.%u", i);

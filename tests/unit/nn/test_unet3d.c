@@ -39,7 +39,7 @@ static void the_size_is_the_references(void **state) {
     for (uint32_t i = 0; i < nn_net_params(net); i++)
         count += nn_net_param(net, i)->count;
     assert_int_equal(count, expected);
-    up = named(net, "upsample.1.upsample_conv_layer.0.weight");
+    up = named(net, "upsample.1.upsample_conv.0.weight");
     assert_true(up->ndim == 5 && up->shape[0] == 320 && up->shape[1] == 256);
     assert_int_equal(named(net, "upsample.1.conv1.0.weight")->shape[1], 512);
     named(net, "input_block.conv2.1.bias");
