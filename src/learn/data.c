@@ -203,7 +203,12 @@ int learn_rows_init(struct learn_rows *rows, const struct learn_fields *fields, 
     case LEARN_SHARES:
         rows->shares = base_alloc_array((size_t)room * fields->classes, sizeof(*rows->shares));
         break;
-    case LEARN_VOXELS: rows->voxels = base_alloc_array(room, fields->voxels); break;
+    case LEARN_VOXELS:
+        rows->voxels = base_alloc_array(room, fields->voxels);
+        rows->overlaps = base_alloc_array((size_t)room * fields->classes, sizeof(*rows->overlaps));
+        if (!rows->overlaps)
+            return base_fail_memory(err, room * sizeof(*rows->overlaps), "overlaps");
+        break;
     }
     return rows->labels || rows->shares || rows->voxels
                ? 0
@@ -214,9 +219,11 @@ void learn_rows_release(struct learn_rows *rows) {
     base_free(rows->labels);
     base_free(rows->shares);
     base_free(rows->voxels);
+    base_free(rows->overlaps);
     rows->labels = NULL;
     rows->shares = NULL;
     rows->voxels = NULL;
+    rows->overlaps = NULL;
 }
 
 static uint8_t largest(const uint8_t *values, uint64_t count) {

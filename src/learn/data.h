@@ -57,6 +57,7 @@ struct learn_rows {
     int32_t *labels; /* by kind, one of the three */
     float *shares;
     uint8_t *voxels;
+    struct nn_overlap *overlaps; /* with voxels: [room][classes], for who compares them */
 };
 /* `images` has room for so many, and is the caller's: a network's input. `fields` is borrowed. */
 int learn_rows_init(struct learn_rows *rows, const struct learn_fields *fields, float *images,

@@ -126,7 +126,7 @@ static int conclude(const struct work *work, const struct opiml_feed_stats *stat
         .dropped = stats->dropped,
         .loss = score->loss / (double)score->samples,
         .metric = learn_metric(fields),
-        .score = learn_metric_of(score, fields),
+        .score = learn_metric_of_whole(score, fields),
         .auc = work->auc.bins ? learn_auc_value(&work->auc) : -1,
         .top5 = fields->kind == LEARN_LABEL ? (double)score->top5 / (double)score->samples : -1,
         .seconds = (double)(clock_now_ns() - start_ns) * 1e-9};

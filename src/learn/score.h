@@ -12,6 +12,7 @@ struct learn_score {
     uint64_t samples;
     uint64_t correct, top5; /* samples whose class has the largest output, one of the five */
     struct nn_overlap overlaps[NN_DICE_CLASSES_MAX]; /* by class, of voxels */
+    double dice;                                     /* of each sample by itself */
 };
 
 /* Add what a forward pass over `rows` gave; output->grad becomes the gradient of its mean loss,
@@ -19,8 +20,11 @@ struct learn_score {
 double learn_score_add(struct learn_score *score, const struct learn_rows *rows,
                        struct nn_tensor *output, double smoothing);
 /* "accuracy": the share of right classes; "dice": the mean Dice coefficient of the classes but
- * background (nn_overlap_dice), over all voxels of all samples. */
+ * background (nn_overlap_dice), over all voxels of all samples. Samples of training are boxes, many
+ * of which lack classes. */
 const char *learn_metric(const struct learn_fields *fields);
 double learn_metric_of(const struct learn_score *score, const struct learn_fields *fields);
+/* The same of whole samples: Dice is the mean over them, as MLPerf's U-Net3D is judged by. */
+double learn_metric_of_whole(const struct learn_score *score, const struct learn_fields *fields);
 
 #endif

@@ -130,17 +130,13 @@ void nn_overlap_add(struct nn_overlap *to, const struct nn_overlap *from) {
 
 double nn_overlap_dice(const struct nn_overlap *overlaps, uint32_t classes) {
     double sum = 0;
-    uint32_t count = 0;
 
     for (uint32_t k = 1; k < classes; k++) {
         uint64_t under = overlaps[k].predicted + overlaps[k].truth;
 
-        if (under == 0)
-            continue;
-        sum += 2 * (double)overlaps[k].both / (double)under;
-        count++;
+        sum += under ? 2 * (double)overlaps[k].both / (double)under : 1;
     }
-    return count ? sum / count : 1;
+    return classes > 1 ? sum / (classes - 1) : 1;
 }
 
 double nn_dice_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, uint64_t voxels,
@@ -165,7 +161,7 @@ double nn_dice_cross_entropy(const float *logits, uint32_t rows, uint32_t classe
         for (uint32_t i = 0; i < PARTS; i++)
             gradient_part(&image, i, at, every, share);
         for (uint32_t k = 0; k < classes; k++)
-            nn_overlap_add(&overlaps[k], &parts[0].hard[k]);
+            overlaps[(size_t)r * classes + k] = parts[0].hard[k];
     }
     return rows ? loss / 2 / rows : 0;
 }

@@ -217,13 +217,13 @@ struct nn_overlap {
 };
 void nn_overlap_add(struct nn_overlap *to, const struct nn_overlap *from);
 /* The mean Dice coefficient, 2 both / (predicted + truth), over the classes from 1 on (0 is the
- * background) that are in either; 1 where there are none. */
+ * background); 1 for a class that is in neither. */
 double nn_overlap_dice(const struct nn_overlap *overlaps, uint32_t classes);
 /* The mean of softmax cross-entropy and soft Dice loss (Milletari et al., "V-Net", 2016; by image
  * and class without the background, as MLPerf's U-Net3D reference takes it) over logits [rows,
  * classes, voxels], 2 to NN_DICE_CLASSES_MAX classes. `labels` [rows, voxels], each below
- * `classes`. Writes the gradient of the mean over the rows, and adds the overlaps of the voxels'
- * largest logits to overlaps[classes]. Returns the mean loss; the same bits for any number of
+ * `classes`. Writes the gradient of the mean over the rows, and the overlaps of the voxels'
+ * largest logits, overlaps[rows][classes]. Returns the mean loss; the same bits for any number of
  * threads. */
 double nn_dice_cross_entropy(const float *logits, uint32_t rows, uint32_t classes, uint64_t voxels,
                              const uint8_t *labels, float *grad, struct nn_overlap *overlaps);

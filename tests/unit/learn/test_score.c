@@ -25,12 +25,20 @@ static void voxels_are_compared(void **state) {
     const struct learn_fields fields = {.kind = LEARN_VOXELS, .classes = 2, .voxels = 4};
     float data[8] = {0, 0, 0, 9, 9, 9, 9, 0}, grad[8];
     uint8_t labels[4] = {1, 0, 0, 0};
-    struct learn_rows rows = {.fields = &fields, .rows = 1, .voxels = labels};
+    struct nn_overlap overlaps[2];
+    struct learn_rows rows = {.fields = &fields, .rows = 1, .voxels = labels, .overlaps = overlaps};
     struct nn_tensor output = {.n = 1, .c = 2, .data = data, .grad = grad};
     struct learn_score score = {0};
 
     learn_score_add(&score, &rows, &output, 0);
     assert_true(learn_metric_of(&score, &fields) == 2.0 / 4); /* three predicted, one true */
+    for (int v = 0; v < 4; v++)
+        data[v] = labels[v] ? 0 : 9;
+    for (int v = 4; v < 8; v++)
+        data[v] = 5;
+    learn_score_add(&score, &rows, &output, 0); /* and a second sample without a mistake */
+    assert_true(learn_metric_of(&score, &fields) == 2.0 * 2 / (3 + 1 + 1 + 1));
+    assert_true(learn_metric_of_whole(&score, &fields) == (0.5 + 1) / 2);
     assert_string_equal(learn_metric(&fields), "dice");
 }
 
