@@ -98,8 +98,14 @@ static int predictor_open(struct predictor *self, const char *where,
     int rc;
 
     if ((rc = run_checkpoint(where, &path, err)) < 0 ||
-        (rc = opiml_model_open(path, 1, plan_cores(), &self->model, err)) < 0)
+        (rc = opiml_model_open(path, 1, 1, &self->model, err)) < 0)
         return rc;
+    if (opiml_model_segments(self->model)) { /* that is worth more than one thread */
+        opiml_model_close(self->model);
+        self->model = NULL;
+        if ((rc = opiml_model_open(path, 1, plan_cores(), &self->model, err)) < 0)
+            return rc;
+    }
     data = data ? data : opiml_model_data(self->model);
     if (!data)
         return opiml_fail(err, OPIML_EINVAL,

@@ -76,6 +76,13 @@ NN_INLINE float nn_leak(float sign, float value, float leak) {
             name##_body(lanes, false, l);                                                          \
     }
 
+/* The frames that ASan keeps in place of the stack are not aligned for vectors of 64 bytes. */
+#ifdef __SANITIZE_ADDRESS__
+#define NN_WIDEST 32
+#else
+#define NN_WIDEST 64
+#endif
+
 /* Defines name(tensor, loop), the best version for the tensor. */
 #if defined(__x86_64__) && !defined(OPIML_PORTABLE)
 #define NN_LOOP(name)                                                                              \
@@ -83,8 +90,8 @@ NN_INLINE float nn_leak(float sign, float value, float leak) {
     NN_LOOP_VERSION(name, avx2, __attribute__((target("avx2"))))                                   \
     NN_LOOP_VERSION(name, avx512, __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq"))))   \
     static void name(const struct nn_tensor *t, const struct nn_loop *l) {                         \
-        if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&            \
-            __builtin_cpu_supports("avx512dq"))                                                    \
+        if (NN_WIDEST == 64 && __builtin_cpu_supports("avx512bw") &&                               \
+            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))              \
             name##_avx512(nn_lanes(t), t->half, l);                                                \
         else if (__builtin_cpu_supports("avx2"))                                                   \
             name##_avx2(nn_lanes(t), t->half, l);                                                  \
