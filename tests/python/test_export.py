@@ -121,7 +121,7 @@ class Export(Case):
                             (p[:, k].sum(axis=1) + true.sum(axis=1) + 1e-6))
             return (cross + numpy.mean(dice)) / 2
 
-        rows = self.train("unet3d, width: 16, levels: 3", VOLUMES, (1, 16, 16, 8),
+        rows = self.train("unet3d, width: 8, levels: 2", VOLUMES, (1, 16, 16, 8),
                           ("label", "u1", (16, 16, 8)), "dice_cross_entropy")
         logits = self.check(rows, score).reshape(8, 3, -1)
         for image, one in zip(rows["image"], logits):

@@ -123,7 +123,7 @@ class ResNet50(Case):
         self.assertIn("theirs.safetensors: tensor", process.stderr)
 
     def make_images(self):
-        self.opiml("data", "make", "images", "--out", "data", "--count", "20", "--test", "10",
+        self.opiml("data", "make", "images", "--out", "data", "--count", "10", "--test", "10",
                    "--size", str(SIDE), "--seed", "1")
         self.write("images.yaml", f"""
 opiml: 1
