@@ -29,7 +29,8 @@ int layer_sums_alloc(struct nn_layer *layer, const struct nn_tensor *x, const st
 void layer_total(struct nn_layer *layer, const struct nn_tensor *x) {
     uint32_t lanes = nn_lanes(x), groups = nn_groups(x);
 
-#pragma omp parallel for collapse(2) schedule(static)
+    /* Little is done sooner than threads are woken. */
+#pragma omp parallel for collapse(2) schedule(static) if (nn_pieces(x) > 1)
     for (uint32_t n = 0; n < x->n; n++)
         for (uint32_t g = 0; g < groups; g++)
             for (uint32_t k = 0; k < 2 * lanes; k++) {
@@ -45,8 +46,7 @@ void layer_total(struct nn_layer *layer, const struct nn_tensor *x) {
 
 NN_INLINE void add_to_body(uint32_t lanes, bool half, const struct nn_loop *l) {
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-#pragma GCC ivdep
-        for (uint32_t k = 0; k < lanes; k++)
+        NN_EACH_LANE(k, lanes)
             nn_set(half, l->to, i + k, nn_get(half, l->to, i + k) + nn_get(half, l->x, i + k));
 }
 NN_LOOP(add_to)

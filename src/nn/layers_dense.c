@@ -89,9 +89,9 @@ NN_INLINE void sum_weighted(uint32_t lanes, bool half, const void *from, uint32_
     float sum[NN_LANES_MAX] = {0};
 
     for (uint32_t p = 0; p < pixels; p++)
-        for (uint32_t k = 0; k < lanes; k++)
+        NN_EACH_LANE(k, lanes)
             sum[k] += dy[p] * nn_get(half, from, (uint64_t)p * stride + k);
-    for (uint32_t k = 0; k < lanes; k++)
+    NN_EACH_LANE(k, lanes)
         totals[k] += (double)sum[k];
 }
 
@@ -120,9 +120,9 @@ NN_INLINE void spread(uint32_t lanes, bool half, void *to, uint32_t stride, uint
         float sum[NN_LANES_MAX] = {0};
 
         for (uint32_t o = 0; o < y->c; o++)
-            for (uint32_t k = 0; k < lanes; k++)
+            NN_EACH_LANE(k, lanes)
                 sum[k] += dy[o * nn_pixels(y) + p] * weight[(uint64_t)o * c + k];
-        for (uint32_t k = 0; k < lanes; k++)
+        NN_EACH_LANE(k, lanes)
             nn_set(half, to, (uint64_t)p * stride + k, sum[k]);
     }
 }
@@ -130,9 +130,9 @@ NN_INLINE void spread(uint32_t lanes, bool half, void *to, uint32_t stride, uint
 static void data_gradient(const struct nn_tensor *x, const struct nn_tensor *y,
                           const struct nn_param *param, float *dx) {
     NN_EACH_PIECE(x)
-    WITH_LANES(x, spread, nn_at(x, dx, nn_piece_at(x, n, g, piece)), x->block,
-               layer_piece_pixels(x, piece), y, y->grad + nn_plane(y, n, 0) + piece * NN_PIECE,
-               param[0].value + g * nn_lanes(x), x->c);
+        WITH_LANES(x, spread, nn_at(x, dx, nn_piece_at(x, n, g, piece)), x->block,
+                   layer_piece_pixels(x, piece), y, y->grad + nn_plane(y, n, 0) + piece * NN_PIECE,
+                   param[0].value + g * nn_lanes(x), x->c);
 }
 
 void layer_logits_backward(struct nn_layer *layer, const struct nn_tensor *x,

@@ -6,8 +6,7 @@
 
 NN_INLINE void add_body(uint32_t lanes, bool half, const struct nn_loop *l) {
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-#pragma GCC ivdep
-        for (uint32_t k = 0; k < lanes; k++) {
+        NN_EACH_LANE(k, lanes) {
             float sum = nn_get(half, l->x, i + k) + nn_get(half, l->skip, i + k);
 
             nn_set(half, l->to, i + k, nn_leak(sum, sum, l->leak));
@@ -35,8 +34,7 @@ NN_INLINE void cut_body(uint32_t lanes, bool half, const struct nn_loop *l) {
     void *own = (void *)(uintptr_t)l->dy;
 
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-#pragma GCC ivdep
-        for (uint32_t k = 0; k < lanes; k++) {
+        NN_EACH_LANE(k, lanes) {
             float y = nn_get(half, l->y, i + k);
             float dy = nn_leak(y, nn_get(half, l->dy, i + k), l->leak);
 
@@ -106,7 +104,7 @@ NN_INLINE void add_bias_body(uint32_t lanes, bool half, const struct nn_loop *l)
 
     memcpy(bias, l->shift, lanes * sizeof(*bias));
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-        for (uint32_t k = 0; k < lanes; k++)
+        NN_EACH_LANE(k, lanes)
             nn_set(half, l->to, i + k, nn_get(half, l->to, i + k) + bias[k]);
 }
 NN_LOOP(add_bias)
@@ -126,9 +124,9 @@ NN_INLINE void sum_up_body(uint32_t lanes, bool half, const struct nn_loop *l) {
     float sum[NN_LANES_MAX] = {0};
 
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-        for (uint32_t k = 0; k < lanes; k++)
+        NN_EACH_LANE(k, lanes)
             sum[k] += nn_get(half, l->dy, i + k);
-    for (uint32_t k = 0; k < lanes; k++) {
+    NN_EACH_LANE(k, lanes) {
         l->sums[k] = (double)sum[k];
         l->sums[lanes + k] = 0;
     }
@@ -167,8 +165,7 @@ NN_INLINE void prelu_body(uint32_t lanes, bool half, const struct nn_loop *l) {
 
     memcpy(leak, l->scale, lanes * sizeof(*leak));
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-#pragma GCC ivdep
-        for (uint32_t k = 0; k < lanes; k++) {
+        NN_EACH_LANE(k, lanes) {
             float x = nn_get(half, l->x, i + k);
 
             nn_set(half, l->to, i + k, nn_leak(x, x, leak[k]));
@@ -199,14 +196,13 @@ NN_INLINE void prelu_gradient_body(uint32_t lanes, bool half, const struct nn_lo
 
     memcpy(leak, l->scale, lanes * sizeof(*leak));
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-#pragma GCC ivdep
-        for (uint32_t k = 0; k < lanes; k++) {
+        NN_EACH_LANE(k, lanes) {
             float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
 
             nn_set(half, l->to, i + k, nn_leak(x, dy, leak[k]));
             sum[k] += dy * (x > 0 ? 0 : x);
         }
-    for (uint32_t k = 0; k < lanes; k++) {
+    NN_EACH_LANE(k, lanes) {
         l->sums[k] = (double)sum[k];
         l->sums[lanes + k] = 0;
     }

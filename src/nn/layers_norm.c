@@ -48,16 +48,16 @@ static float *kept(const struct nn_layer *layer, const struct nn_tensor *x, uint
 NN_INLINE void sum_squares_body(uint32_t lanes, bool half, const struct nn_loop *l) {
     float sum[NN_LANES_MAX] = {0}, square[NN_LANES_MAX] = {0}, around[NN_LANES_MAX];
 
-    for (uint32_t k = 0; k < lanes; k++)
+    NN_EACH_LANE(k, lanes)
         around[k] = nn_get(half, l->x, k);
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-        for (uint32_t k = 0; k < lanes; k++) {
+        NN_EACH_LANE(k, lanes) {
             float apart = nn_get(half, l->x, i + k) - around[k];
 
             sum[k] += apart;
             square[k] += apart * apart;
         }
-    for (uint32_t k = 0; k < lanes; k++) {
+    NN_EACH_LANE(k, lanes) {
         double at = (double)around[k], apart = (double)sum[k];
 
         l->sums[k] = apart + l->pixels * at;
@@ -117,10 +117,8 @@ NN_INLINE void normalize_body(uint32_t lanes, bool half, const struct nn_loop *l
 
     memcpy(scale, l->scale, lanes * sizeof(*scale));
     memcpy(shift, l->shift, lanes * sizeof(*shift));
-#pragma GCC ivdep
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-#pragma GCC ivdep
-        for (uint32_t k = 0; k < lanes; k++) {
+        NN_EACH_LANE(k, lanes) {
             float value = nn_get(half, l->x, i + k) * scale[k] + shift[k];
 
             nn_set(half, l->to, i + k, nn_leak(value, value, l->leak));
@@ -134,8 +132,7 @@ NN_INLINE void normalize_add_body(uint32_t lanes, bool half, const struct nn_loo
     memcpy(scale, l->scale, lanes * sizeof(*scale));
     memcpy(shift, l->shift, lanes * sizeof(*shift));
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-#pragma GCC ivdep
-        for (uint32_t k = 0; k < lanes; k++) {
+        NN_EACH_LANE(k, lanes) {
             float value = nn_get(half, l->x, i + k) * scale[k] + shift[k];
 
             value += nn_get(half, l->skip, i + k);
@@ -201,14 +198,14 @@ NN_INLINE void sum_products_body(uint32_t lanes, bool half, const struct nn_loop
     memcpy(shift, l->shift, lanes * sizeof(*shift));
     memcpy(mean, l->mean, lanes * sizeof(*mean));
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-        for (uint32_t k = 0; k < lanes; k++) {
+        NN_EACH_LANE(k, lanes) {
             float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
 
             dy = nn_leak(x * scale[k] + shift[k], dy, l->leak);
             sum[k] += dy;
             product[k] += dy * (x - mean[k]);
         }
-    for (uint32_t k = 0; k < lanes; k++) {
+    NN_EACH_LANE(k, lanes) {
         l->sums[k] = (double)sum[k];
         l->sums[lanes + k] = (double)product[k];
     }
@@ -221,8 +218,7 @@ NN_INLINE void cut_products_body(uint32_t lanes, bool half, const struct nn_loop
 
     memcpy(mean, l->mean, lanes * sizeof(*mean));
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-#pragma GCC ivdep
-        for (uint32_t k = 0; k < lanes; k++) {
+        NN_EACH_LANE(k, lanes) {
             float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
 
             dy = nn_leak(nn_get(half, l->y, i + k), dy, l->leak);
@@ -230,7 +226,7 @@ NN_INLINE void cut_products_body(uint32_t lanes, bool half, const struct nn_loop
             product[k] += dy * (x - mean[k]);
             nn_set(half, l->to, i + k, dy);
         }
-    for (uint32_t k = 0; k < lanes; k++) {
+    NN_EACH_LANE(k, lanes) {
         l->sums[k] = (double)sum[k];
         l->sums[lanes + k] = (double)product[k];
     }
@@ -282,8 +278,7 @@ NN_INLINE void input_gradient_body(uint32_t lanes, bool half, const struct nn_lo
     memcpy(slope, l->slope, lanes * sizeof(*slope));
     memcpy(offset, l->offset, lanes * sizeof(*offset));
     for (uint64_t i = 0, step = nn_step(lanes, half, l); i < l->pixels * step; i += step)
-#pragma GCC ivdep
-        for (uint32_t k = 0; k < lanes; k++) {
+        NN_EACH_LANE(k, lanes) {
             float x = nn_get(half, l->x, i + k), dy = nn_get(half, l->dy, i + k);
 
             dy = nn_leak(x * scale[k] + shift[k], dy, l->leak);

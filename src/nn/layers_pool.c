@@ -6,44 +6,65 @@ struct window {
     uint32_t from[3], end[3];
 };
 
-static struct window window_at(const struct nn_layer *layer, const struct nn_tensor *x,
-                               const uint32_t out[3]) {
-    const uint32_t sides[3] = {x->d, x->h, x->w};
-    struct window window;
+/* The window of output `at`, along one axis. */
+NN_INLINE void window_along(const struct nn_loop *l, int axis, uint32_t at, struct window *window) {
+    const struct nn_layer *layer = l->layer;
+    uint32_t side = axis == 0 ? l->in->d : axis == 1 ? l->in->h : l->in->w;
+    uint32_t first = at * layer->stride;
 
-    for (int axis = 0; axis < 3; axis++) {
-        uint32_t at = out[axis] * layer->stride;
-
-        if (axis == 0 && layer->dims == 2) {
-            window.from[0] = out[0];
-            window.end[0] = out[0] + 1;
-            continue;
-        }
-        window.from[axis] = at > layer->pad ? at - layer->pad : 0;
-        window.end[axis] = (uint32_t)base_min_u64(sides[axis], at + layer->kernel - layer->pad);
+    if (axis == 0 && layer->dims == 2) {
+        window->from[axis] = at;
+        window->end[axis] = at + 1;
+        return;
     }
-    return window;
+    window->from[axis] = first > layer->pad ? first - layer->pad : 0;
+    window->end[axis] = (uint32_t)base_min_u64(side, first + layer->kernel - layer->pad);
 }
 
-NN_INLINE void window_max(uint32_t lanes, bool half, const struct window *window,
-                          const struct nn_tensor *x, const void *from, void *to) {
-    float most[NN_LANES_MAX] = {0};
-    bool first = true;
+/* Where a pixel lies in its plane. */
+NN_INLINE uint64_t pixel_at(const struct nn_loop *l, uint64_t step, uint32_t z, uint32_t i,
+                            uint32_t j) {
+    return (((uint64_t)z * l->in->h + i) * l->in->w + j) * step;
+}
 
+NN_INLINE void window_max(uint32_t lanes, bool half, const struct nn_loop *l,
+                          const struct window *window, uint64_t to) {
+    uint64_t step = nn_step(lanes, half, l);
+    uint64_t at = pixel_at(l, step, window->from[0], window->from[1], window->from[2]);
+    float most[NN_LANES_MAX];
+
+    NN_EACH_LANE(k, lanes)
+        most[k] = nn_get(half, l->x, at + k);
     for (uint32_t z = window->from[0]; z < window->end[0]; z++)
         for (uint32_t i = window->from[1]; i < window->end[1]; i++)
-            for (uint32_t j = window->from[2]; j < window->end[2]; j++, first = false) {
-                uint64_t at = (((uint64_t)z * x->h + i) * x->w + j) * x->block;
+            for (uint32_t j = window->from[2]; j < window->end[2]; j++) {
+                at = pixel_at(l, step, z, i, j);
+                NN_EACH_LANE(k, lanes) {
+                    float value = nn_get(half, l->x, at + k);
 
-                for (uint32_t k = 0; k < lanes; k++) {
-                    float value = nn_get(half, from, at + k);
-
-                    most[k] = first || value > most[k] ? value : most[k];
+                    most[k] = value > most[k] ? value : most[k];
                 }
             }
-    for (uint32_t k = 0; k < lanes; k++)
-        nn_set(half, to, k, most[k]);
+    NN_EACH_LANE(k, lanes)
+        nn_set(half, l->to, to + k, most[k]);
 }
+
+NN_INLINE void max_pool_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    struct window window;
+    uint64_t to = 0, step = nn_step(lanes, half, l);
+
+    for (uint32_t z = 0; z < l->out->d; z++) {
+        window_along(l, 0, z, &window);
+        for (uint32_t i = 0; i < l->out->h; i++) {
+            window_along(l, 1, i, &window);
+            for (uint32_t j = 0; j < l->out->w; j++, to += step) {
+                window_along(l, 2, j, &window);
+                window_max(lanes, half, l, &window, to);
+            }
+        }
+    }
+}
+NN_LOOP(max_pool)
 
 /* Without a branch, so that a loop of them becomes vectors. */
 static inline float value_if(bool yes, float value) {
@@ -56,31 +77,50 @@ static inline float value_if(bool yes, float value) {
 }
 
 /* The first of a window's largest takes the gradient. */
-NN_INLINE void window_gradient(uint32_t lanes, bool half, const struct window *window,
-                               const struct nn_tensor *x, const void *from, const void *most,
-                               const void *dy, void *to) {
+NN_INLINE void window_gradient(uint32_t lanes, bool half, const struct nn_loop *l,
+                               const struct window *window, uint64_t from) {
+    uint64_t step = nn_step(lanes, half, l);
     float left[NN_LANES_MAX], largest[NN_LANES_MAX];
 
-    for (uint32_t k = 0; k < lanes; k++) {
-        left[k] = nn_get(half, dy, k);
-        largest[k] = nn_get(half, most, k);
+    NN_EACH_LANE(k, lanes) {
+        left[k] = nn_get(half, l->dy, from + k);
+        largest[k] = nn_get(half, l->y, from + k);
     }
     for (uint32_t z = window->from[0]; z < window->end[0]; z++)
         for (uint32_t i = window->from[1]; i < window->end[1]; i++)
             for (uint32_t j = window->from[2]; j < window->end[2]; j++) {
-                uint64_t at = (((uint64_t)z * x->h + i) * x->w + j) * x->block;
+                uint64_t at = pixel_at(l, step, z, i, j);
 
-#pragma GCC ivdep
-                for (uint32_t k = 0; k < lanes; k++) {
-                    float value = nn_get(half, from, at + k);
+                NN_EACH_LANE(k, lanes) {
+                    float value = nn_get(half, l->x, at + k);
                     float taken = value_if(value == largest[k], left[k]);
 
                     /* windows may overlap */
-                    nn_set(half, to, at + k, nn_get(half, to, at + k) + taken);
+                    nn_set(half, l->to, at + k, nn_get(half, l->to, at + k) + taken);
                     left[k] -= taken; /* all of it, or nothing */
                 }
             }
 }
+
+NN_INLINE void max_pool_gradient_body(uint32_t lanes, bool half, const struct nn_loop *l) {
+    struct window window;
+    uint64_t from = 0, step = nn_step(lanes, half, l);
+
+    for (uint64_t p = 0; p < l->pixels; p++)
+        NN_EACH_LANE(k, lanes)
+            nn_set(half, l->to, p * step + k, 0);
+    for (uint32_t z = 0; z < l->out->d; z++) {
+        window_along(l, 0, z, &window);
+        for (uint32_t i = 0; i < l->out->h; i++) {
+            window_along(l, 1, i, &window);
+            for (uint32_t j = 0; j < l->out->w; j++, from += step) {
+                window_along(l, 2, j, &window);
+                window_gradient(lanes, half, l, &window, from);
+            }
+        }
+    }
+}
+NN_LOOP(max_pool_gradient)
 
 void layer_max_pool_forward(const struct nn_layer *layer, const struct nn_tensor *x,
                             struct nn_tensor *y) {
@@ -89,16 +129,14 @@ void layer_max_pool_forward(const struct nn_layer *layer, const struct nn_tensor
 #pragma omp parallel for collapse(2) schedule(static)
     for (uint32_t n = 0; n < x->n; n++)
         for (uint32_t g = 0; g < groups; g++) {
-            const void *from = nn_at(x, x->data, nn_group(x, n, g));
-            uint64_t at = nn_group(y, n, g);
+            struct nn_loop l = {.layer = layer,
+                                .in = x,
+                                .out = y,
+                                .x = nn_at(x, x->data, nn_group(x, n, g)),
+                                .to = nn_at(y, y->data, nn_group(y, n, g)),
+                                .stride = x->block};
 
-            for (uint32_t z = 0; z < y->d; z++)
-                for (uint32_t i = 0; i < y->h; i++)
-                    for (uint32_t j = 0; j < y->w; j++, at += x->block) {
-                        struct window window = window_at(layer, x, (uint32_t[]){z, i, j});
-
-                        WITH_LANES(x, window_max, &window, x, from, nn_at(y, y->data, at));
-                    }
+            max_pool(x, &l);
         }
 }
 
@@ -109,20 +147,17 @@ void layer_max_pool_backward(const struct nn_layer *layer, const struct nn_tenso
 #pragma omp parallel for collapse(2) schedule(static)
     for (uint32_t n = 0; n < x->n; n++)
         for (uint32_t g = 0; g < groups; g++) {
-            const void *from = nn_at(x, x->data, nn_group(x, n, g));
-            void *to = nn_at(x, dx, nn_group(x, n, g));
-            uint64_t at = nn_group(y, n, g);
+            struct nn_loop l = {.layer = layer,
+                                .in = x,
+                                .out = y,
+                                .x = nn_at(x, x->data, nn_group(x, n, g)),
+                                .y = nn_at(y, y->data, nn_group(y, n, g)),
+                                .dy = nn_at(y, y->grad, nn_group(y, n, g)),
+                                .to = nn_at(x, dx, nn_group(x, n, g)),
+                                .pixels = (uint32_t)nn_pixels(x),
+                                .stride = x->block};
 
-            for (uint64_t p = 0; p < nn_pixels(x); p++)
-                memset(nn_at(x, to, p * x->block), 0, nn_lanes(x) * nn_element_bytes(x));
-            for (uint32_t z = 0; z < y->d; z++)
-                for (uint32_t i = 0; i < y->h; i++)
-                    for (uint32_t j = 0; j < y->w; j++, at += x->block) {
-                        struct window window = window_at(layer, x, (uint32_t[]){z, i, j});
-
-                        WITH_LANES(x, window_gradient, &window, x, from, nn_at(y, y->data, at),
-                                   nn_at(y, y->grad, at), to);
-                    }
+            max_pool_gradient(x, &l);
         }
 }
 

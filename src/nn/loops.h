@@ -9,9 +9,15 @@
 
 #define NN_INLINE static inline __attribute__((always_inline))
 
-/* What a loop may need, of one piece of a group of channels; elements are bf16 where the tensor is.
- */
+/* The lanes of a vector. Not told so, gcc unrolls them first and makes vectors of what it then
+ * finds, by hundreds of shuffles. */
+#define NN_EACH_LANE(k, lanes) _Pragma("omp simd") for (uint32_t k = 0; k < (lanes); k++)
+
+/* What a loop may need, of one piece of a group of channels, or all of it where windows are;
+ * elements are bf16 where the tensor is. */
 struct nn_loop {
+    const struct nn_layer *layer; /* of windows */
+    const struct nn_tensor *in, *out;
     const void *x, *skip, *y, *dy;
     void *to;
     double *sums; /* [2][lanes] */
