@@ -316,11 +316,14 @@ static const struct kernels_pixel vectors = {
 };
 
 /* Every processor with AVX2 has F16C; an emulator may be told otherwise. Clang 14's
- * __builtin_cpu_supports does not know it. */
+ * __builtin_cpu_supports does not know it. Asked once: in a virtual machine CPUID takes 20 µs. */
 static bool have_f16c(void) {
+    static _Atomic int known; /* 0: not asked yet, 1: no, 2: yes */
     unsigned a, b, c, d;
 
-    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+    if (known == 0)
+        known = 1 + (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C));
+    return known == 2;
 }
 
 const struct kernels_pixel *kernels_pixel(void) {
