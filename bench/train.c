@@ -8,6 +8,7 @@
 #include "bench/pairs.h"
 #include "learn/config.h"
 #include "learn/data.h"
+#include "learn/network.h"
 #include "pipeline/plan.h"
 
 #define KEPT 8 /* batches in memory, used in turn */
@@ -78,9 +79,8 @@ static void keep(struct run *run) {
 
 static void open_run(struct run *run, const char *path) {
     struct opiml_feed_options options;
-    const struct nn_kernels *kernels;
+    struct learn_network built = {0};
     uint32_t rows;
-    char version[64];
 
     CHECK(learn_config_read(path, &run->config, &err));
     CHECK(opiml_pipeline_open(run->config.data.train, &run->pipeline, &err));
@@ -88,13 +88,8 @@ static void open_run(struct run *run, const char *path) {
                             &err));
     run->config.model.classes = run->fields.classes;
     rows = opiml_pipeline_batch_rows(run->pipeline);
-    CHECK(nn_kernels_open(learn_kernels_text(&run->config),
-                          run->config.threads ? run->config.threads : plan_cores(), &kernels,
-                          version, sizeof(version), &err));
-    CHECK(nn_net_create(kernels, rows, &run->net, &err));
-    CHECK(nn_model_build(run->net, &run->config.model, run->fields.channels, 1, run->fields.height,
-                         run->fields.width, &err));
-    CHECK(nn_net_finish(run->net, run->config.seed, &err));
+    CHECK(learn_network_build(&run->config, &run->fields, rows, &built, &err));
+    run->net = built.net;
     CHECK(learn_rows_init(&run->rows, &run->fields, nn_net_input(run->net)->data, rows, &err));
     opiml_feed_options_init(&options);
     options.epochs = 0;

@@ -138,6 +138,7 @@ static struct js *metadata_of(const struct checkpoint *from) {
     set_number(to, "threads", from->threads);
     js_set(to, "kernels", js_text(from->kernels));
     js_set(to, "isa", js_text(from->isa));
+    js_set(to, "precision", js_text(from->precision));
     js_set(to, "token", js_text(from->token));
     js_set(to, "data", js_text(from->data));
     if (classes)
@@ -280,6 +281,7 @@ static void read_texts(const struct safetensors *file, struct checkpoint *self) 
         size_t room;
     } texts[] = {{"kernels", self->kernels, sizeof(self->kernels)},
                  {"isa", self->isa, sizeof(self->isa)},
+                 {"precision", self->precision, sizeof(self->precision)},
                  {"token", self->token, sizeof(self->token)},
                  {"data", self->data, sizeof(self->data)}};
     const char *loss = safetensors_metadata(file, "epoch_loss");

@@ -18,6 +18,7 @@ struct checkpoint {
     uint32_t threads;
     char kernels[64]; /* version text */
     char isa[32];
+    char precision[8]; /* f32 or bf16 */
     char token[OPIML_TOKEN_BYTES];
     char data[4096];    /* the evaluation pipeline's file; may be empty */
     struct js *classes; /* array of names by label; NULL or empty: they have none */

@@ -4,8 +4,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "learn/network.h"
 #include "learn/run.h"
-#include "pipeline/plan.h"
 
 static int open_eval(struct opiml_train *self, struct opiml_error *err) {
     const struct learn_config *config = &self->config;
@@ -59,21 +59,14 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
 
 static int build_model(struct opiml_train *self, struct opiml_error *err) {
     const struct learn_fields *fields = &self->fields;
-    uint32_t threads = self->config.threads ? self->config.threads : plan_cores();
     uint32_t rows = opiml_pipeline_batch_rows(self->data);
-    bool half = self->config.precision == LEARN_BF16;
+    struct learn_network built = {0};
     uint64_t weights = 0;
     char shape[48] = "";
-    int rc;
+    int rc = learn_network_build(&self->config, fields, rows, &built, err);
 
-    rc = nn_kernels_open(learn_kernels_text(&self->config), threads, &self->kernels,
-                         self->state.kernels, sizeof(self->state.kernels), err);
-    if (rc < 0 || (rc = nn_net_create(self->kernels, rows, &self->net, err)) < 0 ||
-        (half && (rc = nn_net_use_bf16(self->net, err)) < 0) ||
-        (rc = nn_model_build(self->net, &self->config.model, fields->channels,
-                             fields->depth ? fields->depth : 1, fields->height, fields->width,
-                             err)) < 0 ||
-        (rc = nn_net_finish(self->net, self->config.seed, err)) < 0)
+    self->net = built.net;
+    if (rc < 0)
         return rc;
     if (nn_pixels(nn_net_output(self->net)) != (fields->kind == LEARN_VOXELS ? fields->voxels : 1))
         return opiml_fail(err, OPIML_EINVAL,
@@ -89,33 +82,39 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     self->state.depth = fields->depth;
     self->state.height = fields->height;
     self->state.width = fields->width;
-    self->state.threads = threads;
+    self->state.threads = built.threads;
+    text_copy(self->state.kernels, sizeof(self->state.kernels), built.version);
+    text_copy(self->state.precision, sizeof(self->state.precision),
+              learn_network_precision(&built));
     text_copy(self->state.isa, sizeof(self->state.isa), checkpoint_isa());
     if (self->config.data.eval[0] && !realpath(self->config.data.eval, self->state.data))
         return base_fail_errno(err, errno, "%s", self->config.data.eval);
     if (self->config.model.name == NN_RESNET)
         snprintf(shape, sizeof(shape), " depth %u, %s pool,", self->config.model.depth,
                  self->config.model.pool ? "max" : "mean");
-    self->description = base_printf(
-        "%s%s width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "
-        "threads, %s",
-        nn_model_name(&self->config.model), shape, self->config.model.width, (double)weights * 1e-6,
-        (double)nn_net_macs(self->net) * 1e-6, self->state.kernels, threads, half ? "bf16" : "f32");
+    self->description =
+        base_printf("%s%s width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "
+                    "threads, %s",
+                    nn_model_name(&self->config.model), shape, self->config.model.width,
+                    (double)weights * 1e-6, (double)nn_net_macs(self->net) * 1e-6,
+                    self->state.kernels, built.threads, self->state.precision);
     return self->description ? 0 : base_fail_memory(err, 200, "a description");
 }
 
 static void warn_of_difference(struct opiml_train *self, const struct checkpoint *before) {
+    bool precision = strcmp(before->precision, self->state.precision) == 0;
     char note[640];
 
-    if (before->threads == self->state.threads &&
+    if (precision && before->threads == self->state.threads &&
         strcmp(before->kernels, self->state.kernels) == 0 &&
         strcmp(before->isa, self->state.isa) == 0)
         return;
     snprintf(note, sizeof(note),
-             "the checkpoint comes from %s, %u threads, %s; here it is %s, %u "
-             "threads, %s: results will differ in the last bits",
-             before->kernels, before->threads, before->isa, self->state.kernels,
-             self->state.threads, self->state.isa);
+             "the checkpoint comes from %s, %u threads, %s, %s; here it is %s, %u threads, %s, "
+             "%s: results will differ%s",
+             before->kernels, before->threads, before->isa, before->precision, self->state.kernels,
+             self->state.threads, self->state.isa, self->state.precision,
+             precision ? " in the last bits" : "");
     learn_tell(self, 0, note);
 }
 

@@ -14,7 +14,6 @@ struct opiml_train {
     struct opiml_train_options options;
     struct opiml_pipeline *data, *eval;
     struct learn_fields fields, eval_fields;
-    const struct nn_kernels *kernels;
     struct nn_net *net;
     struct nn_shadow *average; /* of the weights; NULL: not asked for */
     struct nn_shadow *sums;    /* of gradients; NULL: each batch is an update */

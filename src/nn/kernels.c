@@ -13,6 +13,10 @@ void nn_threads_set(uint32_t threads) {
 #endif
 }
 
+bool nn_kernels_have_bf16(const struct nn_kernels *kernels) {
+    return kernels->half && kernels->half();
+}
+
 int nn_kernels_open(const char *wish, uint32_t threads, const struct nn_kernels **ret_kernels,
                     char *version, size_t room, struct opiml_error *err) {
     bool plain = strcmp(wish, "plain") == 0;

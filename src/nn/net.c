@@ -21,11 +21,15 @@ int nn_net_create(const struct nn_kernels *kernels, uint32_t batch, struct nn_ne
 
 int nn_net_use_bf16(struct nn_net *net, struct opiml_error *err) {
     assert(net->tensors == 0);
-    if (!net->kernels->half || !net->kernels->half())
+    if (!nn_kernels_have_bf16(net->kernels))
         return opiml_fail(err, OPIML_ENODEV,
                           "bf16 needs oneDNN, and a processor with AVX512-BF16 or AMX: use f32");
     net->half = true;
     return 0;
+}
+
+bool nn_net_is_bf16(const struct nn_net *net) {
+    return net->half;
 }
 
 void nn_net_destroy(struct nn_net *net) {

@@ -132,10 +132,10 @@ static int add_conv(struct nn_net *net, int in, const char *name, const struct n
     struct nn_param *weight = NULL;
     int rc, out;
 
-    if (net->half && shape->out_c % 16 != 0)
+    if (net->half && shape->out_c % NN_BF16_CHANNELS != 0)
         return opiml_fail(err, OPIML_EINVAL,
-                          "%s: %u channels: bf16 takes multiples of 16, f32 any width", name,
-                          shape->out_c);
+                          "%s: %u channels: bf16 takes multiples of %d, f32 any width", name,
+                          shape->out_c, NN_BF16_CHANNELS);
     out = add_layer(net, NN_CONV, in, shape->out_c, sides, shape->out_block, ret_layer, err);
     if (out < 0)
         return out;

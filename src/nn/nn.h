@@ -85,6 +85,8 @@ void nn_threads_set(uint32_t threads);
 /* The best there is: oneDNN when it can be loaded. `wish`: "auto", "onednn" or "plain". */
 int nn_kernels_open(const char *wish, uint32_t threads, const struct nn_kernels **ret_kernels,
                     char *version, size_t room, struct opiml_error *err);
+/* Whether they compute in bf16 on this processor. */
+bool nn_kernels_have_bf16(const struct nn_kernels *kernels);
 
 /* ---- networks ---- */
 
@@ -93,6 +95,8 @@ int nn_kernels_open(const char *wish, uint32_t threads, const struct nn_kernels 
 #define NN_TENSORS_MAX 512
 #define NN_PARAMS_MAX 1024
 
+#define NN_BF16_CHANNELS 16
+
 struct nn_net;
 
 int nn_net_create(const struct nn_kernels *kernels, uint32_t batch, struct nn_net **ret_net,
@@ -100,8 +104,9 @@ int nn_net_create(const struct nn_kernels *kernels, uint32_t batch, struct nn_ne
 void nn_net_destroy(struct nn_net *net); /* NULL is fine */
 /* Before the input: keep activations, their gradients and what convolutions take of the weights in
  * bf16. Weights, statistics, sums and the optimiser stay f32, and so do input and output. Channels
- * must come in sixteens. OPIML_ENODEV where the kernels or the processor cannot. */
+ * must be multiples of NN_BF16_CHANNELS. OPIML_ENODEV where the kernels or the processor cannot. */
 int nn_net_use_bf16(struct nn_net *net, struct opiml_error *err);
+bool nn_net_is_bf16(const struct nn_net *net);
 
 /* What becomes of values below zero: they are multiplied by it. */
 #define NN_RELU 0.0f

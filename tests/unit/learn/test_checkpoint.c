@@ -29,6 +29,7 @@ static void everything_comes_back(void **state) {
         .threads = 5,
         .kernels = "plain",
         .isa = "x",
+        .precision = "bf16",
         .token = "opiml1-t",
         .data = "/e.yaml",
         .classes = js_array()};
