@@ -41,7 +41,7 @@ struct reactor {
     struct arena memory; /* read buffers */
     struct reads ring;
     struct source_queue *queue;
-    _Atomic bool starved; /* waits for memory or a slot: whoever frees one wakes it */
+    _Atomic bool wants_memory, wants_slot; /* waits for it: whoever frees some wakes it */
     /* Where the next row comes from. */
     uint64_t seq;
     struct slot *slot;
@@ -57,6 +57,9 @@ struct reactor {
     struct flight flights[DEPTH];
     struct flight *free[DEPTH], *waiting[DEPTH];
     uint32_t idles, frees, waitings, in_flight;
+    /* Tasks for the workers, who are woken for many at once. */
+    void *ready[DEPTH];
+    uint32_t readies;
     struct counters counters;
 };
 
@@ -96,17 +99,27 @@ static struct reactor *reactor_of(struct reader *self, const struct task *task, 
     return &self->reactor[from_file ? self->plan->pipeline->datasets : task->dataset];
 }
 
+static void hand_over(struct reactor *self) {
+    tasks_push(self->reader->stage->tasks, self->ready, self->readies);
+    self->readies = 0;
+}
+
+static void add_ready(struct reactor *self, struct task *task) {
+    self->ready[self->readies++] = task;
+    if (self->readies == COUNT_OF(self->ready))
+        hand_over(self);
+}
+
 /* The cursor's task when it has to be read here. What is cached in memory needs no read. */
 static struct task *take_task(struct reactor *self) {
     struct task *task = &self->slot->tasks[self->row];
     bool cached = task->cached.bytes != 0;
-    void *item = task;
 
     if (reactor_of(self->reader, task, cached) != self)
         return NULL;
     if (!cached || !dataset_of(self))
         return task;
-    tasks_push(self->reader->stage->tasks, &item, 1);
+    add_ready(self, task);
     return NULL;
 }
 
@@ -354,8 +367,6 @@ static void give_bytes(struct reactor *self, const struct load *load, struct tas
 static void end_load(struct reactor *self, const struct load *load) {
     bool again = load->result < 0 && !load->alone && (load->rows > 1 || pieces_of(self) > 1);
     struct task *task = load->first;
-    void *tasks[64];
-    uint32_t count = 0;
 
     for (uint32_t i = 0; i < load->rows; i++) {
         struct task *next = task->next; /* a worker may be done with the row any time */
@@ -365,12 +376,8 @@ static void end_load(struct reactor *self, const struct load *load) {
             ask_again(self, task);
         } else {
             give_bytes(self, load, task);
-            tasks[count++] = task;
-        }
-        if (count == COUNT_OF(tasks) || i + 1 == load->rows) {
-            counter_add(&self->counters.rows, count);
-            tasks_push(self->reader->stage->tasks, tasks, count);
-            count = 0;
+            counter_add(&self->counters.rows, 1);
+            add_ready(self, task);
         }
         task = next;
     }
@@ -393,6 +400,15 @@ static void complete(struct reactor *self, struct source_read *const *done, uint
         self->idle[self->idles++] = load;
     }
     self->in_flight -= count;
+    hand_over(self);
+}
+
+/* Waking costs more than it brings where something else is missing. */
+static void say_what_is_missing(struct reactor *self) {
+    if (self->gather.rows == 0 && !atomic_load(&self->again))
+        atomic_store(&self->wants_memory, false);
+    if (self->slot)
+        atomic_store(&self->wants_slot, false);
 }
 
 static void *reactor_main(void *argument) {
@@ -406,8 +422,11 @@ static void *reactor_main(void *argument) {
         uint32_t count;
 
         /* Said before looking, so that a credit freed in between still wakes us. */
-        atomic_store(&self->starved, true);
+        atomic_store(&self->wants_memory, true);
+        atomic_store(&self->wants_slot, true);
         pump(self);
+        hand_over(self);
+        say_what_is_missing(self);
         start = clock_now_ns();
         count = ops->wait(self->queue, done, DEPTH, UINT64_MAX);
         counter_add(self->in_flight ? &self->counters.busy_ns : &self->counters.wait_ns,
@@ -419,8 +438,8 @@ static void *reactor_main(void *argument) {
 
 /* ---- the inlet ---- */
 
-static void wake(struct reactor *self) {
-    if (self->queue && atomic_exchange(&self->starved, false))
+static void wake(struct reactor *self, _Atomic bool *wants) {
+    if (self->queue && atomic_exchange(wants, false))
         source_of(self)->ops->wake(self->queue);
 }
 
@@ -451,7 +470,7 @@ static void reader_row_done(struct inlet *inlet, const struct task *task) {
     if (task_is_cached(task) && dataset_of(reactor))
         return; /* in memory */
     reads_give(&reactor->ring, task->hold);
-    wake(reactor);
+    wake(reactor, &reactor->wants_memory);
 }
 
 static void reader_again(struct inlet *inlet, struct task *task) {
@@ -462,7 +481,7 @@ static void reader_again(struct inlet *inlet, struct task *task) {
     task->damaged = true;
     reactor = reactor_of(self, task, false);
     ask_again(reactor, task);
-    wake(reactor);
+    source_of(reactor)->ops->wake(reactor->queue);
 }
 
 static void reader_slot_done(struct inlet *inlet, struct slot *slot) {
@@ -472,7 +491,7 @@ static void reader_wake(struct inlet *inlet) {
     struct reader *self = (struct reader *)inlet;
 
     for (uint32_t i = 0; i < self->reactors; i++)
-        wake(&self->reactor[i]);
+        wake(&self->reactor[i], &self->reactor[i].wants_slot);
 }
 
 static int start_reactor(struct reactor *self, struct opiml_error *err) {

@@ -119,12 +119,14 @@ void tasks_push(struct tasks *tasks, void *const *items, uint32_t count) {
      * the two sees the other. */
     if (atomic_load(&tasks->sleepers) == 0)
         return;
+    /* Behind the lock a sleeper has either seen `pending` or waits; woken within it, it would only
+     * wait for the lock. */
     pthread_mutex_lock(&tasks->lock);
+    pthread_mutex_unlock(&tasks->lock);
     if (count == 1)
         pthread_cond_signal(&tasks->work);
     else
         pthread_cond_broadcast(&tasks->work);
-    pthread_mutex_unlock(&tasks->lock);
 }
 
 static void sleep_until_work(struct tasks *tasks) {
