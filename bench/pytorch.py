@@ -83,7 +83,9 @@ def theirs(pictures, workers):
 def ours(pictures, workers):
     from opiml.torch import DataLoader
     count = PASSES * len(files_of(pictures))
-    path = os.path.join(os.environ["XDG_CACHE_HOME"], "pytorch.yaml")
+    cache = os.environ["XDG_CACHE_HOME"]
+    os.makedirs(cache, exist_ok=True)
+    path = os.path.join(cache, "pytorch.yaml")
     with open(path, "w") as file:
         file.write(f"""
 opiml: 1
