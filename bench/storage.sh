@@ -4,7 +4,7 @@
 # and CRCs as asked and delivers the labels, so that reading is all that it does; fio reads the same
 # files. Data are made below TMPDIR, which must not be in memory.
 . "$(dirname "$0")/lib.sh"
-pairs=${PAIRS:-10}
+pairs=${PAIRS:-20}
 case $(stat -f -c %T "$tmp") in
 tmpfs | ramfs)
     echo "skipped: $tmp lies in memory; set TMPDIR to a folder on a disk"

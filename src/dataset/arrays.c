@@ -181,6 +181,15 @@ static int add_field(const struct arrays *arrays, uint32_t f, bool rows,
                             field.shape + rows, field.max_bytes, err);
 }
 
+/* What reading a part of the elements takes; what has more dimensions is read whole. */
+static void keep_layout(const struct array *array, struct index_piece *piece) {
+    if (array->ndim == 0 || array->ndim > INDEX_SIDES)
+        return;
+    piece->lead = (uint32_t)array->offset;
+    for (uint32_t d = 0; d < array->ndim; d++)
+        piece->sides[d] = (uint32_t)array->shape[d];
+}
+
 static int add_whole(const struct arrays *arrays, size_t r, struct index_draft *draft,
                      struct opiml_error *err) {
     const struct arrays_part *parts = &arrays->parts[r * arrays->fields];
@@ -194,7 +203,8 @@ static int add_whole(const struct arrays *arrays, size_t r, struct index_draft *
     };
     for (uint32_t f = 0; f < arrays->fields; f++) {
         pieces[f] = parts[f].piece;
-        pieces[f].lead = parts[f].array.dtype ? (uint32_t)parts[f].array.offset : 0;
+        if (parts[f].array.dtype)
+            keep_layout(&parts[f].array, &pieces[f]);
         if (parts[f].large)
             return opiml_fail(err, OPIML_ELIMIT, "%s%s: \"%s\": an array of more than 2 GiB",
                               arrays->source->prefix, key_of(arrays, &parts[f]), arrays->names[f]);
@@ -298,20 +308,33 @@ uint64_t arrays_scratch(const struct index *index) {
     return most;
 }
 
-bool arrays_elements(const struct index *index, uint64_t record, uint32_t field,
-                     struct index_place *ret_place) {
-    const struct index_piece *piece;
-    uint64_t bytes = index->schema.fields[field].max_bytes;
-    uint32_t lead;
+/* The shape of a piece's array; false where it is not known, or not one that the field can have:
+ * the index may be hostile. */
+static bool find_shape(const struct index_piece *piece, const struct opiml_field *field,
+                       int64_t ret_shape[OPIML_MAX_DIMS], uint64_t *ret_bytes) {
+    bool bare = piece->form & ARRAYS_BARE; /* the field says how many there are */
+    *ret_bytes = opiml_dtype_bytes(field->dtype);
+    for (uint32_t d = 0; d < field->ndim; d++) {
+        int64_t side = bare ? field->shape[d] : d < INDEX_SIDES ? piece->sides[d] : 0;
+        if (side < 1 || (field->shape[d] >= 0 && side != field->shape[d]) ||
+            __builtin_mul_overflow(*ret_bytes, (uint64_t)side, ret_bytes))
+            return false;
+        ret_shape[d] = side;
+    }
+    return field->ndim > 0 && *ret_bytes <= field->max_bytes;
+}
 
+bool arrays_elements(const struct index *index, uint64_t record, uint32_t field,
+                     struct index_place *ret_place, int64_t ret_shape[OPIML_MAX_DIMS]) {
+    const struct opiml_field *of = &index->schema.fields[field];
+    uint64_t bytes;
     if (field >= index->header->pieces) /* a format's own, such as an affine */
         return false;
-    piece = &index_pieces(index, record)[field];
-    lead = piece->form & ARRAYS_BARE ? 0 : piece->lead;
+    const struct index_piece *piece = &index_pieces(index, record)[field];
+    uint32_t lead = piece->form & ARRAYS_BARE ? 0 : piece->lead;
     if ((piece->form & ~(uint32_t)ARRAYS_BARE) != ARRAYS_STORED ||
-        (lead == 0 && !(piece->form & ARRAYS_BARE)) ||
-        !opiml_field_fixed(&index->schema.fields[field]) || lead + bytes > piece->bytes ||
-        (piece->offset + lead) % opiml_dtype_bytes(index->schema.fields[field].dtype) != 0)
+        !find_shape(piece, of, ret_shape, &bytes) || lead + bytes > piece->bytes ||
+        (piece->offset + lead) % opiml_dtype_bytes(of->dtype) != 0)
         return false;
     *ret_place = (struct index_place){piece->object, (uint32_t)bytes, piece->offset + lead};
     return true;

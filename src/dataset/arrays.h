@@ -63,10 +63,9 @@ int arrays_build(struct source *source, const struct source_listing *listing,
 
 /* A piece for each field. Where a format adds fields of its own behind, it checks for itself. */
 bool arrays_check(const struct index *index);
-/* See format.elements: an array stored plainly, of the one shape that the field has, no CRC of
- * which is to be checked. */
+/* See format.elements: an array stored plainly, no CRC of which is to be checked. */
 bool arrays_elements(const struct index *index, uint64_t record, uint32_t field,
-                     struct index_place *ret_place);
+                     struct index_place *ret_place, int64_t ret_shape[OPIML_MAX_DIMS]);
 /* A piece whose `at` is NULL is left out, and so is its value. */
 int arrays_parse(const struct index *index, uint64_t record, const struct source_bytes *from,
                  arrays_header header, struct opiml_value *values, uint8_t *scratch,

@@ -508,10 +508,10 @@ void dataset_locate(const struct dataset *dataset, uint64_t record, uint32_t pie
 }
 
 bool dataset_elements(const struct dataset *dataset, uint64_t record, uint32_t field,
-                      struct dataset_extent *ret_extent) {
+                      struct dataset_extent *ret_extent, int64_t ret_shape[OPIML_MAX_DIMS]) {
     struct index_place place;
     if (!dataset->format->elements ||
-        !dataset->format->elements(&dataset->index, record, field, &place))
+        !dataset->format->elements(&dataset->index, record, field, &place, ret_shape))
         return false;
     *ret_extent = (struct dataset_extent){place.object, place.bytes, place.offset, false};
     return true;

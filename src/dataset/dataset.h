@@ -44,12 +44,11 @@ struct dataset_extent {
 };
 void dataset_locate(const struct dataset *dataset, uint64_t record, uint32_t piece,
                     struct dataset_extent *ret_extent);
-/* Where a field's elements lie in their object, if any run of them can be read alone. Then, where
- * the record's pieces are its fields, dataset_parse takes a piece of {NULL} and leaves the value
- * out.
- */
+/* Where a field's elements lie in their object, if any run of them can be read alone, and the shape
+ * of them all: one at least. Then, where the record's pieces are its fields, dataset_parse takes a
+ * piece of {NULL} and leaves the value out. */
 bool dataset_elements(const struct dataset *dataset, uint64_t record, uint32_t field,
-                      struct dataset_extent *ret_extent);
+                      struct dataset_extent *ret_extent, int64_t ret_shape[OPIML_MAX_DIMS]);
 uint32_t dataset_max_read(const struct dataset *dataset); /* bytes of the largest record */
 /* Memory for all reads of a record, each at a multiple of `alignment` (see source_room). */
 uint64_t dataset_read_room(const struct dataset *dataset, uint32_t alignment);

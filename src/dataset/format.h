@@ -34,7 +34,7 @@ struct format {
     /* Where a field's elements lie, if they do as its value has them, so that any run of them can
      * be read alone: parse takes NULL for the piece then. NULL: never. */
     bool (*elements)(const struct index *index, uint64_t record, uint32_t field,
-                     struct index_place *ret_place);
+                     struct index_place *ret_place, int64_t ret_shape[OPIML_MAX_DIMS]);
     /* Bytes of scratch that parse needs. */
     uint64_t (*scratch_bytes)(const struct index *index);
 };

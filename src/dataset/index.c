@@ -16,7 +16,7 @@ const uint8_t index_magic[8] = {'O', 'P', 'I', 'M', 'L', 'I', 'D', 'X'};
 
 _Static_assert(sizeof(struct index_header) == 200 && sizeof(struct index_object) == 32 &&
                    sizeof(struct index_record) == 32 && sizeof(struct index_part) == 8 &&
-                   sizeof(struct index_piece) == 32 && sizeof(struct index_folder) == 24 &&
+                   sizeof(struct index_piece) == 48 && sizeof(struct index_folder) == 24 &&
                    sizeof(struct opiml_field) == 104,
                "the file's layout");
 

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "dataset/source.h"
 
-#define INDEX_VERSION 4
+#define INDEX_VERSION 5
 #define INDEX_FORMAT_BYTES 24
 #define INDEX_PART_MISSING UINT32_MAX /* index_part.bytes: the sample has no such part */
 #define INDEX_CLASSES_MAX 1000000
@@ -45,6 +45,8 @@ struct index_header {
     char format[INDEX_FORMAT_BYTES];
 };
 
+#define INDEX_SIDES 4
+
 struct index_object {
     uint64_t key, bytes, modified_ns;
     uint64_t first; /* record, when all are alike */
@@ -61,10 +63,11 @@ struct index_part { /* one field's bytes within a record */
 struct index_piece {
     uint64_t offset;
     uint32_t bytes, object;
-    uint32_t full; /* bytes when uncompressed; else the same */
-    uint32_t form; /* of the format's own choosing: how the bytes are to be read */
-    uint32_t crc;  /* of the uncompressed bytes, where the format has it */
-    uint32_t lead; /* before an array's elements, where it was looked at; else 0 */
+    uint32_t full;               /* bytes when uncompressed; else the same */
+    uint32_t form;               /* of the format's own choosing: how the bytes are to be read */
+    uint32_t crc;                /* of the uncompressed bytes, where the format has it */
+    uint32_t lead;               /* before an array's elements, where it was looked at; else 0 */
+    uint32_t sides[INDEX_SIDES]; /* ... and how many, along each dimension; 0: there are no more */
 };
 struct index_folder {
     uint64_t key, bytes, modified_ns; /* as source_listing tells of folders */

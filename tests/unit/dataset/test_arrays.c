@@ -8,14 +8,21 @@
 #define PLAIN "{'descr': '<i4', 'fortran_order': False, 'shape': (2, 2)}"
 
 static uint8_t file[4096];
+static const uint32_t no_sides[2];
+static const int64_t two_by_two[2] = {2, 2};
 
 /* An index of one record with one field, whose piece is the whole of `bytes` bytes in this form. */
 static void *index_of(uint32_t form, size_t bytes, uint32_t full, uint32_t lead,
-                      struct index *ret_index) {
+                      const uint32_t sides[2], const int64_t shape[2], struct index *ret_index) {
     struct source_object object = {.key = "x", .bytes = bytes};
     struct source_listing listing = {.objects = &object, .count = 1};
     const struct index_piece piece = {
-        .bytes = (uint32_t)bytes, .full = full, .form = form, .lead = lead};
+        .bytes = (uint32_t)bytes,
+        .full = full,
+        .form = form,
+        .lead = lead,
+        .sides = {sides[0], sides[1]},
+    };
     const struct index_record record = {.bytes = (uint32_t)bytes, .key_bytes = 1};
     struct index_draft draft;
     void *data;
@@ -26,7 +33,8 @@ static void *index_of(uint32_t form, size_t bytes, uint32_t full, uint32_t lead,
     draft.pieces = 1;
     draft.flags = INDEX_KEYS;
     assert_int_equal(
-        opiml_schema_add(&draft.schema, "data", OPIML_I32, 2, (int64_t[]){2, 2}, 0, NULL), 0);
+        opiml_schema_add(&draft.schema, "data", OPIML_I32, 2, shape, shape[0] < 0 ? 16 : 0, NULL),
+        0);
     assert_int_equal(index_rows_add(&draft.rows, &record, "x", &piece, sizeof(piece), NULL), 0);
     assert_int_equal(index_draft_finish(&draft, &listing, &data, &size, NULL), 0);
     assert_int_equal(index_check(data, size, ret_index, NULL), 0);
@@ -38,7 +46,7 @@ static void *index_of(uint32_t form, size_t bytes, uint32_t full, uint32_t lead,
 static int parse(uint32_t form, const uint8_t *bytes, size_t count, uint32_t full,
                  struct opiml_value *value) {
     struct index index;
-    AUTO_FREE void *data = index_of(form, count, full, 0, &index);
+    AUTO_FREE void *data = index_of(form, count, full, 0, no_sides, two_by_two, &index);
     AUTO_FREE uint8_t *scratch = base_alloc_aligned(arrays_scratch(&index) + 1, 64);
     AUTO_FREE uint8_t *copy = base_alloc_aligned(count ? count : 1, 64);
     const struct source_bytes from = {copy, (uint32_t)count};
@@ -74,7 +82,7 @@ static void forms_say_how_bytes_are_read(void **state) {
 
 static void indexes_of_another_shape_are_refused(void **state) {
     struct index index;
-    AUTO_FREE void *data = index_of(ARRAYS_STORED, 16, 16, 0, &index);
+    AUTO_FREE void *data = index_of(ARRAYS_STORED, 16, 16, 0, no_sides, two_by_two, &index);
 
     (void)data;
     assert_true(arrays_check(&index));
@@ -85,31 +93,44 @@ static void indexes_of_another_shape_are_refused(void **state) {
 /* Rows can be read alone where the index says where they begin, and they fit. */
 static void elements_are_found_where_they_fit(void **state) {
     static const struct {
-        uint32_t form, lead;
-        bool found;
-    } cases[] = {{ARRAYS_STORED, 64, true},
-                 {ARRAYS_STORED, 84, true},
-                 {ARRAYS_STORED, 0, false},  /* not known */
-                 {ARRAYS_STORED, 66, false}, /* not aligned */
-                 {ARRAYS_STORED, 88, false}, /* past the end */
-                 {ARRAYS_STORED, UINT32_MAX - 3, false},
-                 {ARRAYS_BARE, 0, true},
-                 {ARRAYS_BARE, 64, true}, /* says nothing there */
-                 {ARRAYS_CRC, 64, false},
-                 {ARRAYS_CONVERT, 64, false},
-                 {ARRAYS_DEFLATE, 64, false}};
+        uint32_t form, lead, sides[2];
+        int64_t rows; /* of the field; -1: they vary */
+        uint32_t bytes;
+    } cases[] = {{ARRAYS_STORED, 64, {2, 2}, 2, 16},
+                 {ARRAYS_STORED, 84, {2, 2}, 2, 16},
+                 {ARRAYS_STORED, 64, {0}, 2, 0},    /* not known */
+                 {ARRAYS_STORED, 66, {2, 2}, 2, 0}, /* not aligned */
+                 {ARRAYS_STORED, 88, {2, 2}, 2, 0}, /* past the end */
+                 {ARRAYS_STORED, UINT32_MAX - 3, {2, 2}, 2, 0},
+                 {ARRAYS_STORED, 64, {1, 2}, 2, 0}, /* not the field's */
+                 {ARRAYS_STORED, 64, {1, 2}, -1, 8},
+                 {ARRAYS_STORED, 64, {2, 2}, -1, 16},
+                 {ARRAYS_STORED, 64, {3, 2}, -1, 0}, /* more than the field's most */
+                 {ARRAYS_STORED, 64, {UINT32_MAX, 2}, -1, 0},
+                 {ARRAYS_STORED, 64, {1, 1}, -1, 0}, /* the second dimension is fixed */
+                 {ARRAYS_STORED, 64, {0, 2}, -1, 0},
+                 {ARRAYS_BARE, 0, {0}, 2, 16},
+                 {ARRAYS_BARE, 64, {7, 7}, 2, 16}, /* say nothing there */
+                 {ARRAYS_BARE, 0, {2, 2}, -1, 0},
+                 {ARRAYS_CRC, 64, {2, 2}, 2, 0},
+                 {ARRAYS_CONVERT, 64, {2, 2}, 2, 0},
+                 {ARRAYS_DEFLATE, 64, {2, 2}, 2, 0}};
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct index index;
         struct index_place place = {0};
-        AUTO_FREE void *data = index_of(cases[i].form, 100, 100, cases[i].lead, &index);
+        int64_t shape[OPIML_MAX_DIMS] = {0};
+        AUTO_FREE void *data = index_of(cases[i].form, 100, 100, cases[i].lead, cases[i].sides,
+                                        (int64_t[]){cases[i].rows, 2}, &index);
 
         (void)data;
-        assert_int_equal(arrays_elements(&index, 0, 0, &place), cases[i].found);
-        assert_int_equal(place.bytes, cases[i].found ? 16 : 0);
-        if (cases[i].found)
+        assert_int_equal(arrays_elements(&index, 0, 0, &place, shape), cases[i].bytes > 0);
+        assert_int_equal(place.bytes, cases[i].bytes);
+        if (cases[i].bytes > 0) {
             assert_int_equal(place.offset, cases[i].form == ARRAYS_BARE ? 0 : cases[i].lead);
-        assert_false(arrays_elements(&index, 0, 1, &place)); /* has no piece */
+            assert_int_equal(shape[0] * shape[1] * 4, cases[i].bytes);
+        }
+        assert_false(arrays_elements(&index, 0, 1, &place, shape)); /* has no piece */
     }
 }
 

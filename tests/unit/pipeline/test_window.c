@@ -186,31 +186,37 @@ static void crops_of_volumes_read_their_planes(void **state) {
     test_folder_remove(folder);
 }
 
-/* The same volumes as NIfTI, whose elements lie behind a header of 352 bytes. */
-static char *nifti_volumes(void) {
+#define DEPTH_MAX (4 + 3 * FILES)
+
+/* The same volumes as NIfTI, whose elements lie behind a header of 352 bytes; or of other depths:
+ * 4, 7, 10, ... */
+static char *nifti_volumes(bool vary) {
     char *folder = test_folder(), name[32];
-    uint8_t file[352 + DEPTH * PLANE] = {0};
-    const int16_t dim[4] = {3, 7, 9, DEPTH}, type[2] = {2, 8}; /* u8 */
+    uint8_t file[352 + DEPTH_MAX * PLANE] = {0};
+    int16_t dim[4] = {3, 7, 9, DEPTH};
+    const int16_t type[2] = {2, 8}; /* u8 */
     const int32_t header_bytes = 348;
     const float offset = 352;
 
     memcpy(file, &header_bytes, 4);
-    memcpy(file + 40, dim, sizeof(dim));
     memcpy(file + 70, type, sizeof(type));
     memcpy(file + 108, &offset, 4);
     memcpy(file + 344, "n+1", 4);
     for (int i = 0; i < FILES; i++) {
-        for (int k = 0; k < DEPTH * PLANE; k++)
+        if (vary)
+            dim[3] = (int16_t)(4 + 3 * i);
+        memcpy(file + 40, dim, sizeof(dim));
+        for (int k = 0; k < dim[3] * PLANE; k++)
             file[352 + k] = (uint8_t)(k / 5 + i);
         snprintf(name, sizeof(name), "%02d.nii", i);
-        test_write(folder, name, file, sizeof(file));
+        test_write(folder, name, file, 352 + (size_t)dim[3] * PLANE);
     }
     return folder;
 }
 
 static void nifti_reads_its_planes(void **state) {
     static const char crop[] = "volume_random_crop: {fields: [label], size: [5, 4, 7]}";
-    char *folder = volumes(), *nifti = nifti_volumes();
+    char *folder = volumes(), *nifti = nifti_volumes(false);
     struct opiml_pipeline *whole =
         cropped(folder, "format: npz, fields: [label], crc: true", crop, "ops:");
     struct opiml_pipeline *planes =
@@ -223,6 +229,27 @@ static void nifti_reads_its_planes(void **state) {
     opiml_pipeline_close(planes);
     opiml_pipeline_close(whole);
     test_folder_remove(nifti);
+    test_folder_remove(folder);
+}
+
+/* Each volume's own depth says where its planes lie; one that is less deep than the crop is read
+ * whole. Cut in front of the crop, all are. */
+static void volumes_of_any_depth_read_their_planes(void **state) {
+    static const char *const crops[] = {"volume_random_crop: {fields: [label], size: [5, 4, 7]}",
+                                        "volume_center_crop: {fields: [label], size: [5, 9, 2]}"};
+    char *folder = nifti_volumes(true);
+
+    for (size_t c = 0; c < COUNT_OF(crops); c++) {
+        struct opiml_pipeline *pipeline =
+            cropped(folder, "format: nifti, parts: [\"label:*.nii\"]", crops[c], "ops:");
+        uint64_t all, bytes;
+        struct hash128 a = run_all(pipeline, 2, 0, &all), b = run_all(pipeline, 2, -1, &bytes);
+
+        assert_true(a.low == b.low && a.high == b.high);
+        assert_int_equal(bytes, 3 * (4 + (FILES - 1) * 5) * PLANE);
+        assert_true(all > 3 * FILES * DEPTH_MAX / 2 * PLANE);
+        opiml_pipeline_close(pipeline);
+    }
     test_folder_remove(folder);
 }
 
@@ -297,6 +324,7 @@ int main(void) {
         cmocka_unit_test(a_crop_of_its_rows_is_the_crop),
         cmocka_unit_test(crops_of_volumes_read_their_planes),
         cmocka_unit_test(nifti_reads_its_planes),
+        cmocka_unit_test(volumes_of_any_depth_read_their_planes),
         cmocka_unit_test(whole_where_more_is_wanted),
         cmocka_unit_test(large_arrays_in_a_small_pool),
     };
