@@ -18,7 +18,7 @@ const struct format *const *format_kinds(void) {
     return kinds;
 }
 
-static bool same_name(const char *a, const char *b) {
+bool format_name_is(const char *a, const char *b) {
     for (; *a && *b; a++, b++)
         if ((*a == '_' ? '-' : *a) != (*b == '_' ? '-' : *b))
             return false;
@@ -27,7 +27,7 @@ static bool same_name(const char *a, const char *b) {
 
 const struct format *format_find(const char *name) {
     for (const struct format *const *kind = format_kinds(); *kind; kind++)
-        if (same_name((*kind)->name, name))
+        if (format_name_is((*kind)->name, name))
             return *kind;
     return NULL;
 }

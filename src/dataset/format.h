@@ -40,7 +40,9 @@ struct format {
 };
 
 const struct format *const *format_kinds(void); /* NULL-terminated */
-/* By name; '_' stands for '-' too. NULL when there is none. */
+/* Names of formats and writers: '_' stands for '-' too. */
+bool format_name_is(const char *a, const char *b);
+/* By name. NULL when there is none. */
 const struct format *format_find(const char *name);
 
 /* A value that borrows `bytes` bytes of one varying dimension. */

@@ -1,5 +1,7 @@
 #include "dataset/writer.h"
 
+#include "dataset/format.h"
+
 #define WRITER(kind) extern const struct writer writer_##kind;
 #include "writer_list.inc"
 #undef WRITER
@@ -14,16 +16,9 @@ const struct writer *const *writer_kinds(void) {
     return kinds;
 }
 
-static bool same_name(const char *a, const char *b) {
-    for (; *a && *b; a++, b++)
-        if ((*a == '_' ? '-' : *a) != (*b == '_' ? '-' : *b))
-            return false;
-    return *a == *b;
-}
-
 const struct writer *writer_find(const char *name) {
     for (const struct writer *const *kind = writer_kinds(); *kind; kind++)
-        if (same_name((*kind)->name, name))
+        if (format_name_is((*kind)->name, name))
             return *kind;
     return NULL;
 }
