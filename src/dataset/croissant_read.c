@@ -39,6 +39,7 @@ struct field {
     const char *name; /* as the files have it */
     uint32_t dtype;   /* 0: none of ours */
     bool text;        /* u8 of any length */
+    bool sized;       /* its type says how many bytes a number has */
     char shape[64];   /* ":4x4x3", or nothing */
 };
 
@@ -75,10 +76,13 @@ static bool read_field(const struct js *value, const char *files, struct field *
     if (!field->name)
         field->name = js_as_text(js_get(value, "name"), id_of(value));
     field->dtype = croissant_find_dtype(type);
+    field->sized = field->dtype != 0 && !text_starts(type, "sc:");
     field->text = text_ends(type, ":Text") || text_ends(type, ":ImageObject");
     const char *shape = js_as_text(js_get(value, "arrayShape"), "");
-    if (shape[0] && !read_shape(shape, field->shape))
+    if (shape[0] && !read_shape(shape, field->shape)) {
         field->dtype = 0;
+        field->sized = false;
+    }
     return field->name[0];
 }
 
@@ -157,6 +161,7 @@ static int read_files(const struct js *document, const struct js *entry,
                       struct croissant_files *files, struct opiml_error *err) {
     bool set = is_type(entry, "FileSet");
     struct field fields[FIELDS_MAX];
+    size_t count;
     *files = (struct croissant_files){.id = id_of(entry),
                                       .encoding = first_text(js_get(entry, "encodingFormat")),
                                       .pattern = set ? first_text(js_get(entry, "includes"))
@@ -172,7 +177,14 @@ static int read_files(const struct js *document, const struct js *entry,
         files->why = "files of this kind are not read";
     if (files->why)
         return 0;
-    make_mapping(fields, find_fields(document, files->id, fields), files);
+    count = find_fields(document, files->id, fields);
+    /* A type that is not the file's would shift all that follows. */
+    for (size_t i = 0; i < count && strcmp(files->format, "raw") == 0; i++)
+        if (!fields[i].sized || strchr(fields[i].name, ':'))
+            files->why = "it does not say how many bytes each field has; `fields` has to";
+    if (files->why)
+        return 0;
+    make_mapping(fields, count, files);
     return files->dataset.failed ? base_fail_memory(err, files->dataset.count, "a mapping") : 0;
 }
 

@@ -372,5 +372,11 @@ int nn_onnx_encode(struct nn_net *net, const char *name, struct text *to, struct
     protobuf_add_text(to, MODEL_PRODUCER_VERSION, OPIML_VERSION);
     protobuf_add_message(to, MODEL_OPSET, &opset);
     protobuf_add_message(to, MODEL_GRAPH, &body);
-    return to->failed ? base_fail_memory(err, body.count, "an ONNX model") : 0;
+    if (to->failed)
+        return base_fail_memory(err, body.count, "an ONNX model");
+    if (to->count > INT32_MAX)
+        return opiml_fail(err, OPIML_ELIMIT,
+                          "a model of %.1f GiB: ONNX's files end at 2; export safetensors",
+                          (double)to->count / MIB(1024));
+    return 0;
 }

@@ -19,7 +19,8 @@ static void reclaim(struct reads *reads) {
     while (reads->count > 0) {
         struct reads_piece *piece = &reads->pieces[reads->first];
 
-        if (atomic_load_explicit(&piece->users, memory_order_acquire) > 0)
+        /* In one order with what says that memory is wanted, or the last wake-up may be missed. */
+        if (atomic_load(&piece->users) > 0)
             return;
         reads->tail = piece->end;
         reads->first = (reads->first + 1) % reads->capacity;
@@ -48,5 +49,5 @@ uint8_t *reads_take(struct reads *reads, uint64_t bytes, uint32_t users, uint32_
 }
 
 void reads_give(struct reads *reads, uint32_t piece) {
-    atomic_fetch_sub_explicit(&reads->pieces[piece].users, 1, memory_order_release);
+    atomic_fetch_sub(&reads->pieces[piece].users, 1);
 }

@@ -83,6 +83,36 @@ static void what_is_written_is_read(void **state) {
     test_folder_remove(folder);
 }
 
+/* Raw records have no room for a guess. */
+static void raw_is_read_where_every_size_is_told(void **state) {
+    static const struct {
+        const char *fields, *mapping;
+    } cases[] = {{"\"x:u8:4x4x3\", \"y:i32\"",
+                  "{uri: \"a.bin\", format: raw, fields: [\"x:u8:4x4x3\", \"y:i32\"]}"},
+                 {"\"x:bf16:26\"", NULL}}; /* for which there is no type but a number */
+    char *folder = test_folder();
+    static const uint8_t data[2 * 52];
+    test_write(folder, "a.bin", data, sizeof(data));
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char mapping[128];
+        struct croissant croissant;
+        struct opiml_error err;
+        snprintf(mapping, sizeof(mapping), "{uri: a.bin, format: raw, fields: [%s]}",
+                 cases[i].fields);
+        struct dataset *dataset = test_opened(folder, mapping);
+        AUTO_JS struct js *document = made(dataset, &nothing);
+        AUTO_FREE char *text = js_dump(document, 2);
+        assert_int_equal(croissant_read(text, strlen(text), &croissant, &err), 0);
+        if (cases[i].mapping)
+            assert_string_equal(croissant.files[0].dataset.at, cases[i].mapping);
+        else
+            assert_non_null(strstr(croissant.files[0].why, "how many bytes"));
+        croissant_release(&croissant);
+        dataset_close(dataset);
+    }
+    test_folder_remove(folder);
+}
+
 static void names_of_too_many_kinds_are_told(void **state) {
     char *folder = test_folder(), path[512] = "s";
     struct opiml_error err;
@@ -116,6 +146,7 @@ int main(void) {
         cmocka_unit_test(a_folder_of_images),
         cmocka_unit_test(types_and_shapes),
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(raw_is_read_where_every_size_is_told),
         cmocka_unit_test(names_of_too_many_kinds_are_told),
         cmocka_unit_test(terms),
     };

@@ -53,6 +53,21 @@ static void refuse(const char *header, size_t body, const char *what) {
     free(bytes);
 }
 
+/* Tensors that are no f32 are passed over, wherever they begin. */
+static void other_types_are_passed_over(void **state) {
+    static const char header[] = "{\"a\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3]},"
+                                 "\"b\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[3,5]}}";
+    uint64_t length = strlen(header);
+    char *bytes = calloc(1, 8 + length + 5);
+    struct safetensors file;
+
+    memcpy(bytes, &length, 8);
+    memcpy(bytes + 8, header, length);
+    assert_int_equal(safetensors_parse(bytes, 8 + length + 5, "t", &file, NULL), 0);
+    assert_int_equal(file.count, 0);
+    safetensors_release(&file); /* the bytes are its own now */
+}
+
 static void damage_is_refused(void **state) {
     refuse("{", 0, "JSON");
     refuse("{\"a\":{\"dtype\":\"F31\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, "type");
@@ -135,8 +150,11 @@ static void a_full_disk_keeps_the_old_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_is_read),          cmocka_unit_test(damage_is_refused),
-        cmocka_unit_test(every_change_of_a_tensor_is_told), cmocka_unit_test(every_cut_is_refused),
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(other_types_are_passed_over),
+        cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(every_change_of_a_tensor_is_told),
+        cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(a_full_disk_keeps_the_old_file),
     };
 
