@@ -32,7 +32,8 @@ struct safetensors {
 /* Read and check a file: every offset, shape and size. Entries are its F32 tensors, of up to 5
  * dimensions; those of other types are checked and passed over. */
 int safetensors_read(const char *path, struct safetensors *ret_file, struct opiml_error *err);
-/* The same of bytes in memory, which stay the caller's. */
+/* The same of bytes in memory, which are the file's when this succeeds, and the caller's when not.
+ */
 int safetensors_parse(char *data, size_t bytes, const char *name, struct safetensors *ret_file,
                       struct opiml_error *err);
 void safetensors_release(struct safetensors *file);
