@@ -157,7 +157,9 @@ const struct verb verb_data_describe = {
         "them.\n\n"
         "Of such a document (*.json, *.jsonld) it shows which files there are, and for those in a "
         "format that is read here the dataset of a pipeline file. Files within archives, on other "
-        "machines, and what joins and transforms say are not followed.\n\n"
+        "machines, and what joins and transforms say are not followed. What the vocabulary has no "
+        "word for, such as files that make records together, is kept in a property of opiml's own "
+        "(opiml:dataset), so that what was written here is read as it was.\n\n"
         "URI is a folder, a file or file:///... ; a pipeline file (*.yaml) stands for its dataset.",
     .examples = "opiml data describe data/train --out data/train/croissant.json\n"
                 "Describe a folder of images.\n"

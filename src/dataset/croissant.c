@@ -87,6 +87,7 @@ static struct js *make_context(void) {
         {"jsonPath", "cr:jsonPath"},
         {"key", "cr:key"},
         {"md5", "cr:md5"},
+        {"opiml", "urn:opiml:"},
         {"parentField", "cr:parentField"},
         {"path", "cr:path"},
         {"rai", "http://mlcommons.org/croissant/RAI/"},
@@ -203,6 +204,7 @@ static const char *encoding_of(const char *format, const char *pattern) {
 static struct js *make_files(const struct dataset *dataset, const struct patterns *patterns) {
     struct js *list = js_array(), *files = js_object();
     struct js *includes = js_array(), *kinds = js_array();
+    AUTO_TEXT struct text mapping = {0};
     const char *before = "";
     for (size_t i = 0; i < patterns->count; i++) {
         const char *kind = encoding_of(dataset_format_name(dataset), patterns->at[i].at);
@@ -216,6 +218,8 @@ static struct js *make_files(const struct dataset *dataset, const struct pattern
     js_set(files, "name", js_text(FILES));
     js_set(files, "encodingFormat", kinds);
     js_set(files, "includes", includes);
+    dataset_mapping(dataset, &mapping);
+    js_set(files, CROISSANT_MAPPING, js_text(mapping.failed ? "" : mapping.at));
     js_add(list, files);
     return list;
 }

@@ -1,7 +1,9 @@
 /* Croissant metadata (docs.mlcommons.org/croissant, 1.1): JSON-LD that describes a data set's files
  * and fields for catalogues. Written for what is read here, and read as far as it says which files
  * there are and how they would be read: a plain JSON parser looks at a fixed part of it, with no
- * joins, transformations or downloads. */
+ * joins, transformations or downloads. What the vocabulary has no word for (files that make records
+ * together, rows of arrays, bytes of raw records) is kept in a property of our own, a pipeline
+ * file's mapping, which others pass over. */
 #ifndef DATASET_CROISSANT_H
 #define DATASET_CROISSANT_H
 
@@ -10,8 +12,9 @@
 #include "dataset/dataset.h"
 
 #define CROISSANT_BYTES_MAX MIB(16)
-#define CROISSANT_FILES_MAX 64    /* entries of the distribution that are looked at */
-#define CROISSANT_PATTERNS_MAX 16 /* of names of files that are told apart */
+#define CROISSANT_FILES_MAX 64            /* entries of the distribution that are looked at */
+#define CROISSANT_MAPPING "opiml:dataset" /* the property */
+#define CROISSANT_PATTERNS_MAX 16         /* of names of files that are told apart */
 
 /* What the files do not say. NULL: left out, except the name, which is then the last of the URI,
  * and the description, which is made of what is there. */

@@ -1,5 +1,7 @@
 /* Reading Croissant metadata: which files, and what their fields are. */
 #include "dataset/croissant.h"
+
+#include "base/yaml.h"
 #include "dataset/format.h"
 #include "dataset/writer.h"
 
@@ -157,6 +159,26 @@ static void make_mapping(const struct field *fields, size_t count, struct croiss
     text_add(to, "}");
 }
 
+/* A mapping that was written here, as long as it names files below the document's folder. */
+static bool read_mapping(const struct js *entry, struct croissant_files *files) {
+    const char *text = js_as_text(js_get(entry, CROISSANT_MAPPING), "");
+    AUTO_YAML struct yaml *yaml = NULL;
+    struct opiml_error err;
+    for (const char *at = text; *at; at++)
+        if ((uint8_t)*at < ' ')
+            return false; /* it is to stay one line */
+    if (!text[0] || yaml_parse(text, strlen(text), "mapping", &yaml, &err) < 0)
+        return false;
+    const struct yaml_node *uri = yaml_get(yaml->root, "uri");
+    const struct yaml_node *format = yaml_get(yaml->root, "format");
+    const struct format *found = format ? format_find(format->text) : NULL;
+    if (!found || !uri || (strcmp(uri->text, ".") != 0 && !source_key_safe(uri->text)))
+        return false;
+    files->format = found->name;
+    text_add(&files->dataset, text);
+    return true;
+}
+
 static int read_files(const struct js *document, const struct js *entry,
                       struct croissant_files *files, struct opiml_error *err) {
     bool set = is_type(entry, "FileSet");
@@ -177,6 +199,8 @@ static int read_files(const struct js *document, const struct js *entry,
         files->why = "files of this kind are not read";
     if (files->why)
         return 0;
+    if (read_mapping(entry, files))
+        return files->dataset.failed ? base_fail_memory(err, files->dataset.count, "a mapping") : 0;
     count = find_fields(document, files->id, fields);
     /* A type that is not the file's would shift all that follows. */
     for (size_t i = 0; i < count && strcmp(files->format, "raw") == 0; i++)

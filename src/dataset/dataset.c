@@ -6,6 +6,7 @@
 #include "dataset/format.h"
 #include "dataset/index_store.h"
 #include "dataset/pattern.h"
+#include "dataset/writer.h"
 
 #define FORMATS_MAX 32
 
@@ -461,6 +462,49 @@ int dataset_params_hash(const struct dataset *dataset, uint64_t *ret_hash,
         return base_fail_memory(err, text.count, "a format's parameters");
     *ret_hash = hash_64(text.at, text.count, 0);
     return 0;
+}
+
+static void add_parameter(const struct opiml_param *row, const void *params, struct text *to) {
+    const void *at = (const char *)params + row->offset;
+    const struct opiml_text_list *list = at;
+    text_printf(to, ", %s: ", row->name);
+    if (row->type == OPIML_PARAM_TEXT) {
+        write_quoted(to, at);
+    } else if (row->type == OPIML_PARAM_TEXT_LIST) {
+        for (uint32_t i = 0; i < list->count; i++) {
+            text_add(to, i ? ", " : "[");
+            write_quoted(to, list->at[i]);
+        }
+        text_add(to, list->count ? "]" : "[]");
+    } else {
+        conf_format(row, params, to);
+    }
+}
+
+void dataset_mapping(const struct dataset *dataset, struct text *to) {
+    const struct source *source = dataset->source;
+    const struct format *format = dataset->format;
+    const char *slash = source->single ? strrchr(source->local, '/') : NULL;
+    AUTO_FREE void *defaults = base_alloc(format->params_bytes + 1);
+    text_add(to, "{uri: ");
+    if (source->pattern)
+        write_quoted(to, source->uri + strlen("file://") + strlen(source->local) + 1);
+    else
+        write_quoted(to, slash ? slash + 1 : ".");
+    text_printf(to, ", format: %s", format->name);
+    if (!defaults)
+        to->failed = true;
+    else if (format->params)
+        conf_defaults(format->params, defaults);
+    for (const struct opiml_param *row = format->params; defaults && row && row->name; row++) {
+        AUTO_TEXT struct text usual = {0}, here = {0};
+        conf_format(row, defaults, &usual);
+        conf_format(row, dataset->params, &here);
+        to->failed |= usual.failed || here.failed;
+        if (!to->failed && strcmp(usual.at, here.at) != 0)
+            add_parameter(row, dataset->params, to);
+    }
+    text_add(to, "}");
 }
 
 uint64_t dataset_version(const struct dataset *dataset) {

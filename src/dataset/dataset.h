@@ -49,6 +49,9 @@ void dataset_locate(const struct dataset *dataset, uint64_t record, uint32_t pie
  * piece of {NULL} and leaves the value out. */
 bool dataset_elements(const struct dataset *dataset, uint64_t record, uint32_t field,
                       struct dataset_extent *ret_extent, int64_t ret_shape[OPIML_MAX_DIMS]);
+/* Append the mapping of a pipeline file that lies in the dataset's folder: where the files are,
+ * their format, and its parameters that are not the defaults. */
+void dataset_mapping(const struct dataset *dataset, struct text *to);
 uint32_t dataset_max_read(const struct dataset *dataset); /* bytes of the largest record */
 /* Memory for all reads of a record, each at a multiple of `alignment` (see source_room). */
 uint64_t dataset_read_room(const struct dataset *dataset, uint32_t alignment);

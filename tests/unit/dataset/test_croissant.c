@@ -1,4 +1,5 @@
 #include "helper.h"
+#include "npy.h"
 
 #include "dataset/croissant.h"
 
@@ -64,52 +65,101 @@ static void types_and_shapes(void **state) {
     test_folder_remove(folder);
 }
 
+/* What a reader makes of a document's only files: their mapping, or why there is none. Without
+ * our own property, as others would have written them, where not `own`. */
+static void reads_as(struct js *document, bool own, const char *mapping, const char *why) {
+    struct js *files = (struct js *)(uintptr_t)js_at(js_get(document, "distribution"), 0);
+    if (!own)
+        js_set(files, CROISSANT_MAPPING, js_text(""));
+    AUTO_FREE char *text = js_dump(document, 2);
+    struct croissant croissant;
+    struct opiml_error err;
+    assert_int_equal(croissant_read(text, strlen(text), &croissant, &err), 0);
+    assert_int_equal(croissant.count, 1);
+    if (mapping)
+        assert_string_equal(croissant.files[0].dataset.at, mapping);
+    else
+        assert_non_null(strstr(croissant.files[0].why, why ? why : "?"));
+    croissant_release(&croissant);
+}
+
 static void what_is_written_is_read(void **state) {
     char *folder = test_folder();
     test_mkdir(folder, "d");
     test_text(folder, "d/a.jsonl", "{\"x\": [[1, 2], [3, 4]], \"t\": \"text\", \"label\": 3}\n");
     struct dataset *dataset = test_opened(folder, "{uri: d}");
     AUTO_JS struct js *document = made(dataset, &nothing);
-    AUTO_FREE char *text = js_dump(document, 2);
-    struct croissant croissant;
-    struct opiml_error err;
-    assert_int_equal(croissant_read(text, strlen(text), &croissant, &err), 0);
-    assert_int_equal(croissant.count, 1);
-    assert_string_equal(croissant.files[0].dataset.at,
-                        "{uri: \"*.jsonl\", format: jsonl, fields: "
-                        "[\"label:i32\", \"t:u8:*\", \"x:i64:2x2\"]}");
-    croissant_release(&croissant);
+    reads_as(document, true, "{uri: \".\", format: jsonl}", NULL);
+    reads_as(document, false,
+             "{uri: \"*.jsonl\", format: jsonl, fields: "
+             "[\"label:i32\", \"t:u8:*\", \"x:i64:2x2\"]}",
+             NULL);
     dataset_close(dataset);
     test_folder_remove(folder);
 }
 
-/* Raw records have no room for a guess. */
+/* Of the vocabulary's terms alone, raw records have no room for a guess. */
 static void raw_is_read_where_every_size_is_told(void **state) {
-    static const struct {
-        const char *fields, *mapping;
-    } cases[] = {{"\"x:u8:4x4x3\", \"y:i32\"",
-                  "{uri: \"a.bin\", format: raw, fields: [\"x:u8:4x4x3\", \"y:i32\"]}"},
-                 {"\"x:bf16:26\"", NULL}}; /* for which there is no type but a number */
+    static const char sized[] =
+        "{uri: \"a.bin\", format: raw, fields: [\"x:u8:4x4x3\", \"y:i32\"]}";
+    static const char number[] =
+        "{uri: \"a.bin\", format: raw, fields: [\"x:bf16:26\"], header_bytes: 52}";
     char *folder = test_folder();
     static const uint8_t data[2 * 52];
     test_write(folder, "a.bin", data, sizeof(data));
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        char mapping[128];
-        struct croissant croissant;
-        struct opiml_error err;
-        snprintf(mapping, sizeof(mapping), "{uri: a.bin, format: raw, fields: [%s]}",
-                 cases[i].fields);
+    for (int i = 0; i < 2; i++) {
+        const char *mapping = i ? number : sized;
         struct dataset *dataset = test_opened(folder, mapping);
         AUTO_JS struct js *document = made(dataset, &nothing);
-        AUTO_FREE char *text = js_dump(document, 2);
-        assert_int_equal(croissant_read(text, strlen(text), &croissant, &err), 0);
-        if (cases[i].mapping)
-            assert_string_equal(croissant.files[0].dataset.at, cases[i].mapping);
-        else
-            assert_non_null(strstr(croissant.files[0].why, "how many bytes"));
-        croissant_release(&croissant);
+        reads_as(document, true, mapping, NULL);
+        reads_as(document, false, i ? NULL : sized, "how many bytes");
         dataset_close(dataset);
     }
+    test_folder_remove(folder);
+}
+
+/* Files that make records together, rows, and patterns below their own folder. */
+static void what_has_no_term_is_kept(void **state) {
+    static const char *const mappings[] = {
+        "{uri: \".\", format: npy, parts: [\"x:x/*.npy\", \"y:y/*.npy\"]}",
+        "{uri: \"*.npy\", format: npy, records: row}"};
+    char *folder = test_folder();
+    test_mkdir(folder, "x");
+    test_mkdir(folder, "y");
+    npy_write(folder, "x/a.npy", "{'descr': '|u1', 'fortran_order': False, 'shape': (2,)}", "ab",
+              2);
+    npy_write(folder, "y/a.npy", "{'descr': '|u1', 'fortran_order': False, 'shape': (2,)}", "ab",
+              2);
+    for (size_t i = 0; i < COUNT_OF(mappings); i++) {
+        struct dataset *dataset =
+            test_opened(folder, i ? "{uri: \"x/*.npy\", format: npy, records: row}" : mappings[i]);
+        AUTO_JS struct js *document = made(dataset, &nothing);
+        reads_as(document, true, mappings[i], NULL);
+        dataset_close(dataset);
+    }
+    test_folder_remove(folder);
+}
+
+/* A document may come from anybody: files elsewhere and more lines than one are not believed. */
+static void hostile_mappings_are_passed_over(void **state) {
+    static const char *const mappings[] = {"{uri: ../d, format: jsonl}",
+                                           "{uri: /d, format: jsonl}",
+                                           "{uri: \".\", format: jsonl}\nops: []",
+                                           "{uri: \".\"}",
+                                           "{format: jsonl}",
+                                           "[",
+                                           "{uri: \".\", format: none}"};
+    char *folder = test_folder();
+    test_mkdir(folder, "d");
+    test_text(folder, "d/a.jsonl", "{\"x\": 1}\n");
+    struct dataset *dataset = test_opened(folder, "{uri: d}");
+    AUTO_JS struct js *document = made(dataset, &nothing);
+    for (size_t i = 0; i < COUNT_OF(mappings); i++) {
+        js_set((struct js *)(uintptr_t)js_at(js_get(document, "distribution"), 0),
+               CROISSANT_MAPPING, js_text(mappings[i]));
+        reads_as(document, true, "{uri: \"*.jsonl\", format: jsonl, fields: [\"x:i64\"]}", NULL);
+    }
+    dataset_close(dataset);
     test_folder_remove(folder);
 }
 
@@ -147,6 +197,8 @@ int main(void) {
         cmocka_unit_test(types_and_shapes),
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(raw_is_read_where_every_size_is_told),
+        cmocka_unit_test(what_has_no_term_is_kept),
+        cmocka_unit_test(hostile_mappings_are_passed_over),
         cmocka_unit_test(names_of_too_many_kinds_are_told),
         cmocka_unit_test(terms),
     };
