@@ -17,14 +17,17 @@ static struct yaml_node pair(const char *key, const char *text) {
                               .key_column = 1};
 }
 
-/* The mapping with `index: policy` instead of what it says. */
+/* The mapping with `index: policy` instead of what it says, unless that is to build anew. */
 static int open_with_policy(const struct yaml *yaml, const struct yaml_node *node,
                             const char *policy, struct dataset **ret_dataset,
                             struct opiml_error *err) {
     AUTO_FREE struct yaml_node *children = base_alloc_array(node->count + 1, sizeof(*children));
     struct yaml_node copy = *node;
+    const struct yaml_node *says = yaml_get(node, "index");
     uint32_t count = 0;
 
+    if (says && says->kind == YAML_SCALAR && strcmp(says->text, "rebuild") == 0)
+        policy = says->text;
     if (!children)
         return base_fail_memory(err, node->count, "a mapping");
     children[count++] = pair("index", policy);

@@ -8,7 +8,7 @@
 
 /* `where` is a URI, or a pipeline file (*.yaml), whose dataset is taken: the way to name a format
  * that needs parameters. `format` NULL: found by looking. `index` NULL: as the file says; else
- * "auto", "full" or "rebuild". */
+ * "auto", "full" or "rebuild", unless the file says "rebuild". */
 int records_open(const char *where, const char *format, const char *index,
                  struct dataset **ret_dataset, struct opiml_error *err);
 void records_close_at(struct dataset **dataset);

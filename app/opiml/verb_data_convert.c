@@ -199,8 +199,9 @@ static int convert_run_verb(struct call *call, struct opiml_error *err) {
     double seconds;
     int rc = choose_writer(config, ask.to, &ask.writer, &ask.single, err);
 
+    /* All files are looked at: what is written outlives what it comes from. */
     if (rc < 0 || (rc = read_set(ask.writer, config->set, &params, err)) < 0 ||
-        (rc = records_open(call->args[0], config->from_format, NULL, &from, err)) < 0)
+        (rc = records_open(call->args[0], config->from_format, "full", &from, err)) < 0)
         return rc;
     ask.params = params;
     ask.from = from;

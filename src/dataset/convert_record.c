@@ -4,8 +4,9 @@
 #define WINDOW_BYTES KIB(256)
 
 /* A piece from its window, which is filled from there on where it does not have it. */
-static int read_small(struct convert_window *window, struct source *source,
+static int read_small(struct convert_window *window, const struct dataset *dataset,
                       const struct dataset_extent *extent, uint8_t *to, struct opiml_error *err) {
+    struct source *source = dataset_source(dataset);
     uint64_t end = extent->offset + extent->bytes;
     if (!window->data && !(window->data = base_realloc(NULL, WINDOW_BYTES)))
         return base_fail_memory(err, WINDOW_BYTES, "records");
@@ -19,6 +20,9 @@ static int read_small(struct convert_window *window, struct source *source,
         if (got < extent->bytes)
             return opiml_fail(err, OPIML_ESTALE, "only %" PRId64 " of %u bytes are there", got,
                               extent->bytes);
+        int rc = dataset_check_object(dataset, extent->object, err);
+        if (rc < 0)
+            return rc;
         *window =
             (struct convert_window){extent->offset, extent->object, (uint32_t)got, window->data};
     }
@@ -35,7 +39,7 @@ static int read_pieces(struct convert_record *record, const struct dataset *data
     for (uint32_t i = 0; i < dataset_pieces(dataset); i++) {
         struct dataset_extent extent;
         dataset_locate(dataset, number, i, &extent);
-        int rc = read_small(&record->windows[i], dataset_source(dataset), &extent, to, err);
+        int rc = read_small(&record->windows[i], dataset, &extent, to, err);
         if (rc < 0)
             return rc;
         from[i] = (struct source_bytes){to, extent.bytes};

@@ -577,6 +577,18 @@ int dataset_parse(const struct dataset *dataset, uint64_t record, const struct s
                                   err);
 }
 
+int dataset_check_object(const struct dataset *dataset, uint32_t object, struct opiml_error *err) {
+    struct source *source = dataset->source;
+    const struct index_object *then = &dataset->index.objects[object];
+    const char *key = index_object_key(&dataset->index, object);
+    struct source_object now;
+    int rc = source->ops->stat(source, key, &now, err);
+    if (rc < 0 || (now.bytes == then->bytes && now.modified_ns == then->modified_ns))
+        return rc;
+    return opiml_fail(err, OPIML_ESTALE, "%s%s has changed since it was indexed", source->prefix,
+                      key);
+}
+
 int dataset_read(const struct dataset *dataset, uint64_t record, uint8_t *to,
                  struct source_bytes *from, struct opiml_error *err) {
     struct source *source = dataset->source;
@@ -592,6 +604,9 @@ int dataset_read(const struct dataset *dataset, uint64_t record, uint8_t *to,
             return opiml_fail(err, OPIML_ESTALE, "%s: only %" PRId64 " of %u bytes are there",
                               dataset_describe(dataset, record, where, sizeof(where)), got,
                               extent.bytes);
+        int rc = dataset_check_object(dataset, extent.object, err);
+        if (rc < 0)
+            return rc;
         from[i] = (struct source_bytes){to, extent.bytes};
         to += base_align_up(extent.bytes, 64);
     }

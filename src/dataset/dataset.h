@@ -61,8 +61,11 @@ uint64_t dataset_read_room(const struct dataset *dataset, uint32_t alignment);
  * thread. */
 int dataset_parse(const struct dataset *dataset, uint64_t record, const struct source_bytes *from,
                   struct opiml_value *values, uint8_t *scratch, struct opiml_error *err);
+/* After the last read of an object: OPIML_ESTALE when it is not as it was indexed any more, so that
+ * what was read may be cut or mixed. */
+int dataset_check_object(const struct dataset *dataset, uint32_t object, struct opiml_error *err);
 /* Read a record, waiting for it: `to` has dataset_read_room(dataset, 64) bytes, `from` as many
- * entries as there are pieces. */
+ * entries as there are pieces. OPIML_ESTALE as above. */
 int dataset_read(const struct dataset *dataset, uint64_t record, uint8_t *to,
                  struct source_bytes *from, struct opiml_error *err);
 uint64_t dataset_parse_bytes(const struct dataset *dataset);

@@ -78,6 +78,16 @@ for format in raw tfrecord npz; do
     rm -rf "$tmp/whole" "$tmp/killed"
 done
 
+# One of many files changed in place, which the index does not look at each time.
+shapes "$tmp/many" 300 --test 10
+find "$tmp/many/train" -exec touch -d "1 minute ago" {} +
+opiml data index "$tmp/many/train"
+image=$(find "$tmp/many/train" -name '*.jpg' | sort | sed -n 2p)
+cat "$image" "$image" >"$tmp/longer.jpg" && cp "$tmp/longer.jpg" "$image"
+opiml data convert "$tmp/many/train" "$tmp/many/to" --format image-folder
+check "a file that was changed is taken as it is now" cmp -s "$tmp/longer.jpg" \
+    "$(find "$tmp/many/to" -name 000000001.jpg)"
+
 # Damage.
 cp -r "$tmp/back" "$tmp/damaged"
 printf 'x' | dd of="$tmp/damaged/000002.tar" bs=1 seek=6000 conv=notrunc 2>/dev/null

@@ -74,12 +74,37 @@ static void bad_records_tell_their_place(void **state) {
     test_folder_remove(folder);
 }
 
+/* Longer than it was: neither the old length of it nor a part is taken for the record. */
+static void what_changed_in_place_is_stale(void **state) {
+    static uint8_t image[100000] = "\xff\xd8\xff";
+    char *folder = test_folder();
+    CLEANUP(convert_record_release) struct convert_record small = {0}, large = {0};
+    struct opiml_error err;
+    for (int i = 0; i < 2; i++) { /* read ahead, and one by one */
+        test_mkdir(folder, i ? "large" : "small");
+        AUTO_FREE char *name = base_printf("%s/a", i ? "large" : "small");
+        AUTO_FREE char *path = base_printf("%s/a/x.jpg", i ? "large" : "small");
+        AUTO_FREE char *yaml = base_printf("{uri: %s}", i ? "large" : "small");
+        size_t bytes = i ? sizeof(image) - 1 : 100;
+        test_mkdir(folder, name);
+        test_write(folder, path, image, bytes);
+        test_age(folder, path);
+        struct dataset *dataset = test_opened(folder, yaml);
+        test_write(folder, path, image, bytes + 1);
+        assert_int_equal(convert_record_read(i ? &large : &small, dataset, 0, &err), OPIML_ESTALE);
+        assert_non_null(strstr(err.message, "a/x.jpg has changed since it was indexed"));
+        dataset_close(dataset);
+    }
+    test_folder_remove(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_chosen_and_named),
         cmocka_unit_test(fields_are_found_again),
         cmocka_unit_test(records_hash_by_values_shape_and_place),
         cmocka_unit_test(bad_records_tell_their_place),
+        cmocka_unit_test(what_changed_in_place_is_stale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
