@@ -179,16 +179,19 @@ static int look_at_folder(const char *path, struct opiml_error *err) {
     return journal ? 2 : 1;
 }
 
-/* Whether `to` would lie within what is converted, as far as it is there. */
-static bool lies_in_source(const struct convert_ask *ask) {
-    const char *local = dataset_source(ask->from)->local;
-    char root[PATH_MAX], to[PATH_MAX];
-    AUTO_FREE char *path = base_strdup(ask->to);
-    if (dataset_source(ask->from)->pattern) /* its root is where the pattern begins */
+/* Of two paths without links. */
+static bool is_within(const char *path, const char *folder) {
+    size_t bytes = strlen(folder);
+    return strncmp(path, folder, bytes) == 0 &&
+           (path[bytes] == '\0' || path[bytes] == '/' || folder[bytes - 1] == '/');
+}
+
+/* The path without links, as far as it is there. */
+static bool resolve(const char *to, char ret_real[PATH_MAX]) {
+    AUTO_FREE char *path = base_strdup(to);
+    if (!path)
         return false;
-    if (!local || !path || !realpath(local, root))
-        return false;
-    while (!realpath(path[0] ? path : ".", to)) {
+    while (!realpath(path[0] ? path : ".", ret_real)) {
         char *slash = strrchr(path, '/');
         if (!slash && !path[0])
             return false;
@@ -197,8 +200,41 @@ static bool lies_in_source(const struct convert_ask *ask) {
         else
             *(slash ? slash : path) = '\0';
     }
-    size_t bytes = strlen(root);
-    return strncmp(root, to, bytes) == 0 && (to[bytes] == '\0' || to[bytes] == '/');
+    return true;
+}
+
+/* Whether one of a pattern's files is `to`, by whatever name, or lies in it. */
+static bool holds_objects(const struct convert_ask *ask, const char *to) {
+    const struct source *source = dataset_source(ask->from);
+    struct stat wanted, info;
+    if (stat(ask->to, &wanted) < 0)
+        return false; /* nothing is there yet */
+    for (uint32_t i = 0; i < dataset_objects(ask->from); i++) {
+        char real[PATH_MAX];
+        AUTO_FREE char *path =
+            base_printf("%s/%s", source->local, source->key(source->key_context, i));
+        if (!path)
+            return true;
+        if (realpath(path, real) && is_within(real, to))
+            return true;
+        if (stat(path, &info) == 0 && info.st_dev == wanted.st_dev && info.st_ino == wanted.st_ino)
+            return true;
+    }
+    return false;
+}
+
+/* What is converted is neither written into nor removed to make room: neither lies within the
+ * other. A pattern's root is where it begins, beside whose files there may be others. */
+static int check_apart(const struct convert_ask *ask, struct opiml_error *err) {
+    const struct source *source = dataset_source(ask->from);
+    char root[PATH_MAX], to[PATH_MAX];
+    if (!source->local || !realpath(source->local, root) || !resolve(ask->to, to))
+        return 0;
+    if (is_within(to, root) && (!source->pattern || holds_objects(ask, to)))
+        return opiml_fail(err, OPIML_EINVAL, "%s lies within the source %s", ask->to, source->uri);
+    if (access(ask->to, F_OK) == 0 && is_within(root, to))
+        return opiml_fail(err, OPIML_EINVAL, "the source %s lies within %s", source->uri, ask->to);
+    return 0;
 }
 
 /* Not while somebody is filling it. */
@@ -398,10 +434,8 @@ static int begin(struct convert_job *job, struct opiml_error *err) {
     job->plan.single = ask->single;
     job->plan.records = dataset_count(ask->from);
     job->budget = (uint64_t)(ask->budget * (double)job->plan.records);
-    if (lies_in_source(ask))
-        return opiml_fail(err, OPIML_EINVAL, "%s lies within the source %s", ask->to,
-                          dataset_uri(ask->from));
-    if ((rc = ask->writer->check(&job->plan, ask->params, err)) < 0)
+    if ((rc = check_apart(ask, err)) < 0 ||
+        (rc = ask->writer->check(&job->plan, ask->params, err)) < 0)
         return rc;
     if (ask->single && job->plan.loose)
         return opiml_fail(err, OPIML_EINVAL,

@@ -531,6 +531,10 @@ struct source *dataset_source(const struct dataset *dataset) {
     return dataset->source;
 }
 
+uint32_t dataset_objects(const struct dataset *dataset) {
+    return (uint32_t)dataset->index.header->objects;
+}
+
 bool dataset_direct(const struct dataset *dataset) {
     return dataset->direct;
 }

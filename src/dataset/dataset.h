@@ -32,6 +32,7 @@ const char *dataset_class(const struct dataset *dataset, uint32_t label); /* NUL
 const char *dataset_format_name(const struct dataset *dataset);
 const char *dataset_uri(const struct dataset *dataset);
 struct source *dataset_source(const struct dataset *dataset); /* borrowed; keys are bound */
+uint32_t dataset_objects(const struct dataset *dataset);      /* the source's, by number */
 bool dataset_direct(const struct dataset *dataset);           /* direct: true in the YAML */
 
 /* A record's bytes: so many ranges, each of one object. */

@@ -158,6 +158,35 @@ static void places_that_are_taken(void **state) {
     test_folder_remove(folder);
 }
 
+/* Neither emptying a folder nor replacing a file takes away what is converted. */
+static void a_source_is_not_overwritten(void **state) {
+    static const char *const sources[] = {"'to/*.csv'", "to/000000.csv", "to/sub", "'*/0*.csv'",
+                                          "'to/{000000,000001}.csv'"};
+    char *folder = test_folder();
+    struct dataset *from = convert_rows(folder, -1);
+    struct convert_report report;
+    const struct convert_ask over = {.overwrite = true},
+                             single = {.overwrite = true, .single = true};
+    csv_of(from, folder, "to", &plain, &report);
+    dataset_close(from);
+    test_mkdir(folder, "to/sub");
+    test_text(folder, "to/sub/more.csv", "label\n1\n");
+    for (size_t i = 0; i < COUNT_OF(sources); i++) {
+        AUTO_FREE char *yaml = base_printf("{uri: %s, format: csv}", sources[i]);
+        from = test_opened(folder, yaml);
+        convert_refused(from, folder, "to", "jsonl", &over, OPIML_EINVAL, "lies within");
+        dataset_close(from);
+    }
+    from = test_opened(folder, "{uri: 'to/*.csv', format: csv}");
+    convert_refused(from, folder, "to/000001.csv", "csv", &single, OPIML_EINVAL,
+                    "within the source");
+    converted(from, folder, "to/all.jsonl", "jsonl", &single, &report);
+    assert_int_equal(report.records, ROWS);
+    convert_report_release(&report);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
 static void bad_records_and_the_budget(void **state) {
     char *folder = test_folder();
     struct dataset *from = convert_rows(folder, 7);
@@ -242,6 +271,7 @@ int main(void) {
         cmocka_unit_test(nobody_else_is_overwritten),
         cmocka_unit_test(the_budget_is_of_all_calls),
         cmocka_unit_test(places_that_are_taken),
+        cmocka_unit_test(a_source_is_not_overwritten),
         cmocka_unit_test(bad_records_and_the_budget),
         cmocka_unit_test(every_failing_allocation_is_told),
         cmocka_unit_test(classes_become_folders),
