@@ -20,6 +20,16 @@ struct npy {
     struct text head;
 };
 
+/* "mask" where there is "image_mask" too: reading takes the files of both for it. */
+static bool ends_another(const struct opiml_schema *schema, const char *name) {
+    char end[OPIML_NAME_BYTES + 1];
+    snprintf(end, sizeof(end), "_%s", name);
+    for (uint32_t i = 0; i < schema->count; i++)
+        if (text_ends(schema->fields[i].name, end))
+            return true;
+    return false;
+}
+
 static int npy_check(struct write_plan *plan, void *params, struct opiml_error *err) {
     struct npy_options *options = params;
     const struct opiml_field *field = plan->schema->fields;
@@ -33,13 +43,19 @@ static int npy_check(struct write_plan *plan, void *params, struct opiml_error *
     if (plan->schema->count > OPIML_LIST_MAX)
         return opiml_fail(err, OPIML_EINVAL, "format npy: %u fields; there are at most %d",
                           plan->schema->count, OPIML_LIST_MAX);
-    for (uint32_t i = 0; i < plan->schema->count; i++, field++)
+    for (uint32_t i = 0; i < plan->schema->count; i++, field++) {
         if (strpbrk(field->name, "/:*") ||
             2 * strlen(field->name) + strlen(":*_.npy") >= OPIML_NAME_BYTES)
             return write_unfit("npy", field,
                                "its name does not go into a file's: it has one of / : *, or more "
                                "than 20 bytes; rename it with --fields new=old",
                                err);
+        if (ends_another(plan->schema, field->name))
+            return write_unfit("npy", field,
+                               "another field's name ends in _ and this one, so that their files "
+                               "cannot be told apart; rename one with --fields new=old",
+                               err);
+    }
     return 0;
 }
 

@@ -49,11 +49,27 @@ static void what_has_no_file_is_refused(void **state) {
     sample_release(&sample);
 }
 
+static void names_that_end_alike_are_refused(void **state) {
+    static const uint8_t x[] = {1, 2};
+    const struct opiml_value values[] = {sample_value(&x[0], 1, 0), sample_value(&x[1], 1, 0)};
+    struct sample sample;
+    sample_init(&sample, "npy");
+    sample_field(&sample, "mask", OPIML_U8, 0, NULL);
+    sample_field(&sample, "image_mask", OPIML_U8, 0, NULL);
+    sample_refused(&sample, "field \"mask\" (u8): another field's name ends in _ and this one");
+    sample.schema.count = 1;
+    sample_field(&sample, "imagemask", OPIML_U8, 0, NULL);
+    sample_written(&sample, values, 1);
+    sample_reads_back(&sample, values, 1);
+    sample_release(&sample);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_of_a_file_for_each_field),
         cmocka_unit_test(a_file_a_record_where_sizes_differ),
         cmocka_unit_test(what_has_no_file_is_refused),
+        cmocka_unit_test(names_that_end_alike_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
