@@ -28,6 +28,11 @@ static int image_folder_check(struct write_plan *plan, void *params, struct opim
 
 static int image_folder_prepare(const struct write_plan *plan, struct opiml_error *err) {
     int rc = 0;
+    for (uint32_t k = 0; k < plan->class_count; k++)
+        if (!write_folder_safe(plan->classes[k]))
+            return opiml_fail(err, OPIML_EINVAL,
+                              "format image-folder: the class \"%s\" has no name for a folder",
+                              plan->classes[k]);
     for (uint32_t k = 0; rc == 0 && k < plan->class_count; k++) {
         AUTO_FREE char *path = base_printf("%s/%s", plan->root, plan->classes[k]);
         rc = path ? file_make_folders(path, err) : base_fail_memory(err, 0, "a path");

@@ -53,12 +53,13 @@ static int check_volume(const struct opiml_field *field, struct opiml_error *err
                            "volumes of u8, i8, u16, i16, i32, i64, f32 or f64 are wanted; npz and "
                            "tfrecord take others, and --fields leaves it out",
                            err);
-    if (strpbrk(field->name, "/:*") ||
+    if (!write_folder_safe(field->name) || strpbrk(field->name, ":*") ||
         2 * strlen(field->name) + strlen(":/*.nii.gz") >= OPIML_NAME_BYTES)
-        return write_unfit("nifti", field,
-                           "its name does not go into a folder's: it has one of / : *, or more "
-                           "than 18 bytes; rename it with --fields new=old",
-                           err);
+        return write_unfit(
+            "nifti", field,
+            "its name does not go into a folder's: it has one of / : *, begins with a "
+            "dot, or has more than 18 bytes; rename it with --fields new=old",
+            err);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "dataset/writer.h"
 
 #include "dataset/format.h"
+#include "dataset/source.h"
 
 #define WRITER(kind) extern const struct writer writer_##kind;
 #include "writer_list.inc"
@@ -99,6 +100,10 @@ int write_refuse(uint64_t record, const struct opiml_field *field, const char *w
                  struct opiml_error *err) {
     return opiml_fail(err, OPIML_EINVAL, "record %" PRIu64 ", field \"%s\": %s", record,
                       field->name, what);
+}
+
+bool write_folder_safe(const char *name) {
+    return source_key_safe(name) && name[0] != '.' && !strchr(name, '/');
 }
 
 int write_check_fields(const struct opiml_schema *schema, const char *format, bool fixed,

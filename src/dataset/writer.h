@@ -83,6 +83,9 @@ void write_quoted(struct text *to, const char *name);
  * dimension may vary, else one. */
 int write_check_fields(const struct opiml_schema *schema, const char *format, bool fixed,
                        struct opiml_error *err);
+/* Whether a name out of the data may be that of a folder that is written to: one part, which leads
+ * nowhere else and is not hidden from reading. */
+bool write_folder_safe(const char *name);
 /* OPIML_EINVAL: this field does not go into that format. `what` says why and what to do. */
 int write_unfit(const char *format, const struct opiml_field *field, const char *what,
                 struct opiml_error *err);

@@ -37,10 +37,30 @@ static void other_fields_are_refused(void **state) {
     sample_release(&sample);
 }
 
+static void classes_stay_in_the_folder(void **state) {
+    static const char *const names[] = {"../opiml-out", "..", ".", "", "/tmp", "a/b", ".hidden"};
+    const int32_t label = 0;
+    const struct opiml_value values[] = {sample_value(&label, 4, 0),
+                                         sample_value("\xff\xd8\xff\xe0", 4, 4)};
+    struct sample sample;
+    sample_init(&sample, "image-folder");
+    sample_field(&sample, "label", OPIML_I32, 0, NULL);
+    sample_field(&sample, "image", OPIML_U8, 1, (int64_t[]){-1});
+    sample.plan.class_count = 1;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct opiml_error err = {0};
+        sample.plan.classes = &names[i];
+        assert_int_equal(sample_write(&sample, values, 1, &err), OPIML_EINVAL);
+        assert_non_null(strstr(err.message, "has no name for a folder"));
+    }
+    sample_release(&sample);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_folder_for_each_class),
         cmocka_unit_test(other_fields_are_refused),
+        cmocka_unit_test(classes_stay_in_the_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

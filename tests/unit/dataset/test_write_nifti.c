@@ -65,11 +65,23 @@ static void an_affine_goes_into_the_headers(void **state) {
     sample_release(&sample);
 }
 
+static void names_stay_in_the_folder(void **state) {
+    static const char *const names[] = {"..", ".", ".t1", "../t1", "a/b"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct sample sample;
+        sample_init(&sample, "nifti");
+        sample_field(&sample, names[i], OPIML_U8, 3, (int64_t[]){2, 2, 2});
+        sample_refused(&sample, "does not go into a folder's");
+        sample_release(&sample);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers_of_both_versions),
         cmocka_unit_test(what_is_no_volume_is_refused),
         cmocka_unit_test(an_affine_goes_into_the_headers),
+        cmocka_unit_test(names_stay_in_the_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,12 +56,19 @@ static void fields_are_described(void **state) {
     assert_non_null(strstr(err.message, "too long"));
 }
 
+static void names_of_folders(void **state) {
+    static const char *const unsafe[] = {"", ".", "..", "../x", "/x", "x/y", "x/", ".x"};
+    for (size_t i = 0; i < COUNT_OF(unsafe); i++)
+        assert_false(write_folder_safe(unsafe[i]));
+    assert_true(write_folder_safe("x"));
+    assert_true(write_folder_safe("a cat..dog"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_writer_is_whole),
-        cmocka_unit_test(giving_up_leaves_nothing),
-        cmocka_unit_test(names_in_quotes),
-        cmocka_unit_test(fields_are_described),
+        cmocka_unit_test(every_writer_is_whole), cmocka_unit_test(giving_up_leaves_nothing),
+        cmocka_unit_test(names_in_quotes),       cmocka_unit_test(fields_are_described),
+        cmocka_unit_test(names_of_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
