@@ -30,11 +30,10 @@ struct npz {
 
 static int npz_check(struct write_plan *plan, void *params, struct opiml_error *err) {
     struct npz_options *options = params;
-    if (options->deflate && options->records == WRITE_RECORDS_AUTO) {
-        plan->loose = true; /* what is compressed is read as a whole only */
-        return write_choose_rows(plan, "npz", WRITE_RECORDS_FILE, &options->rows, err);
-    }
-    int rc = write_choose_rows(plan, "npz", options->records, &options->rows, err);
+    uint32_t records = options->records;
+    if (options->deflate && records == WRITE_RECORDS_AUTO)
+        records = WRITE_RECORDS_FILE; /* what is compressed is read as a whole only */
+    int rc = write_choose_rows(plan, "npz", records, &options->rows, err);
     if (rc == 0 && options->deflate && options->rows)
         return opiml_fail(err, OPIML_EINVAL,
                           "format npz: rows of deflated members cannot be read one by one; set "

@@ -35,10 +35,28 @@ static void deflated_rows_are_refused(void **state) {
     sample_release(&sample);
 }
 
+static void more_fields_than_can_be_named_are_refused(void **state) {
+    static const char *const ways[][2] = {{"auto", "0"}, {"auto", "1"}, {"file", "1"}};
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
+        struct sample sample;
+        sample_init(&sample, "npz");
+        sample_set(&sample, "records", ways[i][0]);
+        sample_set(&sample, "deflate", ways[i][1]);
+        for (int f = 0; f <= OPIML_LIST_MAX; f++) {
+            char name[8];
+            snprintf(name, sizeof(name), "x%d", f);
+            sample_field(&sample, name, OPIML_U8, 0, NULL);
+        }
+        sample_refused(&sample, "33 fields; there are at most 32");
+        sample_release(&sample);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_and_files),
         cmocka_unit_test(deflated_rows_are_refused),
+        cmocka_unit_test(more_fields_than_can_be_named_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
