@@ -18,6 +18,11 @@ static int jsonl_check(struct write_plan *plan, void *params, struct opiml_error
         if (field->dtype == OPIML_F16 || field->dtype == OPIML_BF16)
             return write_unfit("jsonl", field,
                                "it is not read from text; tfrecord and safetensors take it", err);
+        if (strpbrk(field->name, "\"\\")) /* reading compares keys as they stand in the file */
+            return write_unfit("jsonl", field,
+                               "its name has a quote or a backslash; rename it with --fields "
+                               "new=old",
+                               err);
     }
     return write_check_fields(plan->schema, "jsonl", false, err);
 }

@@ -41,6 +41,17 @@ static void what_json_lacks_is_refused(void **state) {
     sample_release(&sample);
 }
 
+static void names_with_escapes_are_refused(void **state) {
+    static const char *const names[] = {"a\"b", "a\\b"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct sample sample;
+        sample_init(&sample, "jsonl");
+        sample_field(&sample, names[i], OPIML_I32, 0, NULL);
+        sample_refused(&sample, "its name has a quote or a backslash");
+        sample_release(&sample);
+    }
+}
+
 static void long_rows_are_refused(void **state) {
     static uint8_t noise[6 << 20];
     const struct opiml_value values[] = {sample_value(noise, sizeof(noise), sizeof(noise))};
@@ -58,6 +69,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_in_their_order),
         cmocka_unit_test(what_json_lacks_is_refused),
+        cmocka_unit_test(names_with_escapes_are_refused),
         cmocka_unit_test(long_rows_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
