@@ -13,7 +13,8 @@ struct write_file {
     int fd;           /* plus one, so that 0 is none */
 };
 
-/* Begin a file; one that a killed process left unfinished is begun anew. */
+/* Begin a file; one that a killed process left unfinished is begun anew. OPIML_EBUSY while another
+ * one is at it. */
 int write_file_open(struct write_file *file, const char *path, struct opiml_error *err);
 int write_file_add(struct write_file *file, const void *data, size_t bytes,
                    struct opiml_error *err);

@@ -47,6 +47,27 @@ static void a_failure_leaves_nothing(void **state) {
     test_folder_remove(folder);
 }
 
+static void two_do_not_write_the_same(void **state) {
+    char *folder = test_folder();
+    AUTO_FREE char *path = base_printf("%s/a.bin", folder);
+    struct write_file one = {0}, other = {0};
+    struct opiml_error err;
+    AUTO_FREE char *got = NULL;
+    size_t bytes = 0;
+    assert_int_equal(write_file_open(&one, path, &err), 0);
+    assert_int_equal(write_file_put(&one, 0, "one", 3, &err), 0);
+    assert_int_equal(write_file_open(&other, path, &err), OPIML_EBUSY);
+    assert_non_null(strstr(err.message, "a.bin: another process is writing it"));
+    write_file_release(&other);
+    assert_int_equal(write_file_commit(&one, false, &err), 0);
+    assert_int_equal(file_read(path, 16, &got, &bytes, &err), 0);
+    assert_int_equal(bytes, 3);
+    assert_memory_equal(got, "one", bytes);
+    assert_int_equal(write_file_open(&other, path, &err), 0);
+    assert_int_equal(write_file_commit(&other, false, &err), 0);
+    test_folder_remove(folder);
+}
+
 static void a_large_write_goes_past_the_buffer(void **state) {
     char *folder = test_folder();
     AUTO_FREE char *path = base_printf("%s/a.bin", folder);
@@ -71,6 +92,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_appears_when_it_is_whole),
         cmocka_unit_test(a_failure_leaves_nothing),
+        cmocka_unit_test(two_do_not_write_the_same),
         cmocka_unit_test(a_large_write_goes_past_the_buffer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
