@@ -391,6 +391,16 @@ static int write_records(struct convert_job *job, uint64_t number, struct conver
     return rc < 0 ? rc : writer->finish(state, err);
 }
 
+/* The folder that a shard's name is in. */
+static int sync_name(const struct convert_job *job, struct opiml_error *err) {
+    const char *root = job->plan.root, *slash = strrchr(root, '/');
+    AUTO_FREE char *folder = !job->plan.single ? base_strdup(root)
+                             : !slash          ? base_strdup(".")
+                                               : base_printf("%.*s", (int)(slash - root) + 1, root);
+    return folder ? write_sync_folder(folder, false, err)
+                  : base_fail_memory(err, strlen(root), "a path");
+}
+
 static int write_shard(struct convert_job *job, uint64_t number, struct opiml_error *err) {
     CLEANUP(convert_record_release) struct convert_record record = {0};
     const struct writer *writer = job->ask->writer;
@@ -413,11 +423,9 @@ static int write_shard(struct convert_job *job, uint64_t number, struct opiml_er
     }
     if (rc < 0)
         return rc;
-    if (!job->plan.single) {
-        rc = write_sync_folder(job->plan.root, false, err);
-        if (rc == 0)
-            rc = convert_journal_add(&job->journal, number, shard, err);
-    }
+    rc = sync_name(job, err);
+    if (rc == 0 && !job->plan.single)
+        rc = convert_journal_add(&job->journal, number, shard, err);
     shard->done = rc == 0;
     return rc;
 }

@@ -3,6 +3,31 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+/* What is done to the disk: of which folder names were synced last, and files that were removed
+ * while there was no journal any more. */
+static ino_t folder_synced;
+static uint32_t removed_late;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __real_remove(const char *path);
+int __wrap_remove(const char *path);
+
+int __wrap_fsync(int fd) {
+    struct stat info;
+    if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode))
+        folder_synced = info.st_ino;
+    return __real_fsync(fd);
+}
+
+int __wrap_remove(const char *path) {
+    const char *slash = strrchr(path, '/');
+    AUTO_FREE char *journal = base_printf("%.*s/" CONVERT_JOURNAL, (int)(slash - path), path);
+    if (journal && access(journal, F_OK) < 0)
+        removed_late++;
+    return __real_remove(path);
+}
+
 static const struct convert_ask plain = {0};
 
 static const char *const shards[] = {"000000.csv", "000001.csv", "000002.csv", "000003.csv"};
@@ -158,6 +183,21 @@ static void places_that_are_taken(void **state) {
     test_folder_remove(folder);
 }
 
+static void one_file_is_safe_when_it_is_done(void **state) {
+    char *folder = test_folder();
+    struct dataset *from = convert_rows(folder, -1);
+    const struct convert_ask single = {.single = true, .no_check = true};
+    struct convert_report report;
+    struct stat info;
+    folder_synced = 0;
+    converted(from, folder, "a.bin", "raw", &single, &report);
+    convert_report_release(&report);
+    assert_int_equal(stat(folder, &info), 0);
+    assert_int_equal(folder_synced, info.st_ino);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
 /* Neither emptying a folder nor replacing a file takes away what is converted. */
 static void a_source_is_not_overwritten(void **state) {
     static const char *const sources[] = {"'to/*.csv'", "to/000000.csv", "to/sub", "'*/0*.csv'",
@@ -271,6 +311,7 @@ int main(void) {
         cmocka_unit_test(nobody_else_is_overwritten),
         cmocka_unit_test(the_budget_is_of_all_calls),
         cmocka_unit_test(places_that_are_taken),
+        cmocka_unit_test(one_file_is_safe_when_it_is_done),
         cmocka_unit_test(a_source_is_not_overwritten),
         cmocka_unit_test(bad_records_and_the_budget),
         cmocka_unit_test(every_failing_allocation_is_told),
