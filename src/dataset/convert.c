@@ -154,8 +154,10 @@ static int name_classes(struct convert_job *job, struct opiml_error *err) {
 
 /* ---- the destination ---- */
 
+/* All but the journal, by which what a kill leaves is known for a conversion's. */
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk) {
-    return walk->level == 0 ? 0 : remove(path);
+    bool journal = walk->level == 1 && strcmp(path + walk->base, CONVERT_JOURNAL) == 0;
+    return walk->level == 0 || journal ? 0 : remove(path);
 }
 
 /* 1: nothing is there, or an empty folder; 2: one with a journal. */
@@ -245,9 +247,10 @@ static int empty_folder(const char *root, struct opiml_error *err) {
     AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
         return opiml_fail(err, OPIML_EBUSY, "%s: another process is converting into it", root);
-    return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0
-               ? 0
-               : base_fail_errno(err, errno, "%s: emptying it", root);
+    if (nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 ||
+        (unlink(path) < 0 && errno != ENOENT))
+        return base_fail_errno(err, errno, "%s: emptying it", root);
+    return 0;
 }
 
 static int prepare_folder(struct convert_job *job, struct opiml_error *err) {

@@ -108,7 +108,9 @@ static void another_conversion_is_refused(void **state) {
     convert_refused(from, folder, "to", "csv", &other, OPIML_EEXIST, "--overwrite starts over");
     convert_refused(from, folder, "to", "raw", &plain, OPIML_EEXIST, "--overwrite starts over");
     const struct convert_ask over = {.overwrite = true};
+    removed_late = 0; /* else a kill would leave a folder of unknown things */
     converted(from, folder, "to", "raw", &over, &report);
+    assert_int_equal(removed_late, 0);
     convert_report_release(&report);
     AUTO_FREE char *left = base_printf("%s/to/000000.csv", folder);
     assert_int_equal(access(left, F_OK), -1);
