@@ -104,7 +104,7 @@ static int scan_labels(void *context, size_t chunk, struct opiml_error *err) {
         struct opiml_error why;
         int32_t label;
         int rc = convert_record_read(&record, from, i, &why);
-        if (rc == OPIML_ECORRUPT || rc == OPIML_ESTALE)
+        if (convert_is_bad(rc))
             continue; /* counted when it is to be written */
         if (rc < 0)
             return opiml_fail(err, rc, "%s", why.message);
@@ -337,10 +337,6 @@ static int write_description(const struct convert_job *job, struct opiml_error *
 
 /* ---- writing ---- */
 
-static bool is_bad(int rc) {
-    return rc == OPIML_ECORRUPT || rc == OPIML_ESTALE || rc == OPIML_ENOENT || rc == OPIML_EIO;
-}
-
 /* With a budget, each record is read once before the first is written, so that a writer knows how
  * many will come. */
 static int find_bad(struct convert_job *job, struct convert_record *record,
@@ -352,7 +348,7 @@ static int find_bad(struct convert_job *job, struct convert_record *record,
         int rc = convert_record_read(record, job->ask->from, shard->first + i, &why);
         if (rc == 0)
             continue;
-        if (!is_bad(rc))
+        if (!convert_is_bad(rc))
             return opiml_fail(err, rc, "%s", why.message);
         pthread_mutex_lock(&job->lock);
         if (!job->first_bad.code)

@@ -26,6 +26,10 @@ struct convert_record {
 /* Of a bad record the message names its place. */
 int convert_record_read(struct convert_record *record, const struct dataset *dataset,
                         uint64_t number, struct opiml_error *err);
+/* Whether that tells of the record, not of the machine. */
+static inline bool convert_is_bad(int rc) {
+    return rc == OPIML_ECORRUPT || rc == OPIML_ESTALE || rc == OPIML_ENOENT || rc == OPIML_EIO;
+}
 void convert_record_release(struct convert_record *record);
 /* Of the values by fields of the schema, shapes included, at a place in its shard. */
 struct hash128 convert_record_hash(const struct opiml_schema *schema,

@@ -257,6 +257,34 @@ static void bad_records_and_the_budget(void **state) {
     test_folder_remove(folder);
 }
 
+/* Counting classes reads all records before any is written; those that are gone are bad ones, too.
+ */
+static void missing_files_are_bad_records(void **state) {
+    char *folder = test_folder();
+    AUTO_TEXT struct text text = {0};
+    struct convert_report report;
+    for (int i = 0; i < ROWS; i++)
+        text_printf(&text, "{\"image\": [255, 216, 255%s], \"label\": %d}\n", i % 2 ? ", 0" : "",
+                    i);
+    test_write(folder, "rows.jsonl", text.at, text.count);
+    struct dataset *from =
+        test_opened(folder, "{uri: rows.jsonl, fields: [\"image:u8:*\", \"label:i32\"]}");
+    converted(from, folder, "npy", "npy", &plain, &report);
+    convert_report_release(&report);
+    dataset_close(from);
+    from = test_opened(folder, "{uri: npy, format: npy, parts: [\"image:*_image.npy\", "
+                               "\"label:*_label.npy\"]}");
+    test_remove(folder, "npy/000000003_label.npy");
+    convert_refused(from, folder, "none", "image-folder", &plain, OPIML_ENOENT, "record 3");
+    const struct convert_ask ask = {.budget = 0.05};
+    converted(from, folder, "to", "image-folder", &ask, &report);
+    assert_int_equal(report.records, ROWS - 1);
+    assert_int_equal(report.skipped, 1);
+    convert_report_release(&report);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
 static void every_failing_allocation_is_told(void **state) {
     char *folder = test_folder();
     struct dataset *from = convert_rows(folder, -1);
@@ -316,6 +344,7 @@ int main(void) {
         cmocka_unit_test(one_file_is_safe_when_it_is_done),
         cmocka_unit_test(a_source_is_not_overwritten),
         cmocka_unit_test(bad_records_and_the_budget),
+        cmocka_unit_test(missing_files_are_bad_records),
         cmocka_unit_test(every_failing_allocation_is_told),
         cmocka_unit_test(classes_become_folders),
     };
