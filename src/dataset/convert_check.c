@@ -36,7 +36,7 @@ static int check_shard(struct convert_job *job, uint64_t number, struct opiml_er
         if (rc == 0)
             rc = convert_job_step(job, err);
         if (rc < 0) {
-            back->differs[number] = rc == OPIML_ECORRUPT || rc == OPIML_ESTALE;
+            back->differs[number] = convert_is_bad(rc);
             return rc;
         }
         convert_fields_take(&back->fields, record.values, values);
@@ -78,12 +78,23 @@ static int check_all(struct convert_job *job, struct convert_back *back, struct 
     job->back = back;
     rc = convert_job_each(job, "checked", records, check_shard, err);
     job->back = NULL;
-    if (rc == 0 && (back->sum.low != wanted.low || back->sum.high != wanted.high))
-        return opiml_fail(err, OPIML_ECORRUPT,
-                          "%s: it reads back as other records than were written; --overwrite "
-                          "starts over",
-                          job->plan.root);
-    return rc;
+    if (rc < 0 || (back->sum.low == wanted.low && back->sum.high == wanted.high))
+        return rc;
+    back->differs[0] = true;
+    return opiml_fail(err, OPIML_ECORRUPT,
+                      "%s: it reads back as other records than were written; run again to write it "
+                      "anew",
+                      job->plan.root);
+}
+
+/* What is not as it was written is to be written again. Where reading sorts, a record is not of the
+ * shard by whose number it was read, and may be of any. */
+static void undo(struct convert_job *job, const bool *differs) {
+    bool sorted = job->ask->writer->flags & WRITE_SORTED, any = false;
+    for (uint64_t s = 0; s < job->shard_count; s++)
+        any |= differs[s];
+    for (uint64_t s = 0; s < job->shard_count; s++)
+        job->shards[s].done &= !(sorted ? any : differs[s]);
 }
 
 int convert_check(struct convert_job *job, struct opiml_error *err) {
@@ -93,9 +104,8 @@ int convert_check(struct convert_job *job, struct opiml_error *err) {
     int rc = back.first && back.differs
                  ? check_all(job, &back, err)
                  : base_fail_memory(err, job->shard_count * sizeof(*back.first), "shards");
-    /* What is not as it was written is to be written again. */
-    for (uint64_t s = 0; rc < 0 && back.differs && s < job->shard_count; s++)
-        job->shards[s].done &= !back.differs[s];
+    if (rc < 0 && back.differs)
+        undo(job, back.differs);
     dataset_close(back.dataset);
     base_free(back.first);
     base_free(back.differs);
