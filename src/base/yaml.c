@@ -486,6 +486,8 @@ static int fail_line(const char *name, uint32_t line, uint32_t column, struct op
     char text[sizeof(err->message)];
 
     vsnprintf(text, sizeof(text), format, arguments);
+    if (!name[0]) /* made up from what a command line says */
+        return opiml_fail(err, OPIML_EINVAL, "%s", text);
     return opiml_fail(err, OPIML_EINVAL, "%.300s:%u:%u: %s", name, line, column, text);
 }
 

@@ -41,7 +41,7 @@ void yaml_free_at(struct yaml **yaml);
 
 /* The value of a key, NULL when absent or `map` is no mapping. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
-/* opiml_fail with "file:line:column: " before the message. */
+/* opiml_fail with "file:line:column: " before the message, unless the file's name is empty. */
 int yaml_fail(const struct yaml *yaml, const struct yaml_node *at, struct opiml_error *err,
               const char *format, ...) OPIML_PRINTF(4, 5);
 int yaml_fail_key(const struct yaml *yaml, const struct yaml_node *at, struct opiml_error *err,

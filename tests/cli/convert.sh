@@ -50,6 +50,8 @@ opiml data convert "$tmp/tars/00000{1..3}.tar" "$tmp/tars-more" --format webdata
 check "files of a pattern" same "$(json records)" 21
 opiml data convert "$tmp/*.jsonl" "$tmp/rows-more" --format tfrecord --json
 check "... and beside them" same "$(json records)" 90
+opiml data convert "$tmp/no-such" "$tmp/x" --format csv
+check "no such source" err_has "^opiml: data convert: /.*/no-such: No such file"
 mkdir "$tmp/taken" && echo text >"$tmp/taken/a"
 opiml data convert "$tmp/set/train" "$tmp/taken" --format webdataset --overwrite
 check "not into a folder of other things" fails 3 "holds other things"
