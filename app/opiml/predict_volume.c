@@ -2,6 +2,7 @@
 #include "predict_volume.h"
 
 #include <math.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -71,11 +72,14 @@ static int read_volume(const struct predict_volume *self, const char *path, stru
     AUTO_FREE char *whole = realpath(path, NULL);
     const struct opiml_schema *schema;
     struct opiml_feed_options options;
+    struct stat info;
     uint32_t field = 0;
     int rc;
 
-    if (!whole)
+    if (!whole || stat(whole, &info) < 0)
         return base_fail_errno(err, errno, "%s", path);
+    if (S_ISDIR(info.st_mode))
+        return opiml_fail(err, OPIML_EINVAL, "%s: a folder, where a file is wanted", path);
     if ((rc = pipeline_open_over(self->data, whole, &volume->pipeline, err)) < 0)
         return rc;
     schema = opiml_pipeline_schema(volume->pipeline);
@@ -183,6 +187,35 @@ static void add_to(const struct predict_volume *self, const struct volume *volum
     js_set(object, "overlay", js_text(volume->overlay));
     js_set(object, "classes", classes);
     js_add(list, object);
+}
+
+static int compare_texts(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int predict_volume_check(const struct predict_volume *self, char *const *paths, int count,
+                         struct opiml_error *err) {
+    char **masks = base_alloc_array((size_t)count, sizeof(*masks));
+    int made = 0, rc = 0;
+
+    if (!masks)
+        return base_fail_memory(err, (size_t)count * sizeof(*masks), "names");
+    while (made < count && (masks[made] = file_for(self->folder, paths[made], ".mask.nii")))
+        made++;
+    if (made < count)
+        rc = base_fail_memory(err, 4096, "a file's name");
+    else
+        qsort(masks, (size_t)count, sizeof(*masks), compare_texts);
+    for (int i = 1; rc == 0 && i < count; i++)
+        if (strcmp(masks[i - 1], masks[i]) == 0)
+            rc = opiml_fail(err, OPIML_EINVAL,
+                            "two volumes would both become %s; predict them one at a time, each "
+                            "with an --out of its own",
+                            masks[i]);
+    for (int i = 0; i < made; i++)
+        base_free(masks[i]);
+    base_free(masks);
+    return rc;
 }
 
 int predict_volume(const struct predict_volume *self, const char *path, struct js *list,

@@ -62,8 +62,10 @@ const struct verb verb_export = {
     .args = "RUN",
     .help = "Write a trained model for other programs",
     .about = "RUN is a run's folder or a checkpoint file. An ONNX model (opset 21) has the input "
-             "\"image\", as the run's evaluation pipeline makes it, and the output \"logits\", for "
-             "any number of images at once. A safetensors file has the weights alone, with the "
+             "\"image\", of the size that the run was trained on, as its evaluation pipeline makes "
+             "it, and the output \"logits\", for any number of images at once. Of a segmentation "
+             "that is one window of a volume: laying windows over it and joining them is the "
+             "caller's. A safetensors file has the weights alone, with the "
              "names and shapes that torchvision gives those of its models: resnet50's load with "
              "load_state_dict, but for num_batches_tracked.\n\n"
              "Where the run kept a moving average of its weights, that is written.",

@@ -213,13 +213,16 @@ static void tell_bad(const char *path, const struct opiml_error *why, struct js 
 static int predict_files(struct predictor *self, const struct call *call, uint32_t top,
                          struct js *list, struct opiml_error *err) {
     struct opiml_error why = {0};
-    int bad = 0, first = 0;
+    int bad = 0, first = 0, rc;
 
+    if (self->volume.model &&
+        (rc = predict_volume_check(&self->volume, &call->args[1], call->count - 1, err)) < 0)
+        return rc;
     for (int i = 1; i < call->count; i++) {
         const char *path = call->args[i];
-        int rc = self->volume.model ? predict_volume(&self->volume, path, list, &why)
-                                    : predict_file(self, path, &why);
 
+        rc = self->volume.model ? predict_volume(&self->volume, path, list, &why)
+                                : predict_file(self, path, &why);
         if (rc == 0 && !self->volume.model)
             show(self, path, top, list);
         if (rc == 0)

@@ -1,6 +1,8 @@
 /* opiml train: train a model on the CPU. */
 #include <opiml/train.h>
 
+#include <unistd.h>
+
 #include "bad_records.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -217,12 +219,13 @@ static int train_run(struct call *call, struct opiml_error *err) {
 
         if (p->reached)
             printf("\nthe target is reached: %s %.2f%%\n", p->metric, 100 * p->eval_score);
-        if (p->step == p->steps && p->utilisation == 0)
+        if (p->step >= p->steps && p->utilisation == 0)
             printf("\nall %u epochs were done already; --epochs trains on\n", p->epochs);
         else
             printf("\nthe trainer computed %.1f%% of the time and waited for data %.1f%%\n",
                    100 * p->utilisation, 100 * (1 - p->utilisation));
-        printf("checkpoint: %s\n", opiml_train_checkpoint(train));
+        if (access(opiml_train_checkpoint(train), F_OK) == 0) /* else nothing was trained */
+            printf("checkpoint: %s\n", opiml_train_checkpoint(train));
     }
     return rc;
 }

@@ -4,6 +4,8 @@
 #include "dataset/write_number.h"
 #include "dataset/writer.h"
 
+enum { COMMA, TAB, SEMICOLON };
+
 struct csv_options {
     uint32_t delimiter;
 };
@@ -27,6 +29,9 @@ static char delimiter_of(const struct write_plan *plan) {
 }
 
 static int csv_check(struct write_plan *plan, void *params, struct opiml_error *err) {
+    struct csv_options *options = params;
+    if (plan->single && text_ends(plan->root, ".tsv"))
+        options->delimiter = TAB; /* as it will be read */
     if (plan->schema->count > CSV_CELLS_MAX)
         return opiml_fail(err, OPIML_EINVAL, "format csv: more than %d columns", CSV_CELLS_MAX);
     for (uint32_t i = 0; i < plan->schema->count; i++) {

@@ -46,7 +46,8 @@ static const struct opiml_param model_rows[] = {
      NULL, 1, 256},
     {"buckets", "1000", "mlp: values of a category; others are taken modulo these",
      AT(model.buckets), OPIML_PARAM_U32, NULL, 2, 10000000},
-    {"classes", "0", "Classes to tell apart; 0: as many as the training data have",
+    {"classes", "0",
+     "Classes to tell apart; 0: as many as `class_names`, or as the training data name",
      AT(model.classes), OPIML_PARAM_U32, NULL, 0, 100000},
     {0},
 };

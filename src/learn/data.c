@@ -236,10 +236,10 @@ static uint8_t largest(const uint8_t *values, uint64_t count) {
 
 static int refuse(struct learn_rows *rows, struct opiml_feed *feed, const struct opiml_batch *batch,
                   uint32_t r, int32_t label, struct opiml_error *err) {
-    char reason[64];
+    char reason[96];
 
-    snprintf(reason, sizeof(reason), "label %d; there are %u classes", label,
-             rows->fields->classes);
+    snprintf(reason, sizeof(reason), "label %d; there are %u classes (model.classes, class_names)",
+             label, rows->fields->classes);
     return opiml_feed_refuse(feed, batch, r, reason, err);
 }
 

@@ -30,6 +30,12 @@ opiml data convert "$tmp/set/train" "$tmp/folder" --format image-folder --json
 check "a folder as a folder" same "$(json records)" 90
 check "... with its classes" test -f "$tmp/folder/star/000000072.jpg"
 
+printf 'a,b\n1,"x,y"\n2,z\n' >"$tmp/table.csv"
+opiml data convert "$tmp/table.csv" "$tmp/table.tsv"
+check "a table in tabs, by its name" same "$(sed -n 2p "$tmp/table.tsv")" "1	x,y"
+opiml data ls "$tmp/table.tsv"
+check "... which reads back" out_has "b=x,y"
+
 opiml data convert "$tmp/set/train" "$tmp/x"
 check "a name that tells no format" fails 2 "say which with --format: csv, hdf5, image-folder"
 opiml data convert "$tmp/set/train" "$tmp/x" --format gif

@@ -77,6 +77,8 @@ opiml train "$tmp/t-whole.yaml" --out "$tmp/again"
 check "a trained model is not replaced unasked" fails 2 "there is a trained model already.*--overwrite"
 opiml train "$tmp/t-whole.yaml" --out "$tmp/again" --resume
 check "a run that is done says so" out_has "all 3 epochs were done already; --epochs trains on"
+opiml train "$tmp/t-whole.yaml" --resume --epochs 2
+check "... also when less was asked for" out_has "epochs were done already; --epochs trains on"
 opiml train "$tmp/t-whole.yaml" --out "$tmp/again" --overwrite --json
 accuracy=$(json eval_accuracy)
 opiml eval "$tmp/again" --json

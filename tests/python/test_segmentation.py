@@ -114,6 +114,17 @@ class Segmentation(Case):
         process = self.run_opiml("predict", "run", "t.yaml", "--data", "predict.yaml")
         self.assertNotEqual(process.returncode, 0)
         self.assertIn("t.yaml", process.stderr)
+        process = self.run_opiml("predict", "run", "data/test/images", "--data", "predict.yaml")
+        self.assertNotEqual(process.returncode, 0)
+        self.assertIn("a folder, where a file is wanted", process.stderr)
+
+    def test_no_prediction_replaces_another(self):
+        self.train("--epochs", "1")
+        process = self.run_opiml("predict", "run", "data/test/images/000000.nii", "data/train/images/000000.nii",
+                                 "--data", "predict.yaml", "--out", "masks")
+        self.assertNotEqual(process.returncode, 0)
+        self.assertIn("two volumes would both become masks/000000.mask.nii", process.stderr)
+        self.assertFalse(os.path.exists(self.path("masks")))
 
     def test_volumes_with_values_that_are_none_are_bad_records(self):
         for i in range(6):
