@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <ftw.h>
 #include <limits.h>
 #include <sys/file.h>
@@ -239,6 +240,31 @@ static int check_apart(const struct convert_ask *ask, struct opiml_error *err) {
     return 0;
 }
 
+/* By its name: a shard or a record has a number, the rest is known. */
+static bool is_ours(const char *name) {
+    return strspn(name, "0123456789") >= 6 || strcmp(name, CONVERT_JOURNAL) == 0 ||
+           strcmp(name, CONVERT_DATASET) == 0 || text_starts(name, ".opiml-index.") ||
+           (name[0] == '.' && text_ends(name, ".partial"));
+}
+
+/* Nobody's work goes with what is emptied. */
+static int check_no_strangers(const char *root, struct opiml_error *err) {
+    char *const roots[] = {(char *)(uintptr_t)root, NULL};
+    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    int rc = 0;
+    if (!walk)
+        return base_fail_errno(err, errno, "%s", root);
+    for (const FTSENT *entry; rc == 0 && (entry = fts_read(walk));)
+        if (entry->fts_info != FTS_D && entry->fts_info != FTS_DP && !is_ours(entry->fts_name))
+            rc =
+                opiml_fail(err, OPIML_EEXIST,
+                           "%s is not of a conversion, and --overwrite empties the folder: move it "
+                           "away, or name another folder",
+                           entry->fts_path);
+    fts_close(walk);
+    return rc;
+}
+
 /* Not while somebody is filling it. */
 static int empty_folder(const char *root, struct opiml_error *err) {
     AUTO_FREE char *path = base_printf("%s/" CONVERT_JOURNAL, root);
@@ -247,6 +273,9 @@ static int empty_folder(const char *root, struct opiml_error *err) {
     AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
         return opiml_fail(err, OPIML_EBUSY, "%s: another process is converting into it", root);
+    int rc = check_no_strangers(root, err);
+    if (rc < 0)
+        return rc;
     if (nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 ||
         (unlink(path) < 0 && errno != ENOENT))
         return base_fail_errno(err, errno, "%s: emptying it", root);

@@ -63,6 +63,12 @@ opiml data convert "$tmp/set/train" "$tmp/taken" --format webdataset --overwrite
 check "not into a folder of other things" fails 3 "holds other things"
 opiml data convert "$tmp/set/train" "$tmp/tars" --format webdataset
 check "not into another conversion" fails 3 "the options are others now; --overwrite starts over"
+mkdir "$tmp/tars/mine"
+echo precious >"$tmp/tars/mine/notes.txt"
+opiml data convert "$tmp/set/train" "$tmp/tars" --format webdataset --overwrite
+check "nor in place of other files" fails 3 "tars/mine/notes.txt is not of a conversion"
+check "... which stay" test -f "$tmp/tars/mine/notes.txt" -a -f "$tmp/tars/000003.tar"
+rm -r "$tmp/tars/mine"
 opiml data convert "$tmp/set/train" "$tmp/tars" --format webdataset --overwrite
 check "... unless it may" status_is 0
 
