@@ -349,6 +349,8 @@ static int uncompress(const struct index_piece *piece, struct source_bytes *from
                                                   [ARRAYS_GZIP] = INFLATE_GZIP,
                                                   [ARRAYS_ZLIB] = INFLATE_ZLIB};
         int64_t got = inflate_all(kinds[storing], from->at, from->bytes, scratch, piece->full, err);
+        if (got == OPIML_ELIMIT) /* than the header says, which is damage as any other */
+            return opiml_fail(err, OPIML_ECORRUPT, "compressed data: more than they should be");
         if (got < 0)
             return (int)got;
         *from = (struct source_bytes){scratch, (uint32_t)got};

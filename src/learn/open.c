@@ -200,7 +200,7 @@ static int check_place(const struct opiml_train *self, struct opiml_error *err) 
     const char *from = self->options.resume;
 
     if (access(self->path, F_OK) == 0 && !self->options.overwrite && !is_own(self, from))
-        return opiml_fail(err, OPIML_EINVAL,
+        return opiml_fail(err, OPIML_EEXIST,
                           "%s: there is a trained model already: --resume goes on with it, "
                           "--overwrite replaces it, --out DIR leaves it",
                           self->path);

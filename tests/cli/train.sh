@@ -74,7 +74,7 @@ check "classes are counted" same "$(metadata classes "$tmp/again/$weights")" 7
 # --- evaluate, predict ---
 
 opiml train "$tmp/t-whole.yaml" --out "$tmp/again"
-check "a trained model is not replaced unasked" fails 2 "there is a trained model already.*--overwrite"
+check "a trained model is not replaced unasked" fails 3 "there is a trained model already.*--overwrite"
 opiml train "$tmp/t-whole.yaml" --out "$tmp/again" --resume
 check "a run that is done says so" out_has "all 3 epochs were done already; --epochs trains on"
 opiml train "$tmp/t-whole.yaml" --resume --epochs 2

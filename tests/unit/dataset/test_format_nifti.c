@@ -74,7 +74,7 @@ static void damage_is_a_bad_record(void **state) {
     test_record_release(&record);
     assert_int_equal(test_fetch(dataset, 1, &record), OPIML_ECORRUPT);
     test_record_release(&record);
-    assert_int_equal(test_fetch(dataset, 2, &record), OPIML_ELIMIT);
+    assert_int_equal(test_fetch(dataset, 2, &record), OPIML_ECORRUPT);
     assert_non_null(strstr(record.err.message, "more than they should be"));
     test_record_release(&record);
     dataset_close(dataset);

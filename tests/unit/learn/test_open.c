@@ -26,7 +26,7 @@ static void a_checkpoint_is_not_replaced_unasked(void **state) {
     struct opiml_error err = {0};
 
     assert_int_equal(learn_run(folder, NULL, 1, NULL, NULL, &err), 0);
-    assert_int_equal(open_only(folder, NULL, &err), OPIML_EINVAL);
+    assert_int_equal(open_only(folder, NULL, &err), OPIML_EEXIST);
     assert_non_null(strstr(err.message, "--overwrite replaces it"));
     assert_int_equal(open_only(folder, "", &err), 0);
     snprintf(own, sizeof(own), "%s/run/../run/checkpoint.safetensors", folder);
@@ -35,7 +35,7 @@ static void a_checkpoint_is_not_replaced_unasked(void **state) {
     assert_int_equal(rename(own, out), 0);
     assert_int_equal(open_only(folder, out, &err), 0);
     assert_int_equal(learn_run(folder, NULL, 1, NULL, NULL, &err), 0);
-    assert_int_equal(open_only(folder, out, &err), OPIML_EINVAL); /* it is another's */
+    assert_int_equal(open_only(folder, out, &err), OPIML_EEXIST); /* it is another's */
     test_folder_remove(folder);
 }
 
