@@ -10,8 +10,8 @@
 enum event { POINT, START, END };
 
 /* Takes value and metadata (NULL: none). */
-static void put(struct mllog *log, enum event event, const char *key, struct js *value,
-                struct js *metadata) {
+static void put_at(struct mllog *log, uint64_t wall_ns, enum event event, const char *key,
+                   struct js *value, struct js *metadata) {
     static const char *const events[] = {"POINT_IN_TIME", "INTERVAL_START", "INTERVAL_END"};
     AUTO_JS struct js *line = js_object();
     AUTO_FREE char *text = NULL;
@@ -20,7 +20,7 @@ static void put(struct mllog *log, enum event event, const char *key, struct js 
     js_set(metadata, "file", js_text("opiml"));
     js_set(metadata, "lineno", js_int(0));
     js_set(line, "namespace", js_text(""));
-    js_set(line, "time_ms", js_u64(clock_wall_ns() / 1000000));
+    js_set(line, "time_ms", js_u64(wall_ns / 1000000));
     js_set(line, "event_type", js_text(events[event]));
     js_set(line, "key", js_text(key));
     js_set(line, "value", value);
@@ -31,6 +31,11 @@ static void put(struct mllog *log, enum event event, const char *key, struct js 
     fflush(log->file);
 }
 
+static void put(struct mllog *log, enum event event, const char *key, struct js *value,
+                struct js *metadata) {
+    put_at(log, clock_wall_ns(), event, key, value, metadata);
+}
+
 static struct js *number(const char *key, int64_t value) {
     struct js *object = js_object();
 
@@ -38,11 +43,11 @@ static struct js *number(const char *key, int64_t value) {
     return object;
 }
 
-int mllog_open(struct mllog *log, const char *path, struct opiml_error *err) {
+int mllog_open(struct mllog *log, const char *path, uint64_t began_ns, struct opiml_error *err) {
     log->file = fopen(path, "we");
     if (!log->file)
         return base_fail_errno(err, errno, "%s", path);
-    put(log, START, "init_start", js_null(), NULL);
+    put_at(log, began_ns, START, "init_start", js_null(), NULL);
     return 0;
 }
 

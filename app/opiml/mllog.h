@@ -16,8 +16,9 @@ struct mllog {
     uint32_t block_first; /* first epoch of the block up to the next evaluation; 0: none is open */
     const struct opiml_train *train;
 };
-/* Create or replace the file; the log begins with the start of initialisation. */
-int mllog_open(struct mllog *log, const char *path, struct opiml_error *err);
+/* Create or replace the file; the log begins with the start of initialisation, when the wall clock
+ * was `began_ns`. */
+int mllog_open(struct mllog *log, const char *path, uint64_t began_ns, struct opiml_error *err);
 /* What is run, with its hyperparameters; initialisation ends and the run starts. */
 void mllog_start(struct mllog *log, const struct opiml_train *train);
 void mllog_report(struct mllog *log, const struct opiml_train_progress *progress);

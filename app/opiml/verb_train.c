@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "bad_records.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "mllog.h"
@@ -151,12 +152,13 @@ static int print_json(struct opiml_train *train, struct run *run, int rc,
     return 0;
 }
 
-static int open_logs(struct run *run, struct opiml_error *err) {
+/* Once nothing stands against the run: a log that is there is of another. */
+static int open_logs(struct run *run, uint64_t began_ns, struct opiml_error *err) {
     const struct train_config *config = run->config;
     int rc = 0;
 
     if (config->mllog)
-        rc = mllog_open(&run->mllog, config->mllog, err);
+        rc = mllog_open(&run->mllog, config->mllog, began_ns, err);
     if (rc == 0 && config->dawnbench)
         rc = dawnbench_open(&run->dawnbench, config->dawnbench, err);
     return rc;
@@ -178,12 +180,11 @@ static int train_run(struct call *call, struct opiml_error *err) {
     AUTO_FREE char *from = NULL;
     struct run run = {.config = config, .bad = {.verb = "train", .line = bad_line}};
     struct opiml_train_options options;
+    uint64_t began_ns = clock_wall_ns();
     int rc;
 
     if (config->from && (rc = run_checkpoint(config->from, &from, err)) < 0)
         return rc;
-    if ((rc = open_logs(&run, err)) < 0)
-        return close_logs(&run, rc, err);
     opiml_train_options_init(&options);
     options.resume = from ? from : config->resume ? "" : NULL;
     options.overwrite = config->overwrite;
@@ -194,6 +195,8 @@ static int train_run(struct call *call, struct opiml_error *err) {
     options.context = &run;
     progress_begin(&run.progress);
     if ((rc = opiml_train_open(call->args[0], &options, &train, err)) < 0)
+        return rc;
+    if ((rc = open_logs(&run, began_ns, err)) < 0)
         return close_logs(&run, rc, err);
     run.bad.from = train;
     run.epochs = config->json ? js_array() : NULL;

@@ -70,6 +70,13 @@ class Mllog(Case):
     def test_a_missed_target_is_no_success(self):
         self.assertEqual(self.train(1)[-1]["metadata"]["status"], "aborted")
 
+    def test_a_refused_run_leaves_logs_alone(self):
+        self.train(0)
+        before = [open(self.path(name)).read() for name in ("log", "table.tsv")]
+        process = self.run_opiml("train", "t.yaml", "--mllog", "log", "--dawnbench", "table.tsv")
+        self.assertNotEqual(process.returncode, 0)
+        self.assertEqual([open(self.path(name)).read() for name in ("log", "table.tsv")], before)
+
     def test_a_full_disk_is_told(self):
         self.train(0)
         for option, what in ("--mllog", "MLPerf log"), ("--dawnbench", "table"):
