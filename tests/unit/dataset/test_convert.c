@@ -5,8 +5,8 @@
 
 /* What is done to the disk: of which folder names were synced last, and files that were removed
  * while there was no journal any more. */
-static ino_t folder_synced;
-static uint32_t removed_late;
+static _Atomic ino_t folder_synced;
+static _Atomic uint32_t removed_late;
 
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
