@@ -12,8 +12,8 @@ enum learn_precision { LEARN_AUTO, LEARN_F32, LEARN_BF16 };
 struct learn_config {
     uint32_t version, kind;
     uint64_t seed;
-    uint32_t threads, precision,
-        kernels; /* precision: an enum learn_precision; see learn/network.h */
+    uint32_t threads, kernels;
+    uint32_t precision; /* an enum learn_precision; see learn/network.h */
     char out[OPIML_TEXT_MAX];
     struct {
         char train[OPIML_TEXT_MAX], eval[OPIML_TEXT_MAX];

@@ -102,7 +102,8 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
 }
 
 static void warn_of_difference(struct opiml_train *self, const struct checkpoint *before) {
-    bool precision = strcmp(before->precision, self->state.precision) == 0;
+    const char *was = before->precision[0] ? before->precision : "?"; /* an older one */
+    bool precision = was[0] == '?' || strcmp(was, self->state.precision) == 0;
     char note[640];
 
     if (precision && before->threads == self->state.threads &&
@@ -112,7 +113,7 @@ static void warn_of_difference(struct opiml_train *self, const struct checkpoint
     snprintf(note, sizeof(note),
              "the checkpoint comes from %s, %u threads, %s, %s; here it is %s, %u threads, %s, "
              "%s: results will differ%s",
-             before->kernels, before->threads, before->isa, before->precision, self->state.kernels,
+             before->kernels, before->threads, before->isa, was, self->state.kernels,
              self->state.threads, self->state.isa, self->state.precision,
              precision ? " in the last bits" : "");
     learn_tell(self, 0, note);
