@@ -1,6 +1,6 @@
 /* What the engine costs: `opiml feed` over a pipeline against a bare loop on one thread that does
- * the same reads and operators and fills batches of the same size, both on one core, and two cores
- * against one.
+ * the same reads and operators over the same epochs and fills batches of the same size, both on one
+ * core, and two cores against one.
  *
  *   bench_feed PIPELINE.yaml [PAIRS] */
 #include <fcntl.h>
@@ -127,12 +127,11 @@ static void bare_read(struct bare *bare, const struct source *source,
     }
 }
 
-static double bare_run(struct bare *bare, uint64_t epoch) {
+static void bare_epoch(struct bare *bare, uint64_t epoch) {
     struct dataset *dataset = bare->pipeline->dataset[0];
     struct source *source = dataset_source(dataset);
-    uint64_t count = bare->pipeline->mix.positions, start = clock_now_ns();
 
-    for (uint64_t p = 0; p < count; p++) {
+    for (uint64_t p = 0; p < bare->pipeline->mix.positions; p++) {
         struct dataset_extent extent;
         struct mix_at at;
         uint32_t side = 0;
@@ -146,7 +145,14 @@ static double bare_run(struct bare *bare, uint64_t epoch) {
         for (uint32_t k = 0; k < bare->pipeline->row_ops; k++, side ^= 1)
             bare_op(bare, k, epoch, at.record, bare->values[side], bare->values[side ^ 1]);
     }
-    return (double)count * 1e9 / (double)(clock_now_ns() - start);
+}
+
+static double bare_run(struct bare *bare, uint64_t epochs) {
+    uint64_t start = clock_now_ns(), rows = epochs * bare->pipeline->mix.positions;
+
+    for (uint64_t epoch = 0; epoch < epochs; epoch++)
+        bare_epoch(bare, epoch);
+    return (double)rows * 1e9 / (double)(clock_now_ns() - start);
 }
 
 /* ---- the engine ---- */
@@ -199,14 +205,14 @@ int main(int argc, char **argv) {
     }
     CHECK(opiml_pipeline_open(argv[1], &pipeline, &err));
     bare_open(&bare, pipeline);
-    bare_run(&bare, 0); /* warm the page cache */
+    bare_run(&bare, 1); /* warm the page cache */
     sched_getaffinity(0, sizeof(all), &all);
     for (uint32_t i = 0; i < pairs; i++) {
         double one;
 
         use_cores(&all, 1); /* the reader's thread and the consumer have no core of their own */
         one = feed_run(pipeline, 1, EPOCHS);
-        pairs_add(&overhead, one, (bare_run(&bare, 0) + bare_run(&bare, 1)) / 2);
+        pairs_add(&overhead, one, bare_run(&bare, EPOCHS));
         use_cores(&all, 2);
         pairs_add(&scaling, feed_run(pipeline, 2, EPOCHS), 2 * one);
     }

@@ -9,7 +9,7 @@
 
 #define ALIGNMENT 64
 #define READS_LEAST MIB(1)
-#define READS_MOST MIB(32)
+#define READS_MOST MIB(16)
 #define READS_AHEAD                                                                                \
     256 /* records of the largest size that reading ahead may hold, up to READS_MOST */
 

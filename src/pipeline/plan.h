@@ -7,7 +7,7 @@
 
 #define PLAN_SLOTS_MIN 2 /* one with the consumer, one being filled */
 #define PLAN_SLOTS_MAX 8
-#define PLAN_SLOTS_BYTES MIB(64) /* more slots than the least only up to here */
+#define PLAN_SLOTS_BYTES MIB(32) /* more slots than the least only up to here */
 
 /* Where one output field of one operator is written. */
 struct plan_target {

@@ -225,8 +225,8 @@ static int start(struct stage *stage, struct opiml_error *err) {
     stage->workers = base_alloc_aligned(plan->threads * sizeof(*stage->workers), 64);
     if (!stage->slots || !stage->workers)
         return base_fail_memory(err, plan->threads * sizeof(*stage->workers), "a stage");
-    rc = arena_init_shared(&stage->slots_memory, plan->slots * base_align_up(plan->slot_bytes, 64),
-                           "opiml-batches", err);
+    rc = arena_init_pages(&stage->slots_memory, plan->slots * base_align_up(plan->slot_bytes, 64),
+                          err);
     if (rc < 0)
         return rc;
     for (uint32_t s = 0; s < plan->slots; s++)
