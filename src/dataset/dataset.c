@@ -617,6 +617,10 @@ int dataset_read(const struct dataset *dataset, uint64_t record, uint8_t *to,
     return 0;
 }
 
+bool dataset_parse_is_light(const struct dataset *dataset) {
+    return dataset->format->parse_is_light && dataset->format->parse_is_light(dataset->params);
+}
+
 uint64_t dataset_parse_bytes(const struct dataset *dataset) {
     return base_align_up(dataset->format->scratch_bytes(&dataset->index), 64);
 }

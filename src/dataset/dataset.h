@@ -62,6 +62,8 @@ uint64_t dataset_read_room(const struct dataset *dataset, uint32_t alignment);
  * thread. */
 int dataset_parse(const struct dataset *dataset, uint64_t record, const struct source_bytes *from,
                   struct opiml_value *values, uint8_t *scratch, struct opiml_error *err);
+/* Whether that is hardly more than to look where a record's values lie. */
+bool dataset_parse_is_light(const struct dataset *dataset);
 /* After the last read of an object: OPIML_ESTALE when it is not as it was indexed any more, so that
  * what was read may be cut or mixed. */
 int dataset_check_object(const struct dataset *dataset, uint32_t object, struct opiml_error *err);

@@ -31,6 +31,9 @@ struct format {
     int (*parse)(const struct index *index, const void *params, uint64_t record,
                  const struct source_bytes *from, struct opiml_value *values, uint8_t *scratch,
                  struct opiml_error *err);
+    /* Whether parse does hardly more than to look where a record's values lie. NULL: it does more.
+     */
+    bool (*parse_is_light)(const void *params);
     /* Where a field's elements lie, if they do as its value has them, so that any run of them can
      * be read alone: parse takes NULL for the piece then. NULL: never. */
     bool (*elements)(const struct index *index, uint64_t record, uint32_t field,

@@ -100,6 +100,10 @@ static int raw_parse(const struct index *index, const void *params, uint64_t rec
     return 0;
 }
 
+static bool raw_parse_is_light(const void *params) {
+    return true;
+}
+
 static uint64_t raw_scratch(const struct index *index) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < index->schema.count; i++)
@@ -118,5 +122,6 @@ const struct format format_raw = {
     .build = raw_build,
     .check = raw_check,
     .parse = raw_parse,
+    .parse_is_light = raw_parse_is_light,
     .scratch_bytes = raw_scratch,
 };

@@ -418,6 +418,10 @@ static int tfrecord_parse(const struct index *index, const void *params, uint64_
     return rc;
 }
 
+static bool tfrecord_parse_is_light(const void *params) {
+    return !((const struct tfrecord_params *)params)->crc;
+}
+
 static uint64_t tfrecord_scratch(const struct index *index) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < index->schema.count; i++)
@@ -437,5 +441,6 @@ const struct format format_tfrecord = {
     .build = tfrecord_build,
     .check = tfrecord_check,
     .parse = tfrecord_parse,
+    .parse_is_light = tfrecord_parse_is_light,
     .scratch_bytes = tfrecord_scratch,
 };

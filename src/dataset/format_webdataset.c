@@ -353,6 +353,10 @@ static int webdataset_parse(const struct index *index, const void *params, uint6
     return 0;
 }
 
+static bool webdataset_parse_is_light(const void *params) {
+    return true;
+}
+
 static uint64_t webdataset_scratch(const struct index *index) {
     return 8;
 }
@@ -367,5 +371,6 @@ const struct format format_webdataset = {
     .build = webdataset_build,
     .check = webdataset_check,
     .parse = webdataset_parse,
+    .parse_is_light = webdataset_parse_is_light,
     .scratch_bytes = webdataset_scratch,
 };

@@ -104,7 +104,16 @@ static void hand_over(struct reactor *self) {
     self->readies = 0;
 }
 
+/* The worker that this reader is too, where rows are light. */
+static struct worker *own_worker(struct reactor *self) {
+    return &self->reader->stage->workers[self - self->reader->reactor];
+}
+
 static void add_ready(struct reactor *self, struct task *task) {
+    if (self->reader->plan->in_reader) {
+        run_task(own_worker(self), task);
+        return;
+    }
     self->ready[self->readies++] = task;
     if (self->readies == COUNT_OF(self->ready))
         hand_over(self);
@@ -361,25 +370,32 @@ static void give_bytes(struct reactor *self, const struct load *load, struct tas
     for (uint32_t i = 0; i < pieces_of(self); i++)
         task->bytes += task->from[i].bytes;
     counter_add(&self->counters.bytes, load->result == 0 ? task->bytes : 0);
+    /* A light row's values lie at its ends: those of all rows are to come from memory at once. */
+    if (self->reader->plan->in_reader) {
+        const struct source_bytes *last = &task->from[pieces_of(self) - 1];
+
+        __builtin_prefetch(task->from->at);
+        __builtin_prefetch(last->at + last->bytes - 1);
+    }
 }
 
 /* All reads of a load have come: hand its rows to the workers, or have them read again. */
 static void end_load(struct reactor *self, const struct load *load) {
     bool again = load->result < 0 && !load->alone && (load->rows > 1 || pieces_of(self) > 1);
-    struct task *task = load->first;
+    struct task *task = load->first, *next;
 
-    for (uint32_t i = 0; i < load->rows; i++) {
-        struct task *next = task->next; /* a worker may be done with the row any time */
-
+    for (uint32_t i = 0; i < load->rows && !again; i++, task = task->next)
+        give_bytes(self, load, task);
+    counter_add(&self->counters.rows, again ? 0 : load->rows);
+    task = load->first;
+    for (uint32_t i = 0; i < load->rows; i++, task = next) {
+        next = task->next; /* a worker may be done with the row any time */
         if (again) {
             reads_give(&self->ring, load->hold);
             ask_again(self, task);
         } else {
-            give_bytes(self, load, task);
-            counter_add(&self->counters.rows, 1);
             add_ready(self, task);
         }
-        task = next;
     }
 }
 
@@ -418,19 +434,21 @@ static void *reactor_main(void *argument) {
 
     while (!stage_stopping(stage)) {
         struct source_read *done[DEPTH];
-        uint64_t start;
+        uint64_t start, waited;
         uint32_t count;
 
         /* Said before looking, so that a credit freed in between still wakes us. */
-        atomic_store(&self->wants_memory, true);
+        atomic_store(&self->wants_memory, !self->reader->plan->in_reader);
         atomic_store(&self->wants_slot, true);
         pump(self);
         hand_over(self);
         say_what_is_missing(self);
         start = clock_now_ns();
         count = ops->wait(self->queue, done, DEPTH, UINT64_MAX);
-        counter_add(self->in_flight ? &self->counters.busy_ns : &self->counters.wait_ns,
-                    clock_now_ns() - start);
+        waited = clock_now_ns() - start;
+        counter_add(self->in_flight ? &self->counters.busy_ns : &self->counters.wait_ns, waited);
+        if (self->reader->plan->in_reader)
+            counter_add(&own_worker(self)->parse.wait_ns, waited);
         complete(self, done, count);
     }
     return NULL;

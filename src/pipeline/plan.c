@@ -9,9 +9,10 @@
 
 #define ALIGNMENT 64
 #define READS_LEAST MIB(1)
+#define READS_AHEAD 256 /* records of the largest size, up to the most */
 #define READS_MOST MIB(16)
-#define READS_AHEAD                                                                                \
-    256 /* records of the largest size that reading ahead may hold, up to READS_MOST */
+#define READS_MOST_DIRECT MIB(64) /* the kernel reads nothing ahead */
+#define LIGHT_BYTES 256 /* of a row that is delivered, when it is little work to copy it */
 
 uint32_t plan_cores(void) {
     cpu_set_t set;
@@ -153,6 +154,14 @@ static uint64_t largest_read(const struct plan *plan) {
     return base_align_up(most, 4096);
 }
 
+/* Most memory for reading ahead: what is touched for the first time costs a run's start. */
+static uint64_t reads_most(const struct opiml_pipeline *pipeline) {
+    for (uint32_t d = 0; d < pipeline->datasets; d++)
+        if (dataset_direct(pipeline->dataset[d]))
+            return READS_MOST_DIRECT;
+    return READS_MOST;
+}
+
 /* A ragged frame's heap: each varying row at its largest would be far too much for encoded images,
  * so at most a quarter of the pool. frame_put says when a batch does not fit. */
 static uint64_t heap_bytes(const struct plan *plan, uint64_t pool_bytes) {
@@ -181,8 +190,8 @@ static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error
             plan->pieces =
                 (uint32_t)base_max_u64(plan->pieces, dataset_pieces(plan->pipeline->dataset[d]));
         most = largest_read(plan) * plan->readers;
-        plan->read_bytes =
-            base_min_u64(most * READS_AHEAD, base_min_u64(READS_MOST, pool_bytes / 4));
+        plan->read_bytes = base_min_u64(most * READS_AHEAD,
+                                        base_min_u64(reads_most(plan->pipeline), pool_bytes / 4));
         plan->read_bytes = base_max_u64(plan->read_bytes, base_max_u64(2 * most, READS_LEAST));
     } else {
         plan->read_bytes = 0;
@@ -211,6 +220,31 @@ static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error
     return 0;
 }
 
+/* Whether a row is less work than handing it to another thread, who has to be woken: nothing is
+ * made of it, and little is delivered. */
+static bool rows_are_light(const struct plan *plan) {
+    const struct opiml_pipeline *pipeline = plan->pipeline;
+    uint64_t bytes = 0;
+
+    if (!plan->reads || !plan->delivers || plan->caches || pipeline->ops > pipeline->row_ops)
+        return false;
+    for (uint32_t d = 0; d < pipeline->datasets; d++)
+        if (!dataset_parse_is_light(pipeline->dataset[d]))
+            return false;
+    for (uint32_t k = plan->first; k < plan->last; k++) {
+        const struct opiml_op_shape *shape = &pipeline->op[k]->shape;
+
+        if (pipeline->op[k]->op->open || shape->flags & OPIML_OP_MAY_DROP)
+            return false;
+        for (uint32_t f = 0; f < shape->out.count; f++)
+            if (shape->from[f] == OPIML_OP_NEW)
+                return false;
+    }
+    for (uint32_t f = 0; f < plan->out->count; f++)
+        bytes += plan->out->fields[f].max_bytes;
+    return bytes <= LIGHT_BYTES;
+}
+
 int plan_create(const struct opiml_pipeline *pipeline, const struct plan_request *request,
                 struct plan **ret_plan, struct opiml_error *err) {
     struct plan *plan = base_alloc(sizeof(*plan));
@@ -228,7 +262,10 @@ int plan_create(const struct opiml_pipeline *pipeline, const struct plan_request
     plan->out = pipeline_schema(pipeline, plan->delivers ? pipeline->ops : plan->last);
     plan->rank = request->rank;
     plan->world = request->world;
-    plan->threads = request->threads ? request->threads : plan_cores();
+    plan->in_reader = rows_are_light(plan);
+    plan->threads = plan->in_reader    ? pipeline->datasets
+                    : request->threads ? request->threads
+                                       : plan_cores();
     plan->rows = pipeline_slice_rows(pipeline, plan->world);
     plan->windows = window_find(plan);
     lay_worker(plan);

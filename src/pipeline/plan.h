@@ -25,7 +25,8 @@ struct plan {
     bool caches;   /* ... or from the cache station, which stands in this stage */
     const struct opiml_schema *in, *out;
     uint32_t rank, world;
-    uint32_t threads, rows; /* rows: most of a slice */
+    bool in_reader;         /* rows are light: their readers take them through the operators */
+    uint32_t threads, rows; /* threads: that do, or compute; rows: most of a slice */
     uint32_t slots;
     uint64_t heap_bytes; /* of a slot's frame */
     uint32_t readers;    /* datasets, and a cache's file: each has its share of read_bytes */

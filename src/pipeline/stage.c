@@ -201,7 +201,7 @@ static int start_worker(struct stage *stage, uint32_t number, struct opiml_error
     worker->stage = stage;
     worker->number = number;
     rc = arena_init_private(&worker->memory, stage->plan->worker_bytes, err);
-    if (rc < 0)
+    if (rc < 0 || stage->plan->in_reader)
         return rc;
     rc = pthread_create(&worker->thread, NULL, worker_main, worker);
     if (rc != 0)
@@ -238,7 +238,7 @@ static int start(struct stage *stage, struct opiml_error *err) {
         if ((rc = start_worker(stage, w, err)) < 0)
             return rc;
     /* What they allocate for their operators is not to come behind the first batch. */
-    for (uint32_t w = 0; w < plan->threads; w++)
+    for (uint32_t w = 0; w < plan->threads && !plan->in_reader; w++)
         while (sem_wait(&stage->opened) < 0 && errno == EINTR)
             ;
     return stage->inlet->ops->start(stage->inlet, stage, err);

@@ -70,7 +70,7 @@ static inline uint64_t counter_get(const _Atomic uint64_t *counter) {
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* A compute thread. */
+/* A compute thread, or a reader that takes its rows through the operators itself. */
 struct worker {
     struct stage *stage;
     uint32_t number;

@@ -194,6 +194,22 @@ done
 opiml feed "$tmp/q.yaml" --resume "$token"
 check "a token of other quotes" fails 2 "another pipeline"
 
+# Rows that do not leave their reader: a bad one is a hole there too, and is named.
+shapes "$tmp/tars" 40 --test 0 --format webdataset
+$python - "$tmp"/tars/train/*.tar <<'PY'
+import sys, tarfile
+with tarfile.open(sys.argv[1]) as tar:
+    label = [member for member in tar if member.name.endswith(".cls")][3]
+with open(sys.argv[1], "r+b") as tar:
+    tar.seek(label.offset_data)
+    tar.write(b"?")
+PY
+printf 'opiml: 1\nkind: pipeline\ndataset: {uri: tars/train}\nops: [select: {fields: [label]}]\n' >"$tmp/l.yaml"
+printf 'batch: {size: 8}\nerrors: {budget: 1}\n' >>"$tmp/l.yaml"
+opiml feed "$tmp/l.yaml" --json
+check "a bad row in its reader" same "$status $(json samples) $(json errors)" "0 39 1"
+check "is named" out_has 'tars/train/.*the label .*?.* is no whole number'
+
 # One file, named by the user, may be a link to anywhere.
 mkdir "$tmp/elsewhere" "$tmp/here"
 printf 'x,label\n1,2\n3,4\n' >"$tmp/elsewhere/x.csv"

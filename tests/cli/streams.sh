@@ -42,6 +42,11 @@ stream raw "dataset: {uri: raw/train.bin, format: raw, $fields}" 'mode: block, b
 stream direct "dataset: {uri: raw/train.bin, format: raw, direct: true, $fields}" 'mode: global' \
     'cast: {field: x, to: f64}'
 
+# Rows of which nothing is made do not leave their reader, but where the stream is cut.
+shapes "$tmp/more" 100 --test 0 --format webdataset --seed 3
+stream light 'datasets: [{uri: tars/train, weight: 2}, {uri: more/train, weight: 1}]' 'mode: global' \
+    'select: {fields: [label]}' 'rename: {from: label, to: class}'
+
 # Only the planes that the crop looks at are read here.
 stream planes 'dataset: {uri: arrays/train, format: npy, parts: ["image:images/*.npy", "label:labels/*.npy"]}' \
     'mode: global' 'volume_random_crop: {fields: [image, label], size: [5, 9, 18]}' 'cast: {field: image, to: f32}'

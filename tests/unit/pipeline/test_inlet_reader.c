@@ -69,11 +69,13 @@ static void different_fields_do_not_mix(void **state) {
     harness_remove(&b);
 }
 
-/* A file that shrinks under a running feed gives bad records, never a crash or a short epoch. */
-static void a_file_that_shrinks_gives_bad_records(void **state) {
+/* Rows that their reader takes through itself, and rows for compute threads. */
+#define LIGHT ""
+#define HEAVY "ops:\n  - cast: {field: x, to: f32}\n"
+
+static void shrink_a_file(const char *yaml) {
     struct harness data = harness_make(1000);
-    struct opiml_pipeline *pipeline =
-        harness_pipeline(&data, "batch: {size: 10}\nerrors: {budget: 1000}\n");
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, yaml);
     struct opiml_feed_stats *stats = malloc(sizeof(*stats));
     struct opiml_feed_options options;
     const struct opiml_batch *batch;
@@ -95,6 +97,12 @@ static void a_file_that_shrinks_gives_bad_records(void **state) {
     opiml_feed_close(feed);
     opiml_pipeline_close(pipeline);
     harness_remove(&data);
+}
+
+/* A file that shrinks under a running feed gives bad records, never a crash or a short epoch. */
+static void a_file_that_shrinks_gives_bad_records(void **state) {
+    shrink_a_file("batch: {size: 10}\nerrors: {budget: 1000}\n" LIGHT);
+    shrink_a_file("batch: {size: 10}\nerrors: {budget: 1000}\n" HEAVY);
 }
 
 #define COLUMNS 32
@@ -193,10 +201,9 @@ static void a_missing_piece_makes_a_bad_record(void **state) {
     test_folder_remove(folder);
 }
 
-/* The smallest pool that the plan allows still delivers everything. */
-static void the_smallest_pool_is_enough(void **state) {
+static void feed_from_the_smallest_pool(const char *yaml) {
     struct harness data = harness_make(500);
-    struct opiml_pipeline *pipeline = harness_pipeline(&data, "batch: {size: 100}\n");
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, yaml);
     struct opiml_feed_options options;
     struct opiml_feed *feed = NULL;
     const struct opiml_batch *batch;
@@ -214,6 +221,12 @@ static void the_smallest_pool_is_enough(void **state) {
     opiml_feed_close(feed);
     opiml_pipeline_close(pipeline);
     harness_remove(&data);
+}
+
+/* The smallest pool that the plan allows still delivers everything. */
+static void the_smallest_pool_is_enough(void **state) {
+    feed_from_the_smallest_pool("batch: {size: 100}\n" LIGHT);
+    feed_from_the_smallest_pool("batch: {size: 100}\n" HEAVY);
 }
 
 /* ---- reads that are looked at, and fail where they touch a bad byte ---- */

@@ -71,8 +71,43 @@ static void scratch_is_shared_over_time(void **state) {
     opiml_pipeline_close(pipeline);
 }
 
+/* What is worth another thread: making something, mixing, a copy of some size, a cache. */
+static void light_rows_stay_with_their_reader(void **state) {
+    static const struct {
+        const char *yaml;
+        bool light;
+    } cases[] = {
+        {"ops: []\n", true},
+        {"ops:\n  - select: {fields: [label]}\n  - rename: {from: label, to: y}\n", true},
+        {"ops:\n  - cast: {field: x, to: f32}\n", false},
+        {"ops:\n  - cast: {field: x, to: f32}\n  - select: {fields: [label]}\n", false},
+        {"ops:\n  - filter: {where: \"label < 50\"}\n", false},
+        {"ops:\n  - cache: {bytes: 1MiB}\n", false},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char yaml[160];
+        struct opiml_pipeline *pipeline;
+        struct plan *plan;
+
+        snprintf(yaml, sizeof(yaml), "batch: {size: 4}\n%s", cases[i].yaml);
+        pipeline = harness_pipeline(&data, yaml);
+        plan = plan_of(pipeline, 0, pipeline->row_ops);
+        assert_int_equal(plan->in_reader, cases[i].light);
+        assert_int_equal(plan->threads, cases[i].light ? 1 : 2);
+        base_free(plan);
+        if (pipeline->row_ops > 0) {
+            plan = plan_of(pipeline, 0, pipeline->row_ops - 1); /* its rows go to another stage */
+            assert_false(plan->in_reader);
+            base_free(plan);
+        }
+        opiml_pipeline_close(pipeline);
+    }
+}
+
 static void everything_fits_the_pool(void **state) {
-    struct opiml_pipeline *pipeline = harness_pipeline(&data, "batch: {size: 64}\n");
+    struct opiml_pipeline *pipeline =
+        harness_pipeline(&data, "batch: {size: 64}\nops:\n  - cast: {field: x, to: f32}\n");
     struct plan_request request = harness_request(pipeline, 2);
     struct opiml_error err = {0};
     struct plan *plan = NULL;
@@ -101,6 +136,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(last_writers_write_into_the_batch),
         cmocka_unit_test(scratch_is_shared_over_time),
+        cmocka_unit_test(light_rows_stay_with_their_reader),
         cmocka_unit_test(everything_fits_the_pool),
     };
 
