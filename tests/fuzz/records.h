@@ -90,6 +90,9 @@ static inline struct source_bytes records_copy(const struct records *records,
 static inline void records_parse(const struct records *records, const struct format *format,
                                  const void *params, const struct index *index) {
     uint64_t scratch_bytes = format->scratch_bytes(index);
+
+    if (scratch_bytes > MIB(256))
+        return; /* fields of sizes that no pool has room for: a plan refuses them */
     AUTO_FREE uint8_t *scratch = base_alloc_aligned(base_align_up(scratch_bytes + 1, 64), 64);
     struct opiml_value values[OPIML_MAX_FIELDS];
     uint32_t pieces = index_ranges(index);
