@@ -24,6 +24,7 @@ static int set_up(void **state) {
     self->data = harness_make(24);
     self->pipeline = harness_pipeline(&self->data, "batch: {size: 8}\n");
     request = harness_request(self->pipeline, 1);
+    request.reads = false; /* rows come over the link */
     assert_int_equal(plan_create(self->pipeline, &request, &self->plan, NULL), 0);
     bytes = frame_bytes(self->plan->in, 8, 4096);
     self->memory = aligned_alloc(64, bytes);
