@@ -158,7 +158,7 @@ void feed_report_verdict(const struct opiml_feed_stats *stats) {
         return;
     }
     if (waits_for_bytes(worst)) {
-        printf("\nbottleneck: %s: the compute threads wait for it\n"
+        printf("\nbottleneck: %s: everything else waits for it\n"
                "  A faster disk helps, or smaller files, or, with several epochs, a cache station\n"
                "  before the first random operator.\n",
                worst->name);

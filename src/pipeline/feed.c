@@ -480,8 +480,9 @@ static void add_stage(struct opiml_feed_stats *stats, struct stage *stage) {
 }
 
 /* The station that limits the rate: none while the consumer hardly waits; the longest-working
- * operator when the compute threads hardly wait; else what brings the rows. */
-static int32_t find_bottleneck(const struct opiml_feed_stats *stats) {
+ * operator when the compute threads hardly wait; else, and where there are none, what brings the
+ * rows. */
+static int32_t find_bottleneck(const struct opiml_feed_stats *stats, bool computes) {
     uint64_t idle = 0, threads = 0, most = 0;
     int32_t bringer = -1, worker = -1;
 
@@ -502,7 +503,7 @@ static int32_t find_bottleneck(const struct opiml_feed_stats *stats) {
             worker = (int32_t)i;
         }
     }
-    return idle * 4 > stats->elapsed_ns * threads ? bringer : worker;
+    return !computes || idle * 4 > stats->elapsed_ns * threads ? bringer : worker;
 }
 
 void opiml_feed_stats(struct opiml_feed *self, struct opiml_feed_stats *stats) {
@@ -538,5 +539,5 @@ void opiml_feed_stats(struct opiml_feed *self, struct opiml_feed_stats *stats) {
                                             .bytes = stats->bytes_delivered,
                                             .wait_ns = stats->wait_ns,
                                             .threads = 1};
-    stats->bottleneck = find_bottleneck(stats);
+    stats->bottleneck = find_bottleneck(stats, !self->stage->plan->in_reader);
 }

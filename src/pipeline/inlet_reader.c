@@ -434,7 +434,7 @@ static void *reactor_main(void *argument) {
 
     while (!stage_stopping(stage)) {
         struct source_read *done[DEPTH];
-        uint64_t start, waited;
+        uint64_t start;
         uint32_t count;
 
         /* Said before looking, so that a credit freed in between still wakes us. */
@@ -445,10 +445,8 @@ static void *reactor_main(void *argument) {
         say_what_is_missing(self);
         start = clock_now_ns();
         count = ops->wait(self->queue, done, DEPTH, UINT64_MAX);
-        waited = clock_now_ns() - start;
-        counter_add(self->in_flight ? &self->counters.busy_ns : &self->counters.wait_ns, waited);
-        if (self->reader->plan->in_reader)
-            counter_add(&own_worker(self)->parse.wait_ns, waited);
+        counter_add(self->in_flight ? &self->counters.busy_ns : &self->counters.wait_ns,
+                    clock_now_ns() - start);
         complete(self, done, count);
     }
     return NULL;
