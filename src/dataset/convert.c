@@ -110,10 +110,13 @@ static int scan_labels(void *context, size_t chunk, struct opiml_error *err) {
         if (rc < 0)
             return opiml_fail(err, rc, "%s", why.message);
         memcpy(&label, record.values[labels->field].data, sizeof(label));
-        if (label < 0 || label >= INDEX_CLASSES_MAX)
-            return opiml_fail(err, OPIML_EINVAL,
-                              "record %" PRIu64 ": label %d is no class's number, from 0 to %d", i,
-                              (int)label, INDEX_CLASSES_MAX - 1);
+        if (label < 0 || label >= INDEX_CLASSES_MAX) {
+            if (labels->job->budget > 0)
+                continue;
+            opiml_fail(&why, OPIML_EINVAL, "label %d is no class's number, from 0 to %d",
+                       (int)label, INDEX_CLASSES_MAX - 1);
+            return convert_record_fail(from, i, &why, err);
+        }
         uint32_t most = atomic_load(&labels->most);
         while ((uint32_t)label + 1 > most &&
                !atomic_compare_exchange_weak(&labels->most, &most, (uint32_t)label + 1))
@@ -366,6 +369,20 @@ static int write_description(const struct convert_job *job, struct opiml_error *
 
 /* ---- writing ---- */
 
+/* A bad record, if the budget allows for one more. */
+static int leave_out(struct convert_job *job, const struct opiml_error *why,
+                     struct opiml_error *err) {
+    pthread_mutex_lock(&job->lock);
+    if (!job->first_bad.code)
+        job->first_bad = *why;
+    pthread_mutex_unlock(&job->lock);
+    if (atomic_fetch_add(&job->skipped, 1) + 1 <= job->budget)
+        return 0;
+    return opiml_fail(err, OPIML_EBUDGET,
+                      "more than %" PRIu64 " bad records, which is the budget; one of them: %s",
+                      job->budget, why->message);
+}
+
 /* With a budget, each record is read once before the first is written, so that a writer knows how
  * many will come. */
 static int find_bad(struct convert_job *job, struct convert_record *record,
@@ -379,24 +396,30 @@ static int find_bad(struct convert_job *job, struct convert_record *record,
             continue;
         if (!convert_is_bad(rc))
             return opiml_fail(err, rc, "%s", why.message);
-        pthread_mutex_lock(&job->lock);
-        if (!job->first_bad.code)
-            job->first_bad = why;
-        pthread_mutex_unlock(&job->lock);
         bad[i] = true;
         --*ret_kept;
-        if (atomic_fetch_add(&job->skipped, 1) + 1 > job->budget)
-            return opiml_fail(err, OPIML_EBUDGET,
-                              "more than %" PRIu64
-                              " bad records, which is the budget; one of them: %s",
-                              job->budget, why.message);
+        if ((rc = leave_out(job, &why, err)) < 0)
+            return rc;
     }
     return 0;
 }
 
+/* 1: the writer takes the record; 0: it does not, which the budget allows for. */
+static int admit(struct convert_job *job, uint64_t number, void *state,
+                 const struct opiml_value *values, struct opiml_error *err) {
+    const struct writer *writer = job->ask->writer;
+    struct opiml_error why, told;
+    if (!writer->admit || writer->admit(state, values, &why) == 0)
+        return 1;
+    convert_record_fail(job->ask->from, number, &why, &told);
+    if (job->budget == 0 || (why.code != OPIML_EINVAL && why.code != OPIML_ELIMIT))
+        return opiml_fail(err, told.code, "%s", told.message);
+    return leave_out(job, &told, err);
+}
+
 static int write_records(struct convert_job *job, uint64_t number, struct convert_record *record,
                          const bool *bad, void *state, struct opiml_error *err) {
-    const struct convert_shard *shard = &job->shards[number];
+    struct convert_shard *shard = &job->shards[number];
     const struct writer *writer = job->ask->writer;
     const struct write_shard head = {&job->plan, number, shard->first, shard->kept};
     struct hash128 digest = {0};
@@ -410,13 +433,16 @@ static int write_records(struct convert_job *job, uint64_t number, struct conver
         if (rc < 0)
             return rc;
         convert_fields_take(&job->fields, record->values, values);
+        if ((rc = admit(job, shard->first + i, state, values, err)) <= 0)
+            continue;
         rc = writer->append(state, shard->first + i, values, err);
         digest = hash128_add(digest, convert_record_hash(&job->fields.schema, values,
                                                          writer->flags & WRITE_SORTED ? 0 : place));
         place++;
     }
-    job->shards[number].digest = digest;
-    return rc < 0 ? rc : writer->finish(state, err);
+    shard->digest = digest;
+    shard->kept = place;
+    return rc < 0 || place == 0 ? rc : writer->finish(state, err);
 }
 
 /* The folder that a shard's name is in. */
@@ -445,7 +471,7 @@ static int write_shard(struct convert_job *job, uint64_t number, struct opiml_er
     int rc = find_bad(job, &record, shard, bad, &shard->kept, err);
     if (rc < 0)
         return rc;
-    if (shard->kept > 0) { /* else there is no such file */
+    if (shard->kept > 0) { /* else there is no such file; nor when the writer takes none of them */
         rc = write_records(job, number, &record, bad, state, err);
         writer->release(state);
     }

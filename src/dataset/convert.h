@@ -44,8 +44,9 @@ struct convert_report {
 void convert_report_release(struct convert_report *report);
 
 /* Blocks for as long as it takes. OPIML_EEXIST for a folder that holds something else; OPIML_EINVAL
- * for records that the format cannot hold; OPIML_ECORRUPT for a bad record of the source past the
- * budget, and for a result that does not read back as what was written; OPIML_ECANCELED when
+ * and OPIML_ELIMIT for records that the format cannot hold, of which the budget allows for some as
+ * it does for bad ones, and OPIML_EBUDGET tells of more; OPIML_ECORRUPT for a bad record of the
+ * source, and for a result that does not read back as what was written; OPIML_ECANCELED when
  * progress says so. After a failure the journal remains and the same call goes on. */
 int convert_run(const struct convert_ask *ask, struct convert_report *ret_report,
                 struct opiml_error *err);

@@ -23,6 +23,9 @@ struct convert_record {
     struct opiml_value values[OPIML_MAX_FIELDS];
     struct convert_window windows[OPIML_MAX_FIELDS]; /* by piece */
 };
+/* `why` of a record, with its place. */
+int convert_record_fail(const struct dataset *dataset, uint64_t number,
+                        const struct opiml_error *why, struct opiml_error *err);
 /* Of a bad record the message names its place. */
 int convert_record_read(struct convert_record *record, const struct dataset *dataset,
                         uint64_t number, struct opiml_error *err);

@@ -48,11 +48,17 @@ static int read_pieces(struct convert_record *record, const struct dataset *data
     return 0;
 }
 
+int convert_record_fail(const struct dataset *dataset, uint64_t number,
+                        const struct opiml_error *why, struct opiml_error *err) {
+    char where[1024];
+    return opiml_fail(err, why->code, "record %" PRIu64 " (%s): %s", number,
+                      dataset_describe(dataset, number, where, sizeof(where)), why->message);
+}
+
 int convert_record_read(struct convert_record *record, const struct dataset *dataset,
                         uint64_t number, struct opiml_error *err) {
     struct source_bytes from[OPIML_MAX_FIELDS];
-    char where[1024];
-    struct opiml_error why;
+    struct opiml_error why = {0};
     if (!record->data) {
         uint64_t room = dataset_read_room(dataset, 64);
         record->data = base_alloc_aligned(room, 64);
@@ -63,9 +69,7 @@ int convert_record_read(struct convert_record *record, const struct dataset *dat
     int rc = read_pieces(record, dataset, number, from, &why);
     if (rc == 0)
         rc = dataset_parse(dataset, number, from, record->values, record->scratch, &why);
-    return rc < 0 ? opiml_fail(err, rc, "record %" PRIu64 " (%s): %s", number,
-                               dataset_describe(dataset, number, where, sizeof(where)), why.message)
-                  : 0;
+    return rc < 0 ? convert_record_fail(dataset, number, &why, err) : 0;
 }
 
 void convert_record_release(struct convert_record *record) {

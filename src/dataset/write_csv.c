@@ -108,8 +108,8 @@ static int csv_begin(void *state, const struct write_shard *shard, struct opiml_
     return add_row(csv, err);
 }
 
-static int csv_append(void *state, uint64_t record, const struct opiml_value *values,
-                      struct opiml_error *err) {
+/* The row that append writes. */
+static int csv_admit(void *state, const struct opiml_value *values, struct opiml_error *err) {
     struct csv *csv = state;
     bool finite;
     csv->row.count = 0;
@@ -121,12 +121,16 @@ static int csv_append(void *state, uint64_t record, const struct opiml_value *va
         else if (write_plain_float(field->dtype, values[i].data, &finite))
             write_number(&csv->row, field->dtype, values[i].data);
         else
-            return write_refuse(record, field, "text knows one NaN only, and this is another", err);
+            return write_refuse(field, "text knows one NaN only, and this is another", err);
     }
     if (csv->row.count >= CSV_ROW_BYTES_MAX)
-        return opiml_fail(err, OPIML_ELIMIT, "record %" PRIu64 ": a row of more than 16 MiB",
-                          record);
-    return add_row(csv, err);
+        return opiml_fail(err, OPIML_ELIMIT, "a row of more than 16 MiB");
+    return 0;
+}
+
+static int csv_append(void *state, uint64_t record, const struct opiml_value *values,
+                      struct opiml_error *err) {
+    return add_row(state, err);
 }
 
 static int csv_finish(void *state, struct opiml_error *err) {
@@ -149,6 +153,7 @@ const struct writer writer_csv = {
     .check = csv_check,
     .describe = csv_describe,
     .begin = csv_begin,
+    .admit = csv_admit,
     .append = csv_append,
     .finish = csv_finish,
     .release = csv_release,

@@ -49,23 +49,35 @@ static int image_folder_begin(void *state, const struct write_shard *shard,
     return 0;
 }
 
+static int32_t label_of(const struct image_folder *self, const struct opiml_value *values) {
+    int32_t label;
+    memcpy(&label, values[self->label].data, sizeof(label));
+    return label;
+}
+
+static int image_folder_admit(void *state, const struct opiml_value *values,
+                              struct opiml_error *err) {
+    const struct image_folder *self = state;
+    const struct write_plan *plan = self->plan;
+    int32_t label = label_of(self, values);
+    if (!write_image_kind(&values[self->image]))
+        return write_refuse(&plan->schema->fields[self->image], "neither a JPEG nor a PNG file",
+                            err);
+    if (label < 0 || (uint32_t)label >= plan->class_count)
+        return write_refuse(&plan->schema->fields[self->label], "a label that is no class's number",
+                            err);
+    return 0;
+}
+
 static int image_folder_append(void *state, uint64_t record, const struct opiml_value *values,
                                struct opiml_error *err) {
     struct image_folder *self = state;
     const struct write_plan *plan = self->plan;
     const struct opiml_value *image = &values[self->image];
-    const char *kind = write_image_kind(image);
-    int32_t label;
-    memcpy(&label, values[self->label].data, sizeof(label));
-    if (!kind)
-        return write_refuse(record, &plan->schema->fields[self->image],
-                            "neither a JPEG nor a PNG file", err);
-    if (label < 0 || (uint32_t)label >= plan->class_count)
-        return write_refuse(record, &plan->schema->fields[self->label],
-                            "a label that is no class's number", err);
+    const char *folder = plan->classes[label_of(self, values)];
     char suffix[8];
-    snprintf(suffix, sizeof(suffix), ".%s", kind);
-    AUTO_FREE char *path = write_record_path(plan, plan->classes[label], record, suffix);
+    snprintf(suffix, sizeof(suffix), ".%s", write_image_kind(image));
+    AUTO_FREE char *path = write_record_path(plan, folder, record, suffix);
     CLEANUP(write_file_release) struct write_file file = {0};
     int rc = path ? write_file_open(&file, path, err) : base_fail_memory(err, 0, "a path");
     if (rc == 0)
@@ -89,6 +101,7 @@ const struct writer writer_image_folder = {
     .check = image_folder_check,
     .prepare = image_folder_prepare,
     .begin = image_folder_begin,
+    .admit = image_folder_admit,
     .append = image_folder_append,
     .finish = image_folder_finish,
     .release = image_folder_release,

@@ -78,7 +78,7 @@ static void add_numbers(struct text *to, const struct opiml_field *field, const 
     text_add(to, "]");
 }
 
-static int add_member(struct jsonl *jsonl, uint64_t record, const struct opiml_field *field,
+static int add_member(struct jsonl *jsonl, const struct opiml_field *field,
                       const struct opiml_value *value, struct opiml_error *err) {
     const uint8_t *at = value->data;
     size_t each = opiml_dtype_bytes(field->dtype);
@@ -92,22 +92,22 @@ static int add_member(struct jsonl *jsonl, uint64_t record, const struct opiml_f
     for (uint64_t i = 0; i < value->bytes; i += each) {
         write_plain_float(field->dtype, at + i, &finite);
         if (!finite)
-            return write_refuse(record, field,
-                                "JSON has no NaN or infinity; csv and the binary formats do", err);
+            return write_refuse(field, "JSON has no NaN or infinity; csv and the binary formats do",
+                                err);
     }
     add_numbers(&jsonl->row, field, value->shape, 0, &at);
     return 0;
 }
 
-static int jsonl_append(void *state, uint64_t record, const struct opiml_value *values,
-                        struct opiml_error *err) {
+/* The row that append writes. */
+static int jsonl_admit(void *state, const struct opiml_value *values, struct opiml_error *err) {
     struct jsonl *jsonl = state;
     int rc = 0;
     jsonl->row.count = 0;
     text_add(&jsonl->row, "{");
     for (uint32_t i = 0; rc == 0 && i < jsonl->schema->count; i++) {
         text_add(&jsonl->row, i ? "," : "");
-        rc = add_member(jsonl, record, &jsonl->schema->fields[i], &values[i], err);
+        rc = add_member(jsonl, &jsonl->schema->fields[i], &values[i], err);
     }
     if (rc < 0)
         return rc;
@@ -115,9 +115,13 @@ static int jsonl_append(void *state, uint64_t record, const struct opiml_value *
     if (jsonl->row.failed)
         return base_fail_memory(err, jsonl->row.count, "a row");
     if (jsonl->row.count > ROW_BYTES_MAX)
-        return opiml_fail(err, OPIML_ELIMIT,
-                          "record %" PRIu64 ": a row of more than 16 MiB; tfrecord takes it",
-                          record);
+        return opiml_fail(err, OPIML_ELIMIT, "a row of more than 16 MiB; tfrecord takes it");
+    return 0;
+}
+
+static int jsonl_append(void *state, uint64_t record, const struct opiml_value *values,
+                        struct opiml_error *err) {
+    struct jsonl *jsonl = state;
     return write_file_add(&jsonl->file, jsonl->row.at, jsonl->row.count, err);
 }
 
@@ -139,6 +143,7 @@ const struct writer writer_jsonl = {
     .check = jsonl_check,
     .describe = write_describe_fields,
     .begin = jsonl_begin,
+    .admit = jsonl_admit,
     .append = jsonl_append,
     .finish = jsonl_finish,
     .release = jsonl_release,

@@ -146,15 +146,7 @@ static int write_one(const struct nifti *nifti, uint64_t record, const struct op
     AUTO_FREE char *path =
         write_record_path(nifti->plan, field->name, record, suffix_of(nifti->options));
     uint8_t header[NIFTI_HEADER_MAX];
-    for (uint32_t d = 0; d < field->ndim; d++)
-        if (value->shape[d] < 1)
-            return write_refuse(record, field, "a volume without voxels", err);
     size_t bytes = nifti_make_header(field->dtype, field->ndim, value->shape, affine, header);
-    if (bytes < NIFTI_HEADER_MAX && !is_narrow(affine))
-        return write_refuse(record, &nifti->plan->schema->fields[nifti->affine],
-                            "NIfTI-1 has its affine in f32, which these numbers are not; --fields "
-                            "leaves it out",
-                            err);
     const struct deflate_piece pieces[] = {{header, bytes}, {value->data, value->bytes}};
     int rc = path ? write_file_open(&file, path, err) : base_fail_memory(err, 0, "a path");
     if (rc == 0 && nifti->options->gzip)
@@ -164,18 +156,53 @@ static int write_one(const struct nifti *nifti, uint64_t record, const struct op
     return rc < 0 ? rc : write_file_commit(&file, false, err);
 }
 
+/* NULL when no field is the affine. */
+static const double *read_affine(const struct nifti *nifti, const struct opiml_value *values,
+                                 double room[NIFTI_AFFINE]) {
+    if (nifti->affine < 0)
+        return NULL;
+    return memcpy(room, values[nifti->affine].data, NIFTI_AFFINE * sizeof(*room));
+}
+
+static int admit_one(const struct nifti *nifti, const struct opiml_field *field,
+                     const struct opiml_value *value, const double *affine,
+                     struct opiml_error *err) {
+    uint8_t header[NIFTI_HEADER_MAX];
+    for (uint32_t d = 0; d < field->ndim; d++)
+        if (value->shape[d] < 1)
+            return write_refuse(field, "a volume without voxels", err);
+    size_t bytes = nifti_make_header(field->dtype, field->ndim, value->shape, affine, header);
+    if (bytes < NIFTI_HEADER_MAX && !is_narrow(affine))
+        return write_refuse(&nifti->plan->schema->fields[nifti->affine],
+                            "NIfTI-1 has its affine in f32, which these numbers are not; --fields "
+                            "leaves it out",
+                            err);
+    return 0;
+}
+
+/* All volumes before the first is written. */
+static int nifti_admit(void *state, const struct opiml_value *values, struct opiml_error *err) {
+    const struct nifti *nifti = state;
+    const struct opiml_schema *schema = nifti->plan->schema;
+    double room[NIFTI_AFFINE];
+    const double *affine = read_affine(nifti, values, room);
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < schema->count; i++)
+        if ((int)i != nifti->affine)
+            rc = admit_one(nifti, &schema->fields[i], &values[i], affine, err);
+    return rc;
+}
+
 static int nifti_append(void *state, uint64_t record, const struct opiml_value *values,
                         struct opiml_error *err) {
     const struct nifti *nifti = state;
     const struct opiml_schema *schema = nifti->plan->schema;
-    double affine[NIFTI_AFFINE];
+    double room[NIFTI_AFFINE];
+    const double *affine = read_affine(nifti, values, room);
     int rc = 0;
-    if (nifti->affine >= 0)
-        memcpy(affine, values[nifti->affine].data, sizeof(affine));
     for (uint32_t i = 0; rc == 0 && i < schema->count; i++)
         if ((int)i != nifti->affine)
-            rc = write_one(nifti, record, &schema->fields[i], &values[i],
-                           nifti->affine >= 0 ? affine : NULL, err);
+            rc = write_one(nifti, record, &schema->fields[i], &values[i], affine, err);
     return rc;
 }
 
@@ -197,6 +224,7 @@ const struct writer writer_nifti = {
     .describe = nifti_describe,
     .prepare = nifti_prepare,
     .begin = nifti_begin,
+    .admit = nifti_admit,
     .append = nifti_append,
     .finish = nifti_finish,
     .release = nifti_release,

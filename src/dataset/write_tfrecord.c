@@ -95,22 +95,33 @@ static uint32_t masked(const void *data, size_t bytes) {
     return (crc >> 15 | crc << 17) + MASK_DELTA;
 }
 
-static int add_record(struct tfrecord *self, uint64_t record, struct opiml_error *err) {
-    struct text *feature = &self->feature;
-    uint64_t offset = write_file_bytes(&self->file);
-    feature->count = 0;
-    protobuf_add_bytes(feature, 1, self->example.at, self->example.count);
-    if (feature->failed || self->example.failed || self->list.failed)
+/* The message that append writes, in `feature`. */
+static int tfrecord_admit(void *state, const struct opiml_value *values, struct opiml_error *err) {
+    struct tfrecord *self = state;
+    struct text *message = &self->feature;
+    self->example.count = 0;
+    for (uint32_t i = 0; i < self->schema->count; i++) {
+        make_feature(self, &self->schema->fields[i], &values[i]);
+        add_entry(self, self->schema->fields[i].name);
+    }
+    message->count = 0;
+    protobuf_add_bytes(message, 1, self->example.at, self->example.count);
+    if (message->failed || self->example.failed || self->list.failed)
         return base_fail_memory(err, self->example.count, "a record");
-    uint64_t length = feature->count;
-    uint32_t crc = masked(&length, sizeof(length)), data_crc = masked(feature->at, length);
-    if (length + 16 > INT32_MAX)
-        return opiml_fail(err, OPIML_ELIMIT, "record %" PRIu64 ": more than 2 GiB", record);
+    return message->count + 16 > INT32_MAX ? opiml_fail(err, OPIML_ELIMIT, "more than 2 GiB") : 0;
+}
+
+static int tfrecord_append(void *state, uint64_t record, const struct opiml_value *values,
+                           struct opiml_error *err) {
+    struct tfrecord *self = state;
+    const struct text *message = &self->feature;
+    uint64_t offset = write_file_bytes(&self->file), length = message->count;
+    uint32_t crc = masked(&length, sizeof(length)), data_crc = masked(message->at, length);
     int rc = write_file_add(&self->file, &length, sizeof(length), err);
     if (rc == 0)
         rc = write_file_add(&self->file, &crc, sizeof(crc), err);
     if (rc == 0)
-        rc = write_file_add(&self->file, feature->at, length, err);
+        rc = write_file_add(&self->file, message->at, length, err);
     if (rc == 0)
         rc = write_file_add(&self->file, &data_crc, sizeof(data_crc), err);
     if (rc < 0 || !self->index)
@@ -118,17 +129,6 @@ static int add_record(struct tfrecord *self, uint64_t record, struct opiml_error
     char line[64];
     int n = snprintf(line, sizeof(line), "%" PRIu64 " %" PRIu64 "\n", offset, length + 16);
     return write_file_add(&self->lines, line, (size_t)n, err);
-}
-
-static int tfrecord_append(void *state, uint64_t record, const struct opiml_value *values,
-                           struct opiml_error *err) {
-    struct tfrecord *self = state;
-    self->example.count = 0;
-    for (uint32_t i = 0; i < self->schema->count; i++) {
-        make_feature(self, &self->schema->fields[i], &values[i]);
-        add_entry(self, self->schema->fields[i].name);
-    }
-    return add_record(self, record, err);
 }
 
 static int tfrecord_finish(void *state, struct opiml_error *err) {
@@ -155,6 +155,7 @@ const struct writer writer_tfrecord = {
     .check = tfrecord_check,
     .describe = write_describe_fields,
     .begin = tfrecord_begin,
+    .admit = tfrecord_admit,
     .append = tfrecord_append,
     .finish = tfrecord_finish,
     .release = tfrecord_release,

@@ -39,13 +39,18 @@ static int tokens_begin(void *state, const struct write_shard *shard, struct opi
     return path ? write_file_open(&tokens->file, path, err) : base_fail_memory(err, 0, "a path");
 }
 
-static int tokens_append(void *state, uint64_t record, const struct opiml_value *values,
-                         struct opiml_error *err) {
-    struct tokens *tokens = state;
+static int tokens_admit(void *state, const struct opiml_value *values, struct opiml_error *err) {
+    const struct tokens *tokens = state;
     const struct opiml_field *field = &tokens->schema->fields[0];
     for (uint64_t i = 0; field->dtype == OPIML_I32 && i < values[0].bytes; i += 4)
         if (values[0].data[i + 3] & 0x80)
-            return write_refuse(record, field, "a negative number is no token", err);
+            return write_refuse(field, "a negative number is no token", err);
+    return 0;
+}
+
+static int tokens_append(void *state, uint64_t record, const struct opiml_value *values,
+                         struct opiml_error *err) {
+    struct tokens *tokens = state;
     return write_file_add(&tokens->file, values[0].data, values[0].bytes, err);
 }
 
@@ -66,6 +71,7 @@ const struct writer writer_tokens = {
     .check = tokens_check,
     .describe = tokens_describe,
     .begin = tokens_begin,
+    .admit = tokens_admit,
     .append = tokens_append,
     .finish = tokens_finish,
     .release = tokens_release,

@@ -72,6 +72,18 @@ static int add_member(struct write_file *tar, const char *name, const void *data
     return rc < 0 ? rc : write_file_add(tar, zeros, (BLOCK - bytes % BLOCK) % BLOCK, err);
 }
 
+static int webdataset_admit(void *state, const struct opiml_value *values,
+                            struct opiml_error *err) {
+    const struct webdataset *self = state;
+    int image = opiml_schema_find(self->schema, "image");
+    if (image < 0 || write_image_kind(&values[image]))
+        return 0;
+    return write_refuse(&self->schema->fields[image],
+                        "neither a JPEG nor a PNG file; rename it with --fields new=old to keep it "
+                        "as other bytes",
+                        err);
+}
+
 static int webdataset_append(void *state, uint64_t record, const struct opiml_value *values,
                              struct opiml_error *err) {
     struct webdataset *self = state;
@@ -90,11 +102,6 @@ static int webdataset_append(void *state, uint64_t record, const struct opiml_va
             extension = "cls";
         } else if (strcmp(field->name, "image") == 0) {
             extension = write_image_kind(&values[i]);
-            if (!extension)
-                return write_refuse(record, field,
-                                    "neither a JPEG nor a PNG file; rename it with "
-                                    "--fields new=old to keep it as other bytes",
-                                    err);
         }
         snprintf(name, sizeof(name), "%09" PRIu64 ".%s", record, extension);
         rc = add_member(&self->file, name, data, bytes, err);
@@ -124,6 +131,7 @@ const struct writer writer_webdataset = {
     .state_bytes = sizeof(struct webdataset),
     .check = webdataset_check,
     .begin = webdataset_begin,
+    .admit = webdataset_admit,
     .append = webdataset_append,
     .finish = webdataset_finish,
     .release = webdataset_release,

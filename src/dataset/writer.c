@@ -96,10 +96,8 @@ int write_unfit(const char *format, const struct opiml_field *field, const char 
                       type.at ? type.at : "?", what);
 }
 
-int write_refuse(uint64_t record, const struct opiml_field *field, const char *what,
-                 struct opiml_error *err) {
-    return opiml_fail(err, OPIML_EINVAL, "record %" PRIu64 ", field \"%s\": %s", record,
-                      field->name, what);
+int write_refuse(const struct opiml_field *field, const char *what, struct opiml_error *err) {
+    return opiml_fail(err, OPIML_EINVAL, "field \"%s\": %s", field->name, what);
 }
 
 bool write_folder_safe(const char *name) {

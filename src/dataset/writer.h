@@ -30,7 +30,7 @@ struct write_shard {
     const struct write_plan *plan;
     uint64_t number; /* of the shard */
     uint64_t first;  /* number of its first record */
-    uint64_t count;  /* of its records: so many will come */
+    uint64_t count;  /* of its records: so many will come, less those that admit refuses */
 };
 
 struct writer {
@@ -49,11 +49,14 @@ struct writer {
     void (*describe)(const struct write_plan *plan, struct text *to);
     /* Make what all shards share, such as folders. NULL: nothing. */
     int (*prepare)(const struct write_plan *plan, struct opiml_error *err);
-    /* A shard: begin, `count` times append, finish, and in any case release. `state` is zeroed
-     * memory of state_bytes. A record's number is its own in the source: each is larger than the
-     * one before. Values are by fields of the schema. OPIML_EINVAL for a value that the format
-     * cannot hold. */
+    /* A shard: begin, for each of `count` records admit and append, finish, and in any case
+     * release. `state` is zeroed memory of state_bytes. A record's number is its own in the source:
+     * each is larger than the one before. Values are by fields of the schema. */
     int (*begin)(void *state, const struct write_shard *shard, struct opiml_error *err);
+    /* Whether the format can hold the record: OPIML_EINVAL or OPIML_ELIMIT names what it cannot.
+     * Such a record is not appended, so that less than `count` come. Writes nothing yet, but append
+     * of the same values may use what it made. NULL: what `check` let through fits, always. */
+    int (*admit)(void *state, const struct opiml_value *values, struct opiml_error *err);
     int (*append)(void *state, uint64_t record, const struct opiml_value *values,
                   struct opiml_error *err);
     int (*finish)(void *state, struct opiml_error *err);
@@ -89,9 +92,8 @@ bool write_folder_safe(const char *name);
 /* OPIML_EINVAL: this field does not go into that format. `what` says why and what to do. */
 int write_unfit(const char *format, const struct opiml_field *field, const char *what,
                 struct opiml_error *err);
-/* The same of a record. */
-int write_refuse(uint64_t record, const struct opiml_field *field, const char *what,
-                 struct opiml_error *err);
+/* The same of a record's value. */
+int write_refuse(const struct opiml_field *field, const char *what, struct opiml_error *err);
 
 static inline bool write_is_text(const struct opiml_field *field) {
     return field->dtype == OPIML_U8 && field->ndim == 1 && field->shape[0] < 0;

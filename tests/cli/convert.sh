@@ -117,6 +117,11 @@ check "a bad record ends it, and is named" fails 6 "record 19 (.*bad.jsonl at of
 check "... and leaves no file" absent "$tmp/x.tfrecord"
 opiml data convert "$tmp/bad.yaml" "$tmp/x.tfrecord" --budget 0.02 --json
 check "a budget leaves it out" same "$(json records) $(json skipped)" "89 1"
+printf '{"image": "oh", "label": 1}\n' >>"$tmp/rows.jsonl"
+opiml data convert "$tmp/rows.yaml" "$tmp/pictures" --format webdataset
+check "what the format cannot hold ends it, and is named" fails 2 "record 90 (.*rows.jsonl at offset [0-9]*): field \"image\": neither a JPEG"
+opiml data convert "$tmp/rows.yaml" "$tmp/pictures" --format webdataset --overwrite --budget 0.02 --json
+check "... and a budget leaves it out" same "$(json records) $(json skipped)" "90 1"
 
 # Where writing fails.
 if [ "$(id -u)" != 0 ]; then

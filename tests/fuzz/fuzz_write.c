@@ -38,8 +38,11 @@ static bool write_all(const struct write_plan *plan, const struct writer *writer
     AUTO_FREE void *state = base_alloc(writer->state_bytes);
     struct opiml_error err;
     int rc = writer->begin(state, &shard, &err);
-    for (uint64_t i = 0; rc == 0 && i < count; i++)
-        rc = writer->append(state, i, values[i], &err);
+    for (uint64_t i = 0; rc == 0 && i < count; i++) {
+        rc = writer->admit ? writer->admit(state, values[i], &err) : 0;
+        if (rc == 0)
+            rc = writer->append(state, i, values[i], &err);
+    }
     if (rc == 0)
         rc = writer->finish(state, &err);
     writer->release(state);

@@ -285,6 +285,61 @@ static void missing_files_are_bad_records(void **state) {
     test_folder_remove(folder);
 }
 
+/* Of one shard in three the writer takes no record. */
+static void what_a_format_cannot_hold_is_a_bad_record(void **state) {
+    static const char rows[] = "{\"image\": [255, 216, 255], \"label\": 0}\n"
+                               "{\"image\": \"no picture\", \"label\": 0}\n"
+                               "{\"image\": [255, 216, 255, 1], \"label\": 1}\n"
+                               "{\"image\": [255, 216, 255, 2], \"label\": 0}\n"
+                               "{\"image\": \"nor this\", \"label\": 0}\n"
+                               "{\"image\": \"nor this\", \"label\": 0}\n";
+    static const char *const names[] = {"webdataset", "image-folder"};
+    char *folder = test_folder();
+    struct convert_report report;
+    test_text(folder, "rows.jsonl", rows);
+    struct dataset *from =
+        test_opened(folder, "{uri: rows.jsonl, fields: [\"image:u8:*\", \"label:i32\"]}");
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        AUTO_FREE char *other = base_printf("no-%s", names[i]);
+        struct convert_ask ask = {.shard_records = 2, .threads = 1};
+        convert_refused(from, folder, other, names[i], &ask, OPIML_EINVAL,
+                        "rows.jsonl at offset 39): field \"image\": neither a JPEG nor a PNG");
+        ask.overwrite = true;
+        ask.budget = 0.34;
+        convert_refused(from, folder, other, names[i], &ask, OPIML_EBUDGET, "more than 2 bad");
+        ask.budget = 0.5;
+        converted(from, folder, names[i], names[i], &ask, &report);
+        assert_int_equal(report.records, 3);
+        assert_int_equal(report.skipped, 3);
+        assert_true(report.checked);
+        assert_non_null(strstr(report.first_bad.message, "record 1 (file:///"));
+        convert_report_release(&report);
+        converted(from, folder, names[i], names[i], &ask, &report);
+        assert_int_equal(report.skipped, 3);
+        convert_report_release(&report);
+    }
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
+static void labels_of_no_class_are_bad_records(void **state) {
+    char *folder = test_folder();
+    struct convert_report report;
+    test_text(folder, "rows.jsonl",
+              "{\"image\": [255, 216, 255], \"label\": 2}\n"
+              "{\"image\": [255, 216, 255], \"label\": -1}\n");
+    struct dataset *from =
+        test_opened(folder, "{uri: rows.jsonl, fields: [\"image:u8:*\", \"label:i32\"]}");
+    convert_refused(from, folder, "to", "image-folder", &plain, OPIML_EINVAL,
+                    "rows.jsonl at offset 39): label -1 is no class's number");
+    const struct convert_ask ask = {.budget = 0.5};
+    converted(from, folder, "to", "image-folder", &ask, &report);
+    assert_int_equal(report.records, 1);
+    convert_report_release(&report);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
 static void every_failing_allocation_is_told(void **state) {
     char *folder = test_folder();
     struct dataset *from = convert_rows(folder, -1);
@@ -345,6 +400,8 @@ int main(void) {
         cmocka_unit_test(a_source_is_not_overwritten),
         cmocka_unit_test(bad_records_and_the_budget),
         cmocka_unit_test(missing_files_are_bad_records),
+        cmocka_unit_test(what_a_format_cannot_hold_is_a_bad_record),
+        cmocka_unit_test(labels_of_no_class_are_bad_records),
         cmocka_unit_test(every_failing_allocation_is_told),
         cmocka_unit_test(classes_become_folders),
     };

@@ -47,6 +47,13 @@ static inline struct opiml_value sample_value(const void *data, uint64_t bytes, 
     return (struct opiml_value){.data = (uint8_t *)data, .bytes = bytes, .shape = {size}};
 }
 
+/* As a conversion without a budget does it. */
+static inline int sample_append(const struct writer *writer, void *state, uint64_t record,
+                                const struct opiml_value *values, struct opiml_error *err) {
+    int rc = writer->admit ? writer->admit(state, values, err) : 0;
+    return rc < 0 ? rc : writer->append(state, record, values, err);
+}
+
 /* The check, then shard 0 of `count` records: values by record, then by field. */
 static inline int sample_write(struct sample *sample, const struct opiml_value *values,
                                uint64_t count, struct opiml_error *err) {
@@ -62,7 +69,7 @@ static inline int sample_write(struct sample *sample, const struct opiml_value *
         return base_fail_memory(err, writer->state_bytes, "a shard");
     rc = writer->begin(state, &shard, err);
     for (uint64_t i = 0; rc == 0 && i < count; i++)
-        rc = writer->append(state, i, values + i * sample->schema.count, err);
+        rc = sample_append(writer, state, i, values + i * sample->schema.count, err);
     if (rc == 0)
         rc = writer->finish(state, err);
     writer->release(state);
