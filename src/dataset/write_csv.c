@@ -108,6 +108,12 @@ static int csv_begin(void *state, const struct write_shard *shard, struct opiml_
     return add_row(csv, err);
 }
 
+/* Other programs read a table as text, and the schema has but one type for texts and for bytes. */
+static bool is_cell_text(const struct opiml_value *value) {
+    return value->bytes == 0 ||
+           (write_reads_as_text(value) && !memchr(value->data, 0, value->bytes));
+}
+
 /* The row that append writes. */
 static int csv_admit(void *state, const struct opiml_value *values, struct opiml_error *err) {
     struct csv *csv = state;
@@ -116,6 +122,11 @@ static int csv_admit(void *state, const struct opiml_value *values, struct opiml
     for (uint32_t i = 0; i < csv->schema->count; i++) {
         const struct opiml_field *field = &csv->schema->fields[i];
         text_add_bytes(&csv->row, &csv->delimiter, i > 0);
+        if (write_is_text(field) && !is_cell_text(&values[i]))
+            return write_refuse(field,
+                                "bytes that are no text (UTF-8 without zeros); jsonl, tfrecord and "
+                                "npz take them, and --fields leaves it out",
+                                err);
         if (write_is_text(field))
             add_cell(csv, values[i].data, values[i].bytes);
         else if (write_plain_float(field->dtype, values[i].data, &finite))

@@ -34,16 +34,6 @@ static int jsonl_begin(void *state, const struct write_shard *shard, struct opim
     return path ? write_file_open(&jsonl->file, path, err) : base_fail_memory(err, 0, "a path");
 }
 
-static bool is_utf8(const uint8_t *at, uint64_t bytes) {
-    for (uint64_t i = 0; i < bytes;) {
-        size_t step = at[i] < 0x80 ? 1 : text_utf8_bytes((const char *)at + i, bytes - i);
-        if (step == 0)
-            return false;
-        i += step;
-    }
-    return true;
-}
-
 /* Characters that need no escape go in runs. */
 static void add_text(struct text *to, const uint8_t *at, uint64_t bytes) {
     uint64_t first = 0;
@@ -85,7 +75,7 @@ static int add_member(struct jsonl *jsonl, const struct opiml_field *field,
     bool finite;
     write_quoted(&jsonl->row, field->name);
     text_add(&jsonl->row, ":");
-    if (write_is_text(field) && is_utf8(at, value->bytes)) {
+    if (write_is_text(field) && write_reads_as_text(value)) {
         add_text(&jsonl->row, at, value->bytes);
         return 0;
     }

@@ -100,6 +100,17 @@ int write_refuse(const struct opiml_field *field, const char *what, struct opiml
     return opiml_fail(err, OPIML_EINVAL, "field \"%s\": %s", field->name, what);
 }
 
+bool write_reads_as_text(const struct opiml_value *value) {
+    const uint8_t *at = value->data;
+    for (uint64_t i = 0; i < value->bytes;) {
+        size_t step = at[i] < 0x80 ? 1 : text_utf8_bytes((const char *)at + i, value->bytes - i);
+        if (step == 0)
+            return false;
+        i += step;
+    }
+    return true;
+}
+
 bool write_folder_safe(const char *name) {
     return source_key_safe(name) && name[0] != '.' && !strchr(name, '/');
 }

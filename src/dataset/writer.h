@@ -98,6 +98,8 @@ int write_refuse(const struct opiml_field *field, const char *what, struct opiml
 static inline bool write_is_text(const struct opiml_field *field) {
     return field->dtype == OPIML_U8 && field->ndim == 1 && field->shape[0] < 0;
 }
+/* Whether such bytes are one: UTF-8 throughout. */
+bool write_reads_as_text(const struct opiml_value *value);
 static inline uint64_t write_elements(const struct opiml_field *field,
                                       const struct opiml_value *value) {
     return value->bytes / opiml_dtype_bytes(field->dtype);

@@ -50,6 +50,9 @@ opiml data convert "$tmp/set/train" "$tmp/y.csv" --fields label --set delimiter=
 check "an option's wrong value" fails 2 "takes comma, tab or semicolon"
 opiml data convert "$tmp/set/train" "$tmp/y.csv" --fields label --set color=red
 check "an option that there is not" fails 2 'csv has no option "color"'
+opiml data convert "$tmp/set/train" "$tmp/y.csv"
+check "images as cells, and what to do" fails 2 'record 0 (.*jpg): field "image": bytes that are no text.*--fields leaves it out'
+check "... which leaves no file" absent "$tmp/y.csv"
 opiml data convert "$tmp/set/train" "$tmp/set/train/sub" --format webdataset
 check "not into the source" fails 2 "lies within the source"
 opiml data convert "$tmp/tars/00000{1..3}.tar" "$tmp/tars-more" --format webdataset --json

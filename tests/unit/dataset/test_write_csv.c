@@ -60,6 +60,21 @@ static void other_nans_are_refused(void **state) {
     sample_release(&sample);
 }
 
+static void bytes_that_are_no_text_are_refused(void **state) {
+    static const char *const texts[] = {"na\xc3\xafve", "", "\xff\xd8\xff\xe0", "na\xefve", "a\0b"};
+    static const int64_t sizes[] = {6, 0, 4, 5, 3};
+    struct sample sample;
+    sample_init(&sample, "csv");
+    sample_field(&sample, "image", OPIML_U8, 1, (int64_t[]){-1});
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        const struct opiml_value value = sample_value(texts[i], (uint64_t)sizes[i], sizes[i]);
+        struct opiml_error err = {0};
+        assert_int_equal(sample_write(&sample, &value, 1, &err), i < 2 ? 0 : OPIML_EINVAL);
+        assert_true(i < 2 || strstr(err.message, "field \"image\": bytes that are no text"));
+    }
+    sample_release(&sample);
+}
+
 static void arrays_are_refused(void **state) {
     struct sample sample;
     sample_init(&sample, "csv");
@@ -79,6 +94,7 @@ int main(void) {
         cmocka_unit_test(cells_are_quoted_where_they_must),
         cmocka_unit_test(numbers_read_back_bit_for_bit),
         cmocka_unit_test(other_nans_are_refused),
+        cmocka_unit_test(bytes_that_are_no_text_are_refused),
         cmocka_unit_test(arrays_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
