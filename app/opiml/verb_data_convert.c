@@ -61,6 +61,17 @@ static int fail_unknown(const char *name, struct opiml_error *err) {
                       names.at ? names.at : "");
 }
 
+/* Else a folder would be made of a name that everybody takes for a file of another kind. */
+static int check_name(const char *to, const struct writer *writer, struct opiml_error *err) {
+    for (const struct format *const *kind = format_kinds(); *kind; kind++)
+        if ((*kind)->takes(to))
+            return opiml_fail(err, OPIML_EINVAL,
+                              "%s: the name is of format %s, and --format says %s; name it "
+                              "otherwise, or end it in / for a folder",
+                              to, (*kind)->name, writer->name);
+    return 0;
+}
+
 /* By --format, else by the name, which is then a file's. */
 static int choose_writer(const struct convert_config *config, const char *to,
                          const struct writer **ret_writer, bool *ret_single,
@@ -71,7 +82,9 @@ static int choose_writer(const struct convert_config *config, const char *to,
         format = format_find(config->format);
         *ret_writer = writer_find(config->format);
         *ret_single = format && format->takes(to);
-        return *ret_writer && format ? 0 : fail_unknown(config->format, err);
+        if (!*ret_writer || !format)
+            return fail_unknown(config->format, err);
+        return *ret_single ? 0 : check_name(to, *ret_writer, err);
     }
     for (const struct format *const *kind = format_kinds(); *kind; kind++) {
         if (!(*kind)->found_by_looking || !(*kind)->takes(to) ||
@@ -81,6 +94,16 @@ static int choose_writer(const struct convert_config *config, const char *to,
         return 0;
     }
     return fail_unknown(NULL, err);
+}
+
+static int check_shards(const struct convert_config *config, const char *to,
+                        struct opiml_error *err) {
+    if (config->shard_records == 0 && config->shard_bytes == 0)
+        return 0;
+    return opiml_fail(err, OPIML_EINVAL,
+                      "%s: --shard-%s cuts a folder into shards, and this is one file; leave it "
+                      "out, or name a folder",
+                      to, config->shard_records ? "records" : "bytes");
 }
 
 /* The writer's options: their defaults, then those of --set. The caller frees. */
@@ -199,6 +222,8 @@ static int convert_run_verb(struct call *call, struct opiml_error *err) {
     double seconds;
     int rc = choose_writer(config, ask.to, &ask.writer, &ask.single, err);
 
+    if (rc == 0 && ask.single)
+        rc = check_shards(config, ask.to, err);
     /* All files are looked at: what is written outlives what it comes from. */
     if (rc < 0 || (rc = read_set(ask.writer, config->set, &params, err)) < 0 ||
         (rc = records_open(call->args[0], config->from_format, "full", &from, err)) < 0)
@@ -228,7 +253,9 @@ const struct verb verb_data_convert = {
     .about =
         "FROM is a folder, a file, a URI, or a pipeline file (*.yaml), whose dataset is taken: the "
         "way to name a format that needs parameters. TO is a folder, which is made, or one file "
-        "where its name tells the format, as rows.csv and set.npz do.\n\n"
+        "where its name tells the format, as rows.csv and set.npz do. A name that tells another "
+        "format than --format is refused, unless it ends in / and is a folder's; so are "
+        "--shard-records and --shard-bytes for one file.\n\n"
         "A record is its named, typed fields, in whatever format; what is written reads back as "
         "the same records, and unless --no-check says otherwise all of it is read back and "
         "compared. Images in JPEG or PNG stay as they are. A folder also gets dataset.yaml, the "

@@ -40,6 +40,15 @@ opiml data convert "$tmp/set/train" "$tmp/x"
 check "a name that tells no format" fails 2 "say which with --format: csv, hdf5, image-folder"
 opiml data convert "$tmp/set/train" "$tmp/x" --format gif
 check "no such format" fails 2 '"gif" is no format that is written'
+opiml data convert "$tmp/set/train" "$tmp/a.npz" --format csv --fields label
+check "a name of another format" fails 2 "a.npz: the name is of format npz, and --format says csv"
+check "... of which nothing is made" absent "$tmp/a.npz"
+opiml data convert "$tmp/set/train" "$tmp/a.npz/" --format csv --fields label
+check "... unless a folder is meant" test -f "$tmp/a.npz/dataset.yaml"
+opiml data convert "$tmp/set/train" "$tmp/y.csv" --fields label --shard-records 7
+check "one file has no shards" fails 2 "y.csv: --shard-records cuts a folder into shards, and this is one file"
+opiml data convert "$tmp/set/train" "$tmp/y.csv" --fields label --shard-bytes 7
+check "... of so many bytes either" fails 2 "y.csv: --shard-bytes cuts a folder"
 opiml data convert "$tmp/set/train" "$tmp/x" --format raw
 check "a field that does not fit, and what to do" fails 2 'field "image" (u8 \*).*--fields leaves it out'
 opiml data convert "$tmp/set/train" "$tmp/x" --format raw --fields label
