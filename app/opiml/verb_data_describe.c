@@ -20,7 +20,8 @@ static const struct option describe_options[] = {
     {"license", "URL", NULL, "Under which terms it may be used", AT(about.license), OPTION_TEXT},
     {"url", "URL", NULL, "Its home page", AT(about.url), OPTION_TEXT},
     {"creator", "NAME", NULL, "Who made it", AT(about.creator), OPTION_TEXT},
-    {"published", "DATE", NULL, "When, as in 2026-01-31", AT(about.published), OPTION_TEXT},
+    {"published", "DATE", NULL, "When, as in 2026-01-31 (ISO 8601)", AT(about.published),
+     OPTION_TEXT},
     {"format", "FORMAT", NULL, "The format, when it cannot be found by looking", AT(format),
      OPTION_TEXT},
     OPTION_JSON(struct describe_config),
@@ -136,8 +137,12 @@ static int write_metadata(const struct describe_config *config, const char *uri,
 
 static int describe_run(struct call *call, struct opiml_error *err) {
     const struct describe_config *config = call->config;
-    const char *uri = call->args[0];
+    const char *uri = call->args[0], *published = config->about.published;
 
+    if (published && !croissant_is_date(published))
+        return opiml_fail(err, OPIML_EINVAL,
+                          "--published: \"%s\" is no date as ISO 8601 has it, such as 2026-01-31",
+                          published);
     if (text_ends(uri, ".json") || text_ends(uri, ".jsonld"))
         return read_metadata(uri, config->json, err);
     return write_metadata(config, uri, err);

@@ -284,6 +284,60 @@ static struct js *make_records(const struct dataset *dataset) {
     return list;
 }
 
+/* So many digits, and their number within a range; *at moves on. */
+static bool take_number(const char **at, int digits, int least, int most, int *ret_number) {
+    int number = 0;
+    for (int i = 0; i < digits; i++, ++*at) {
+        if (**at < '0' || **at > '9')
+            return false;
+        number = number * 10 + (**at - '0');
+    }
+    *ret_number = number;
+    return number >= least && number <= most;
+}
+
+static bool take_one(const char **at, const char *choices) {
+    if (!**at || !strchr(choices, **at))
+        return false;
+    ++*at;
+    return true;
+}
+
+static int days_of(int year, int month) {
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return month == 2 ? 28 + leap : 30 + (month + month / 8) % 2;
+}
+
+static bool take_hours_and_minutes(const char **at) {
+    int number;
+    return take_number(at, 2, 0, 23, &number) && take_one(at, ":") &&
+           take_number(at, 2, 0, 59, &number);
+}
+
+static bool take_time(const char **at) {
+    int second;
+    if (!take_hours_and_minutes(at))
+        return false;
+    if (take_one(at, ":")) {
+        if (!take_number(at, 2, 0, 60, &second))
+            return false;
+        if (take_one(at, ".") && !take_one(at, "0123456789"))
+            return false;
+        while (take_one(at, "0123456789"))
+            ;
+    }
+    return take_one(at, "Z") || !take_one(at, "+-") || take_hours_and_minutes(at);
+}
+
+bool croissant_is_date(const char *text) {
+    int year, month, day;
+    if (!take_number(&text, 4, 0, 9999, &year) || !take_one(&text, "-") ||
+        !take_number(&text, 2, 1, 12, &month) || !take_one(&text, "-") ||
+        !take_number(&text, 2, 1, days_of(year, month), &day))
+        return false;
+    return (!take_one(&text, "T") || take_time(&text)) && !*text;
+}
+
 static void set_about(struct js *document, const struct dataset *dataset,
                       const struct croissant_about *about) {
     AUTO_FREE char *uri = base_strdup(dataset_uri(dataset));

@@ -22,6 +22,10 @@ struct croissant_about {
     const char *name, *description, *license, *url, *creator, *published;
 };
 
+/* Whether a text is a date as the vocabulary takes it: ISO 8601, "2026-01-31", or with a time
+ * behind it, "2026-01-31T09:30:00Z". */
+bool croissant_is_date(const char *text);
+
 /* The document, which is the caller's. Files are named relative to the data set's folder, where the
  * document belongs. */
 int croissant_make(const struct dataset *dataset, const struct croissant_about *about,

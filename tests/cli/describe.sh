@@ -10,6 +10,8 @@ opiml data describe "$tmp/set/train" --out "$tmp/set/train/croissant.json" --nam
     --description "Made shapes" --license https://example.org/license --url https://example.org/ \
     --creator somebody --published 2026-01-31
 check "into a file, with all there is to say" same "$status $(wc -c <"$tmp/err")" "0 0"
+opiml data describe "$tmp/set/train" --published yesterday
+check "a date that is none" fails 2 '--published: "yesterday" is no date as ISO 8601 has it, such as'
 opiml data describe "$tmp/set/train/croissant.json"
 check "what it describes" out_has "^shapes$"
 check "... and how to read it" out_has 'dataset: {uri: ".", format: image-folder}'

@@ -181,6 +181,40 @@ static void names_of_too_many_kinds_are_told(void **state) {
     test_folder_remove(folder);
 }
 
+static void dates(void **state) {
+    static const char *const good[] = {"2026-01-31",
+                                       "2024-02-29",
+                                       "2000-02-29",
+                                       "1999-12-31",
+                                       "2026-01-31T09:30",
+                                       "2026-01-31T09:30:00Z",
+                                       "2026-01-31T09:30:00.25+05:30",
+                                       "2026-01-31T23:59:60"};
+    static const char *const bad[] = {"",
+                                      "yesterday",
+                                      "2026",
+                                      "2026-1-31",
+                                      "2026-13-01",
+                                      "2026-04-31",
+                                      "2026-02-29",
+                                      "1900-02-29",
+                                      "2026-01-00",
+                                      "31.01.2026",
+                                      "2026-01-31 09:30",
+                                      "2026-01-31T",
+                                      "2026-01-31T24:00",
+                                      "2026-01-31T09:30:00.Z",
+                                      "2026-01-31T09:30+5",
+                                      "2026-01-31Z",
+                                      "2026-01-31x"};
+    for (size_t i = 0; i < COUNT_OF(good); i++)
+        if (!croissant_is_date(good[i]))
+            fail_msg("%s is one", good[i]);
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        if (croissant_is_date(bad[i]))
+            fail_msg("%s is none", bad[i]);
+}
+
 static void terms(void **state) {
     assert_string_equal(croissant_find_format("text/csv"), "csv");
     assert_string_equal(croissant_find_format("application/x-tar"), "webdataset");
@@ -200,6 +234,7 @@ int main(void) {
         cmocka_unit_test(what_has_no_term_is_kept),
         cmocka_unit_test(hostile_mappings_are_passed_over),
         cmocka_unit_test(names_of_too_many_kinds_are_told),
+        cmocka_unit_test(dates),
         cmocka_unit_test(terms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
