@@ -82,8 +82,12 @@ static int ls_run(struct call *call, struct opiml_error *err) {
 
     if (rc < 0)
         return rc;
-    call->reported = true; /* lines; an error among them would be no record */
     end = dataset_count(dataset);
+    if ((uint64_t)config->from >= end)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "--from %" PRId64 ": %s has only %" PRIu64 " %s, from 0", config->from,
+                          dataset_uri(dataset), end, end == 1 ? "record" : "records");
+    call->reported = true; /* lines; an error among them would be no record */
     if (config->limit)
         end = base_min_u64(end, (uint64_t)config->from + (uint64_t)config->limit);
     signals_catch(NULL, NULL);

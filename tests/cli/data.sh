@@ -8,6 +8,8 @@ check "ls: a line a record" same "$(wc -l <"$tmp/out")" 50
 check "ls: keys and classes" out_has "^star/0000[0-9]8.*label=8 (star)"
 opiml data ls "$tmp/set/train" --from 48 --limit 10
 check "ls --from --limit" same "$(wc -l <"$tmp/out")" 2
+opiml data ls "$tmp/set/train" --from 50
+check "ls --from past the end" fails 2 "--from 50: .*/set/train has only 50 records, from 0"
 opiml data ls "$tmp/set/train" --json --limit 3
 check "ls --json: an object a line" $python -c '
 import json, sys
