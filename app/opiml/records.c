@@ -41,30 +41,14 @@ static int open_with_policy(const struct yaml *yaml, const struct yaml_node *nod
     return dataset_open(yaml, &copy, ret_dataset, err);
 }
 
-/* A URI alone, with a policy. */
-static int open_uri(const char *uri, const char *format, const char *policy,
-                    struct dataset **ret_dataset, struct opiml_error *err) {
-    char name[] = "";
-    struct yaml_node second = pair("format", format ? format : "auto");
-    struct yaml_node first = pair("uri", uri);
-    struct yaml_node node = {.kind = YAML_MAPPING, .line = 1, .column = 1, .count = 2};
-    struct yaml yaml = {.name = name, .root = &node};
-
-    if (!policy)
-        return dataset_open_uri(uri, format, ret_dataset, err);
-    first.next = &second;
-    node.child = &first;
-    return open_with_policy(&yaml, &node, policy, ret_dataset, err);
-}
-
-int records_open(const char *where, const char *format, const char *index,
-                 struct dataset **ret_dataset, struct opiml_error *err) {
+int records_open(const char *where, const struct dataset_ask *ask, struct dataset **ret_dataset,
+                 struct opiml_error *err) {
     AUTO_YAML struct yaml *yaml = NULL;
     const struct yaml_node *node;
     int rc;
 
     if (!text_ends(where, ".yaml") && !text_ends(where, ".yml"))
-        return open_uri(where, format, index, ret_dataset, err);
+        return dataset_open_uri(where, ask, ret_dataset, err);
     if ((rc = yaml_load(where, &yaml, err)) < 0)
         return rc;
     node = yaml_get(yaml->root, "dataset");
@@ -73,8 +57,8 @@ int records_open(const char *where, const char *format, const char *index,
     if (!node || node->kind != YAML_MAPPING)
         return opiml_fail(err, OPIML_EINVAL, "%s: a pipeline file with a \"dataset\" is meant",
                           where);
-    return index ? open_with_policy(yaml, node, index, ret_dataset, err)
-                 : dataset_open(yaml, node, ret_dataset, err);
+    return ask->index ? open_with_policy(yaml, node, ask->index, ret_dataset, err)
+                      : dataset_open(yaml, node, ret_dataset, err);
 }
 
 void records_close_at(struct dataset **dataset) {

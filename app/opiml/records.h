@@ -7,10 +7,10 @@
 #include "dataset/dataset.h"
 
 /* `where` is a URI, or a pipeline file (*.yaml), whose dataset is taken: the way to name a format
- * that needs parameters. `format` NULL: found by looking. `index` NULL: as the file says; else
- * "auto", "full" or "rebuild", unless the file says "rebuild". */
-int records_open(const char *where, const char *format, const char *index,
-                 struct dataset **ret_dataset, struct opiml_error *err);
+ * that needs parameters, and `ask` does not change it: of an index it says how to look at the
+ * files, unless the file says "rebuild". */
+int records_open(const char *where, const struct dataset_ask *ask, struct dataset **ret_dataset,
+                 struct opiml_error *err);
 void records_close_at(struct dataset **dataset);
 
 /* One record in memory; {0} before the first read, and used again by later ones. */

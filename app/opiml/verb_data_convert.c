@@ -218,15 +218,17 @@ static int convert_run_verb(struct call *call, struct opiml_error *err) {
                               .no_check = config->no_check,
                               .progress = show_progress,
                               .context = &progress};
+    /* All files are looked at: what is written outlives what it comes from. */
+    const struct dataset_ask how = {
+        .format = config->from_format, .index = "full", .option = "--from-format"};
     uint64_t start = clock_now_ns();
     double seconds;
     int rc = choose_writer(config, ask.to, &ask.writer, &ask.single, err);
 
     if (rc == 0 && ask.single)
         rc = check_shards(config, ask.to, err);
-    /* All files are looked at: what is written outlives what it comes from. */
     if (rc < 0 || (rc = read_set(ask.writer, config->set, &params, err)) < 0 ||
-        (rc = records_open(call->args[0], config->from_format, "full", &from, err)) < 0)
+        (rc = records_open(call->args[0], &how, &from, err)) < 0)
         return rc;
     ask.params = params;
     ask.from = from;

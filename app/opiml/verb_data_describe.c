@@ -120,7 +120,8 @@ static int write_metadata(const struct describe_config *config, const char *uri,
     CLEANUP(records_close_at) struct dataset *dataset = NULL;
     AUTO_JS struct js *document = NULL;
     AUTO_FREE char *text = NULL, *file = NULL;
-    int rc = records_open(uri, config->format, NULL, &dataset, err);
+    const struct dataset_ask ask = {.format = config->format, .option = "--format"};
+    int rc = records_open(uri, &ask, &dataset, err);
 
     if (rc < 0 || (rc = croissant_make(dataset, &config->about, &document, err)) < 0)
         return rc;

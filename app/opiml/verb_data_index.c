@@ -101,13 +101,14 @@ static void show_text(const struct dataset *dataset, double seconds) {
 static int index_run(struct call *call, struct opiml_error *err) {
     const struct index_config *config = call->config;
     CLEANUP(records_close_at) struct dataset *dataset = NULL;
+    const struct dataset_ask ask = {.format = config->format,
+                                    .index = config->rebuild ? "rebuild"
+                                             : config->check ? "full"
+                                                             : NULL,
+                                    .option = "--format"};
     uint64_t start = clock_now_ns();
     double seconds;
-    int rc = records_open(call->args[0], config->format,
-                          config->rebuild ? "rebuild"
-                          : config->check ? "full"
-                                          : NULL,
-                          &dataset, err);
+    int rc = records_open(call->args[0], &ask, &dataset, err);
 
     if (rc < 0)
         return rc;

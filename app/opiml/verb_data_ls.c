@@ -77,8 +77,9 @@ static int ls_run(struct call *call, struct opiml_error *err) {
     const struct ls_config *config = call->config;
     CLEANUP(records_close_at) struct dataset *dataset = NULL;
     CLEANUP(record_release) struct record record = {0};
+    const struct dataset_ask ask = {.format = config->format, .option = "--format"};
     uint64_t end;
-    int rc = records_open(call->args[0], config->format, NULL, &dataset, err);
+    int rc = records_open(call->args[0], &ask, &dataset, err);
 
     if (rc < 0)
         return rc;

@@ -139,10 +139,11 @@ static int peek_run(struct call *call, struct opiml_error *err) {
     CLEANUP(records_close_at) struct dataset *dataset = NULL;
     CLEANUP(record_release) struct record record = {0};
     CLEANUP(picture_release) struct picture picture = {0};
+    const struct dataset_ask ask = {.format = config->format, .option = "--format"};
     uint64_t number = 0;
     int rc;
 
-    if ((rc = records_open(call->args[0], config->format, NULL, &dataset, err)) < 0 ||
+    if ((rc = records_open(call->args[0], &ask, &dataset, err)) < 0 ||
         (rc = find_record(dataset, call->count > 1 ? call->args[1] : "0", &number, err)) < 0 ||
         (rc = record_read(dataset, number, &record, err)) < 0 ||
         (rc = picture_find(dataset, &record, &picture, err)) < 0)

@@ -48,6 +48,7 @@ struct dataset {
 struct request {
     const char *uri, *base;      /* base: the folder that relative paths begin at */
     const struct format *format; /* NULL: to be found */
+    const char *option;          /* how the user says which; NULL: as in a file */
     uint32_t policy;
     const struct yaml *yaml; /* with the mapping: both NULL when there is none */
     const struct yaml_node *node;
@@ -204,16 +205,16 @@ static const struct format *by_objects(const struct source_listing *listing, boo
 }
 
 static int fail_unclear(const struct source *source, const struct source_listing *listing,
-                        const struct text *found, struct opiml_error *err) {
+                        const struct text *found, const char *option, struct opiml_error *err) {
     AUTO_TEXT struct text names = {0};
     if (listing->count == 0)
         return opiml_fail(err, OPIML_ENOENT, "%s holds no files", source->uri);
     name_formats(&names, NULL);
     return opiml_fail(err, OPIML_EINVAL,
-                      "%s: the format is not clear from its %zu file%s (%s); say which with "
-                      "format: %s",
+                      "%s: the format is not clear from its %zu file%s (%s); say which with %s: %s",
                       source->uri, listing->count, listing->count == 1 ? "" : "s",
-                      found->count ? found->at : "none of a known kind", names.at ? names.at : "");
+                      found->count ? found->at : "none of a known kind", option ? option : "format",
+                      names.at ? names.at : "");
 }
 
 /* ---- building ---- */
@@ -317,7 +318,7 @@ static int list_and_build(struct dataset *dataset, const struct request *request
     const struct format *looked = by_objects(&listing, &unclear, &found);
     const struct format *format = request->format ? request->format : looked;
     if (!format || (!request->format && unclear))
-        return fail_unclear(dataset->source, &listing, &found, err);
+        return fail_unclear(dataset->source, &listing, &found, request->option, err);
     if (!request->format) {
         /* The parameters of the format that was found, and its id. */
         rc = try_format(dataset, request, format, ask, &why);
@@ -424,10 +425,18 @@ int dataset_open(const struct yaml *yaml, const struct yaml_node *node,
     return rc;
 }
 
-int dataset_open_uri(const char *uri, const char *format, struct dataset **ret_dataset,
+int dataset_open_uri(const char *uri, const struct dataset_ask *ask, struct dataset **ret_dataset,
                      struct opiml_error *err) {
+    static const struct dataset_ask nothing = {0};
     struct request request = {.uri = uri};
-    int rc = choose_format(format, &request.format, err);
+    struct common common;
+    ask = ask ? ask : &nothing;
+    conf_defaults(common_rows, &common);
+    int rc = choose_format(ask->format, &request.format, err);
+    if (rc == 0 && ask->index)
+        rc = conf_set(common_rows, &common, "index", ask->index, err);
+    request.policy = common.index;
+    request.option = ask->option;
     return rc < 0 ? rc : open_request(&request, false, ret_dataset, err);
 }
 

@@ -14,8 +14,14 @@ struct dataset;
  * own parameters, index policy). `yaml` gives names, lines and the folder for relative URIs. */
 int dataset_open(const struct yaml *yaml, const struct yaml_node *node,
                  struct dataset **ret_dataset, struct opiml_error *err);
-/* The same from a URI alone; the format is found by looking (`format` NULL or "auto"). */
-int dataset_open_uri(const char *uri, const char *format, struct dataset **ret_dataset,
+/* What a URI alone does not say; all may be NULL. */
+struct dataset_ask {
+    const char *format; /* NULL, "auto": found by looking */
+    const char *index;  /* "auto", which NULL is too, "full" or "rebuild" */
+    const char *option; /* what a message calls the way to say the format; NULL: "format" */
+};
+/* The same from a URI; `ask` may be NULL. */
+int dataset_open_uri(const char *uri, const struct dataset_ask *ask, struct dataset **ret_dataset,
                      struct opiml_error *err);
 void dataset_close(struct dataset *dataset);
 

@@ -16,6 +16,16 @@ import json, sys
 rows = [json.loads(line) for line in open(sys.argv[1])]
 assert [r["record"] for r in rows] == [0, 1, 2], rows
 assert all(r["fields"]["label"] == 0 and r["bytes"] > 100 for r in rows), rows' "$tmp/out"
+printf 'bytes' >"$tmp/x.bin"
+for verb in ls peek index describe; do
+    opiml data $verb "$tmp/x.bin"
+    check "$verb: a name that tells no format" fails 2 "x.bin: the format is not clear.*; say which with --format: image-folder, "
+done
+opiml data convert "$tmp/x.bin" "$tmp/to" --format csv
+check "convert: the option is another" fails 2 "say which with --from-format: image-folder, "
+printf 'dataset: {uri: x.bin}\n' >"$tmp/x.yaml"
+opiml data ls "$tmp/x.yaml"
+check "in a pipeline file it is a key" fails 2 "x.yaml:1:10: .*; say which with format: image-folder, "
 opiml data ls "$tmp/nothing"
 check "ls of nothing" fails 3 "nothing"
 

@@ -107,7 +107,7 @@ static inline struct dataset *test_open(const char *uri, const char *format) {
     struct dataset *dataset = NULL;
     struct opiml_error err = {0};
 
-    if (dataset_open_uri(uri, format, &dataset, &err) < 0)
+    if (dataset_open_uri(uri, &(struct dataset_ask){.format = format}, &dataset, &err) < 0)
         fail_msg("%s: %s", uri, err.message);
     return dataset;
 }
@@ -115,7 +115,7 @@ static inline struct dataset *test_open(const char *uri, const char *format) {
 /* Expects a failure; the message in err. */
 static inline int test_open_fails(const char *uri, const char *format, struct opiml_error *err) {
     struct dataset *dataset = NULL;
-    int rc = dataset_open_uri(uri, format, &dataset, err);
+    int rc = dataset_open_uri(uri, &(struct dataset_ask){.format = format}, &dataset, err);
 
     assert_null(dataset);
     return rc;

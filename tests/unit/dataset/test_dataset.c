@@ -18,7 +18,10 @@ static void format_is_found_by_looking(void **state) {
     test_text(folder, "labels.csv", "a\n1\n");
     assert_int_equal(test_open_fails(folder, NULL, &err), OPIML_EINVAL);
     assert_non_null(strstr(err.message, "1 for image-folder, 1 for csv"));
-    assert_non_null(strstr(err.message, "say which with format"));
+    assert_non_null(strstr(err.message, "say which with format: image-folder,"));
+    const struct dataset_ask ask = {.index = "full", .option = "--format"};
+    assert_int_equal(dataset_open_uri(folder, &ask, &dataset, &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "say which with --format: image-folder,"));
     dataset = test_open(folder, "image_folder");
     assert_int_equal(dataset_count(dataset), 1);
     dataset_close(dataset);
@@ -122,7 +125,8 @@ static void memory_running_out(void **state) {
         struct dataset *dataset = NULL;
         struct opiml_error err = {0};
         base_alloc_fail_at(n);
-        int rc = dataset_open_uri(folder, n % 2 ? NULL : "image-folder", &dataset, &err);
+        const struct dataset_ask ask = {.format = n % 2 ? NULL : "image-folder"};
+        int rc = dataset_open_uri(folder, &ask, &dataset, &err);
         base_alloc_fail_at(0);
         assert_true(rc == 0 || rc == OPIML_ENOMEM);
         assert_true((rc == 0) == (dataset != NULL));
