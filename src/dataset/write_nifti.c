@@ -48,7 +48,12 @@ static int check_affine(const struct write_plan *plan, const struct nifti_option
 }
 
 static int check_volume(const struct opiml_field *field, struct opiml_error *err) {
-    if (field->ndim == 0 || !nifti_takes_dtype(field->dtype))
+    if (field->ndim == 0)
+        return write_unfit("nifti", field,
+                           "a volume has dimensions, and this is a single number; npz and tfrecord "
+                           "take it, and --fields leaves it out",
+                           err);
+    if (!nifti_takes_dtype(field->dtype))
         return write_unfit("nifti", field,
                            "volumes of u8, i8, u16, i16, i32, i64, f32 or f64 are wanted; npz and "
                            "tfrecord take others, and --fields leaves it out",

@@ -51,6 +51,8 @@ opiml data convert "$tmp/set/train" "$tmp/y.csv" --fields label --shard-bytes 7
 check "... of so many bytes either" fails 2 "y.csv: --shard-bytes cuts a folder"
 opiml data convert "$tmp/set/train" "$tmp/x" --format raw
 check "a field that does not fit, and what to do" fails 2 'field "image" (u8 \*).*--fields leaves it out'
+opiml data convert "$tmp/set/train" "$tmp/x" --format nifti --fields label
+check "... or has no dimensions" fails 2 'field "label" (i32): a volume has dimensions, and this is a single number; npz'
 opiml data convert "$tmp/set/train" "$tmp/x" --format raw --fields label
 check "... which does" status_is 0
 opiml data convert "$tmp/set/train" "$tmp/y.csv" --fields label,labels

@@ -35,7 +35,7 @@ static void what_is_no_volume_is_refused(void **state) {
     assert_int_equal(sample_write(&sample, values, 1, &err), OPIML_EINVAL);
     assert_non_null(strstr(err.message, "without voxels"));
     sample_field(&sample, "label", OPIML_I32, 0, NULL);
-    sample_refused(&sample, "field \"label\" (i32): volumes of");
+    sample_refused(&sample, "field \"label\" (i32): a volume has dimensions");
     sample.schema.count = 0;
     sample_field(&sample, "h", OPIML_F16, 1, (int64_t[]){2});
     sample_refused(&sample, "field \"h\" (f16 2): volumes of");
