@@ -165,43 +165,59 @@ struct columns {
     const struct rows *reading; /* for messages */
 };
 
-/* What is wrong with the name that column `i` was given by a cell of `bytes` bytes, or NULL. */
-static const char *wrong_name(const struct columns *columns, int i, uint32_t bytes) {
-    const char *name = columns->at[i].name;
-    for (uint32_t k = 0; k < bytes; k++)
-        if ((uint8_t)name[k] < 0x20 || name[k] == 0x7f)
+static bool has_controls(const struct csv_cell *cell) {
+    for (uint32_t i = 0; i < cell->bytes; i++)
+        if (cell->at[i] < 0x20 || cell->at[i] == 0x7f)
+            return true;
+    return false;
+}
+
+/* What is wrong with the cells of a header, or NULL. What is no text at all is told as such first:
+ * its cells are too long and too many as well. */
+static const char *wrong_cells(struct csv_cell *cells, int count, int *ret_code) {
+    *ret_code = OPIML_ECORRUPT;
+    for (int i = 0; i < count && i < CSV_CELLS_MAX; i++) {
+        number_trim(&cells[i].at, &cells[i].bytes);
+        if (has_controls(&cells[i]))
             return "a control character in a column's name; is this text in UTF-8, with line "
                    "feeds?";
-    for (int k = 0; k < i; k++)
-        if (strcmp(columns->at[k].name, name) == 0)
-            return "two columns have the same name; give other names with columns: and header: yes";
+    }
+    *ret_code = OPIML_ELIMIT;
+    if (count > CSV_CELLS_MAX)
+        return "more than 64 columns";
+    for (int i = 0; i < count; i++)
+        if (cells[i].bytes >= OPIML_NAME_BYTES || cells[i].bytes == 0)
+            return "a column's name is empty or longer than 47 bytes; give other names with "
+                   "columns: and header: yes";
     return NULL;
+}
+
+static bool is_name_taken(const struct columns *columns, int i) {
+    for (int k = 0; k < i; k++)
+        if (strcmp(columns->at[k].name, columns->at[i].name) == 0)
+            return true;
+    return false;
 }
 
 static int name_columns(struct columns *columns, const uint8_t *row, uint32_t bytes,
                         uint64_t offset, uint64_t line, struct opiml_error *err) {
     struct csv_cell cells[CSV_CELLS_MAX];
     struct opiml_error why;
-    int count = csv_split(columns->dialect, row, bytes, cells, CSV_CELLS_MAX, &why);
+    int code, count = csv_split(columns->dialect, row, bytes, cells, CSV_CELLS_MAX, &why);
     if (count < 0)
         return row_error(columns->reading, offset, line, count, why.message, err);
-    if (count > CSV_CELLS_MAX)
-        return row_error(columns->reading, offset, line, OPIML_ELIMIT, "more than 64 columns", err);
+    const char *wrong = wrong_cells(cells, count, &code);
+    if (wrong)
+        return row_error(columns->reading, offset, line, code, wrong, err);
     for (int i = 0; i < count; i++) {
-        struct csv_cell *cell = &cells[i];
-        number_trim(&cell->at, &cell->bytes);
-        if (cell->bytes >= OPIML_NAME_BYTES || cell->bytes == 0)
-            return row_error(
-                columns->reading, offset, line, OPIML_ELIMIT,
-                "a column's name is empty or longer than 47 bytes; give other names with "
-                "columns: and header: yes",
-                err);
         char *name = columns->at[i].name;
-        uint32_t length = csv_unquote(columns->dialect, cell, (uint8_t *)name);
+        uint32_t length = csv_unquote(columns->dialect, &cells[i], (uint8_t *)name);
         name[length] = '\0';
-        const char *wrong = wrong_name(columns, i, length);
-        if (wrong)
-            return row_error(columns->reading, offset, line, OPIML_ECORRUPT, wrong, err);
+        if (is_name_taken(columns, i))
+            return row_error(columns->reading, offset, line, OPIML_ECORRUPT,
+                             "two columns have the same name; give other names with columns: and "
+                             "header: yes",
+                             err);
     }
     columns->count = (uint32_t)count;
     return 0;

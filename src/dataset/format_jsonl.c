@@ -108,6 +108,9 @@ struct found {
 struct finding {
     struct found at[OPIML_MAX_FIELDS];
     uint32_t count;
+    bool sound;             /* a row was an object to its end */
+    struct opiml_error bad; /* of the first that was none; code 0: all were */
+    struct index_record bad_at;
     locale_t locale;
 };
 
@@ -150,15 +153,22 @@ static void look_at_value(struct finding *finding, struct found *found,
     found->whole &= shape.whole;
 }
 
-static void look_at_row(struct finding *finding, const uint8_t *data, uint32_t bytes) {
+static void look_at_row(struct finding *finding, const uint8_t *data, uint32_t bytes,
+                        const struct index_record *record) {
     struct jsonl_value key, value;
-    struct opiml_error ignored;
+    struct opiml_error why;
     struct jsonl row;
+    int rc;
     jsonl_init(&row, data, bytes);
-    while (jsonl_next(&row, &key, &value, &ignored) == 1) {
+    while ((rc = jsonl_next(&row, &key, &value, &why)) == 1) {
         struct found *found = find_name(finding, &key);
         if (found)
             look_at_value(finding, found, &value);
+    }
+    finding->sound |= rc == 0;
+    if (rc < 0 && !finding->bad.code) {
+        finding->bad = why;
+        finding->bad_at = *record;
     }
 }
 
@@ -191,6 +201,19 @@ static int add_found(const struct finding *finding, uint64_t row_bytes, struct o
     return 0;
 }
 
+/* Of rows without fields: are they JSON at all? */
+static int fail_found(const struct source *source, const struct source_listing *listing,
+                      const struct finding *finding, struct opiml_error *err) {
+    if (!finding->sound)
+        return opiml_fail(err, finding->bad.code, "%s%s at offset %" PRIu64 ": %s", source->prefix,
+                          listing->objects[finding->bad_at.object].key, finding->bad_at.offset,
+                          finding->bad.message);
+    return opiml_fail(err, OPIML_EINVAL,
+                      "%s: its rows have no numbers, texts or arrays of numbers in common; say "
+                      "with `fields` what to take",
+                      source->uri);
+}
+
 static int infer(struct source *source, const struct source_listing *listing,
                  const struct index_rows *rows, uint64_t row_bytes, struct opiml_schema *schema,
                  struct opiml_error *err) {
@@ -208,18 +231,13 @@ static int infer(struct source *source, const struct source_listing *listing,
             freelocale(finding->locale);
             return (int)got;
         }
-        look_at_row(finding, data, (uint32_t)got);
+        look_at_row(finding, data, (uint32_t)got, record);
         total += record->bytes;
     }
     freelocale(finding->locale);
     qsort(finding->at, finding->count, sizeof(finding->at[0]), fields_by_name);
     int rc = add_found(finding, row_bytes, schema, err);
-    if (rc == 0 && schema->count == 0)
-        return opiml_fail(err, OPIML_EINVAL,
-                          "%s: its rows have no numbers, texts or arrays of numbers in common; say "
-                          "with `fields` what to take",
-                          source->uri);
-    return rc;
+    return rc == 0 && schema->count == 0 ? fail_found(source, listing, finding, err) : rc;
 }
 
 static int declared(const struct jsonl_params *params, uint64_t row_bytes,

@@ -16,6 +16,12 @@ import json, sys
 rows = [json.loads(line) for line in open(sys.argv[1])]
 assert [r["record"] for r in rows] == [0, 1, 2], rows
 assert all(r["fields"]["label"] == 0 and r["bytes"] > 100 for r in rows), rows' "$tmp/out"
+$python -c 'import random; open("'"$tmp"'/noise", "wb").write(random.Random(3).randbytes(100000))'
+for extension in csv jsonl tar tfrecord npy npz nii safetensors; do
+    cp "$tmp/noise" "$tmp/noise.$extension"
+    opiml data ls "$tmp/noise.$extension"
+    check "noise as $extension is damaged data" fails 6 "noise.$extension"
+done
 printf 'bytes' >"$tmp/x.bin"
 for verb in ls peek index describe; do
     opiml data $verb "$tmp/x.bin"

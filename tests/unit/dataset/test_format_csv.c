@@ -157,6 +157,9 @@ static void bad_files_and_parameters(void **state) {
     test_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "x.csv at offset 0 (line 1): a control");
     test_write(folder, "x.csv", "a\0x,a\0y\n1,2\n", 12);
     test_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "x.csv at offset 0 (line 1): a control");
+    test_write(folder, "x.csv", "a long name that is no text, as there is a zero \0 in it\n1\n",
+               58);
+    test_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "x.csv at offset 0 (line 1): a control");
     test_text(folder, "x.csv", "a,b\r1,2\r");
     test_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "with line feeds?");
     test_text(folder, "x.csv", "a,,c\n1,2,3\n");

@@ -63,6 +63,9 @@ static void mistakes_are_named(void **state) {
     char *folder = test_folder();
     test_text(folder, "a.jsonl", "{\"a\": {}}\n");
     test_refused(folder, "{uri: a.jsonl}", OPIML_EINVAL, "say with `fields` what to take");
+    test_text(folder, "a.jsonl", "[1, 2]\n\xff\x01\n");
+    test_refused(folder, "{uri: a.jsonl}", OPIML_ECORRUPT,
+                 "a.jsonl at offset 0: no JSON: an object is wanted");
     test_refused(folder, "{uri: a.jsonl, format: jsonl, fields: [\"a:f16\"]}", OPIML_EINVAL,
                  "take f32 and cast");
     test_refused(folder, "{uri: a.jsonl, format: jsonl, fields: [\"a:f32:*x*\"]}", OPIML_EINVAL,
