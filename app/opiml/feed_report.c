@@ -157,6 +157,12 @@ void feed_report_verdict(const struct opiml_feed_stats *stats) {
                worst->name, stats->batches);
         return;
     }
+    if (waits_for_bytes(worst) && utilisation(stats, worst) < 0.5) {
+        printf("\nbottleneck: %s: everything else waits for its thread, which hardly waits itself\n"
+               "  Each data set has one: more of them help, or several machines (--world).\n",
+               worst->name);
+        return;
+    }
     if (waits_for_bytes(worst)) {
         printf("\nbottleneck: %s: everything else waits for it\n"
                "  A faster disk helps, or smaller files, or, with several epochs, a cache station\n"

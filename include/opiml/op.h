@@ -79,6 +79,7 @@ enum {
     OPIML_OP_MAY_DROP = 1 << 2,  /* may return OPIML_OP_DROP */
     OPIML_OP_GROUP = 1 << 3,     /* mixes the rows of a group, in place: uses run_group */
     OPIML_OP_HOST_ONLY = 1 << 4, /* never placed away from the consumer */
+    OPIML_OP_VIEW = 1 << 5,      /* only passes fields on: run has nothing to do */
 };
 
 #define OPIML_OP_DROP 1 /* run: leave a marked hole at this row */

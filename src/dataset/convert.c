@@ -513,6 +513,16 @@ static int begin(struct convert_job *job, struct opiml_error *err) {
     return ask->single ? prepare_file(job, err) : prepare_folder(job, err);
 }
 
+/* A dataset without records is none, whatever the budget. */
+static int check_kept(const struct convert_job *job, struct opiml_error *err) {
+    for (uint64_t s = 0; s < job->shard_count; s++)
+        if (job->shards[s].kept > 0)
+            return 0;
+    return opiml_fail(err, OPIML_EBUDGET, "no record is left: all %" PRIu64 " are bad%s%s",
+                      job->plan.records, job->first_bad.code ? "; one of them: " : "",
+                      job->first_bad.code ? job->first_bad.message : "");
+}
+
 static int run(struct convert_job *job, struct opiml_error *err) {
     int rc = begin(job, err);
     for (uint64_t s = 0; rc == 0 && s < job->shard_count; s++)
@@ -520,6 +530,8 @@ static int run(struct convert_job *job, struct opiml_error *err) {
             atomic_fetch_add(&job->skipped, job->shards[s].count - job->shards[s].kept);
     if (rc == 0)
         rc = convert_job_each(job, "written", job->plan.records, write_shard, err);
+    if (rc == 0)
+        rc = check_kept(job, err);
     if (rc == 0 && !job->plan.single)
         rc = write_description(job, err);
     if (rc < 0)

@@ -13,6 +13,7 @@ static const struct {
     {OPIML_OP_MAY_DROP, "drops", "may leave a row out"},
     {OPIML_OP_GROUP, "group", "mixes the rows of a group; comes after all others"},
     {OPIML_OP_HOST_ONLY, "host", "stays with the consumer"},
+    {OPIML_OP_VIEW, "view", "only passes fields on"},
 };
 
 void op_catalogue_traits(const struct opiml_op *op, struct text *to) {

@@ -99,7 +99,7 @@ const char *op_table_problem(const struct opiml_op *op) {
     if (op->version == 0)
         return "its version is 0: start with 1";
     if (op->flags & ~(uint32_t)(OPIML_OP_RANDOM | OPIML_OP_INTEGER | OPIML_OP_MAY_DROP |
-                                OPIML_OP_GROUP | OPIML_OP_HOST_ONLY))
+                                OPIML_OP_GROUP | OPIML_OP_HOST_ONLY | OPIML_OP_VIEW))
         return "it has flags that do not exist";
     if (!op->check)
         return "it has no check";

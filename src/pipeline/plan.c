@@ -12,7 +12,8 @@
 #define READS_AHEAD 256 /* records of the largest size, up to the most */
 #define READS_MOST MIB(16)
 #define READS_MOST_DIRECT MIB(64) /* the kernel reads nothing ahead */
-#define LIGHT_BYTES 256 /* of a row that is delivered, when it is little work to copy it */
+#define LIGHT_BYTES 256           /* of a row that is delivered: little work to copy */
+#define LIGHT_BYTES_ALL MIB(1)    /* of what its readers work in */
 
 uint32_t plan_cores(void) {
     cpu_set_t set;
@@ -226,7 +227,8 @@ static bool rows_are_light(const struct plan *plan) {
     const struct opiml_pipeline *pipeline = plan->pipeline;
     uint64_t bytes = 0;
 
-    if (!plan->reads || !plan->delivers || plan->caches || pipeline->ops > pipeline->row_ops)
+    if (!plan->reads || !plan->delivers || plan->caches || pipeline->ops > pipeline->row_ops ||
+        plan->worker_bytes * pipeline->datasets > LIGHT_BYTES_ALL)
         return false;
     for (uint32_t d = 0; d < pipeline->datasets; d++)
         if (!dataset_parse_is_light(pipeline->dataset[d]))
@@ -234,7 +236,7 @@ static bool rows_are_light(const struct plan *plan) {
     for (uint32_t k = plan->first; k < plan->last; k++) {
         const struct opiml_op_shape *shape = &pipeline->op[k]->shape;
 
-        if (pipeline->op[k]->op->open || shape->flags & OPIML_OP_MAY_DROP)
+        if (!(shape->flags & OPIML_OP_VIEW))
             return false;
         for (uint32_t f = 0; f < shape->out.count; f++)
             if (shape->from[f] == OPIML_OP_NEW)
@@ -262,13 +264,13 @@ int plan_create(const struct opiml_pipeline *pipeline, const struct plan_request
     plan->out = pipeline_schema(pipeline, plan->delivers ? pipeline->ops : plan->last);
     plan->rank = request->rank;
     plan->world = request->world;
+    plan->rows = pipeline_slice_rows(pipeline, plan->world);
+    plan->windows = window_find(plan);
+    lay_worker(plan);
     plan->in_reader = rows_are_light(plan);
     plan->threads = plan->in_reader    ? pipeline->datasets
                     : request->threads ? request->threads
                                        : plan_cores();
-    plan->rows = pipeline_slice_rows(pipeline, plan->world);
-    plan->windows = window_find(plan);
-    lay_worker(plan);
     rc = size_stage(plan, request->pool_bytes, err);
     if (rc < 0) {
         base_free(plan);

@@ -136,6 +136,10 @@ opiml data convert "$tmp/rows.yaml" "$tmp/pictures" --format webdataset
 check "what the format cannot hold ends it, and is named" fails 2 "record 90 (.*rows.jsonl at offset [0-9]*): field \"image\": neither a JPEG"
 opiml data convert "$tmp/rows.yaml" "$tmp/pictures" --format webdataset --overwrite --budget 0.02 --json
 check "... and a budget leaves it out" same "$(json records) $(json skipped)" "90 1"
+printf '{"image": "oh", "label": 1}\n' >"$tmp/none.jsonl"
+sed 's/rows.jsonl/none.jsonl/' "$tmp/rows.yaml" >"$tmp/none.yaml"
+opiml data convert "$tmp/none.yaml" "$tmp/nothing" --format webdataset --budget 1
+check "where no record is left it says so, and why" fails 6 "no record is left: all 1 are bad; .*neither a JPEG"
 
 # Where writing fails.
 if [ "$(id -u)" != 0 ]; then
