@@ -187,12 +187,12 @@ void feed_report_verdict(const struct opiml_feed_stats *stats) {
 
 void feed_report_text(const struct feed_report *report) {
     const struct opiml_feed_stats *stats = report->stats;
-    char count[32], bytes[32], delivered[32], pool[32], peak[32];
+    char count[32], each[32], bytes[32], delivered[32], pool[32], peak[32];
     double elapsed = seconds(stats->elapsed_ns);
 
-    printf("%s: %s samples in %.2f s: %.0f/s\n", report->path,
+    printf("%s: %s samples in %.2f s: %s/s\n", report->path,
            text_format_count(count, sizeof(count), stats->samples), elapsed,
-           rate(stats->samples, stats->elapsed_ns));
+           text_format_rate(each, sizeof(each), rate(stats->samples, stats->elapsed_ns)));
     printf("  read %s (%.1f MB/s), delivered %s in %" PRIu64 " batches\n",
            text_format_bytes(bytes, sizeof(bytes), stats->bytes_read),
            rate(stats->bytes_read, stats->elapsed_ns) / 1e6,

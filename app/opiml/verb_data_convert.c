@@ -143,11 +143,12 @@ static bool show_progress(void *context, const char *what, uint64_t done, uint64
 
     if (progress_due(progress)) {
         double passed = (double)(clock_now_ns() - progress->start_ns) / 1e9;
-        char left[32];
+        char rate[32], left[32];
 
         screen_duration(left, sizeof(left), passed * (double)(total - done) / (double)done);
-        progress_draw(progress, "%" PRIu64 " of %" PRIu64 " records %s  %.0f/s  ends in %s", done,
-                      total, what, (double)done / passed, left);
+        progress_draw(progress, "%" PRIu64 " of %" PRIu64 " records %s  %s/s  ends in %s", done,
+                      total, what, text_format_rate(rate, sizeof(rate), (double)done / passed),
+                      left);
     }
     return !signals_seen();
 }

@@ -142,11 +142,11 @@ static void work(struct job *job, struct progress *progress) {
         done = atomic_fetch_add(&job->done, count) + count;
         if (progress && progress_due(progress)) {
             double passed = (double)(clock_now_ns() - progress->start_ns) / 1e9;
-            char left[32];
+            char rate[32], left[32];
 
             screen_duration(left, sizeof(left), passed * (double)(total - done) / (double)done);
-            progress_draw(progress, "%" PRIu64 " of %" PRIu64 " records  %.0f/s  ends in %s", done,
-                          total, (double)done / passed, left);
+            progress_draw(progress, "%" PRIu64 " of %" PRIu64 " records  %s/s  ends in %s", done,
+                          total, text_format_rate(rate, sizeof(rate), (double)done / passed), left);
         }
     }
 }

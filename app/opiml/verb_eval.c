@@ -3,6 +3,7 @@
 
 #include "bad_records.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "run_folder.h"
 #include "verb.h"
 
@@ -62,6 +63,7 @@ static int eval_run(struct call *call, struct opiml_error *err) {
     struct bad_records bad = {.verb = "eval", .line = bad_line};
     struct opiml_eval_result result;
     const char *data;
+    char rate[32];
     int rc;
 
     if ((rc = run_checkpoint(call->args[0], &path, err)) < 0 ||
@@ -80,9 +82,9 @@ static int eval_run(struct call *call, struct opiml_error *err) {
         return rc;
     if (config->json)
         return print_json(&result, &bad, err);
-    printf("%s\n  %s %.2f%%, loss %.4f over %" PRIu64 " samples of %s in %.1f s (%.0f/s)\n", path,
+    printf("%s\n  %s %.2f%%, loss %.4f over %" PRIu64 " samples of %s in %.1f s (%s/s)\n", path,
            result.metric, 100 * result.score, result.loss, result.samples, data, result.seconds,
-           (double)result.samples / result.seconds);
+           text_format_rate(rate, sizeof(rate), (double)result.samples / result.seconds));
     if (result.auc >= 0)
         printf("  area under the ROC curve %.4f\n", result.auc);
     if (result.errors || result.dropped)

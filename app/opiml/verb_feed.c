@@ -111,7 +111,7 @@ static uint64_t total_positions(const struct run *run) {
 }
 
 static void show_progress(struct run *run, uint64_t positions, uint64_t epoch) {
-    char count[32], left[32] = "";
+    char count[32], each[32], left[32] = "";
     uint64_t total = total_positions(run);
     double seconds, rate;
 
@@ -122,9 +122,9 @@ static void show_progress(struct run *run, uint64_t positions, uint64_t epoch) {
     text_format_count(count, sizeof(count), positions);
     if (total > positions && rate > 0)
         screen_duration(left, sizeof(left), (double)(total - positions) / rate);
-    progress_draw(&run->progress, "epoch %" PRIu64 "  %s samples%s%.0f%%  %.0f/s%s%s", epoch, count,
-                  total ? "  " : "", total ? 100.0 * (double)positions / (double)total : 0.0, rate,
-                  left[0] ? "  ends in " : "", left);
+    progress_draw(&run->progress, "epoch %" PRIu64 "  %s samples%s%.0f%%  %s/s%s%s", epoch, count,
+                  total ? "  " : "", total ? 100.0 * (double)positions / (double)total : 0.0,
+                  text_format_rate(each, sizeof(each), rate), left[0] ? "  ends in " : "", left);
 }
 
 /* ---- the run ---- */

@@ -48,18 +48,18 @@ struct run {
 /* ---- telling ---- */
 
 static void draw(struct run *run, const struct opiml_train_progress *p) {
-    char left[32];
+    char rate[32], left[32];
 
     progress_draw(&run->progress,
-                  "epoch %u/%u  %.0f%%  loss %.3f  %s %.1f%%  %.0f/s  trainer %.0f%% busy  "
+                  "epoch %u/%u  %.0f%%  loss %.3f  %s %.1f%%  %s/s  trainer %.0f%% busy  "
                   "ends in %s",
                   p->epoch, p->epochs, 100.0 * (double)p->step / (double)p->steps, p->loss,
-                  p->metric, 100 * p->score, p->samples_per_s, 100 * p->utilisation,
-                  screen_duration(left, sizeof(left), p->eta_s));
+                  p->metric, 100 * p->score, text_format_rate(rate, sizeof(rate), p->samples_per_s),
+                  100 * p->utilisation, screen_duration(left, sizeof(left), p->eta_s));
 }
 
 static void epoch_line(const struct opiml_train_progress *p) {
-    char elapsed[32];
+    char rate[32], elapsed[32];
 
     printf("epoch %3u/%u  loss %.4f  %s %6.2f%%", p->epoch, p->epochs, p->loss, p->metric,
            100 * p->score);
@@ -67,8 +67,8 @@ static void epoch_line(const struct opiml_train_progress *p) {
         printf("  eval loss %.4f  %s %6.2f%%", p->eval_loss, p->metric, 100 * p->eval_score);
     if (p->eval_auc >= 0)
         printf("  AUC %.4f", p->eval_auc);
-    printf("  %5.*f samples/s  trainer %3.0f%% busy  %s", p->samples_per_s < 100 ? 1 : 0,
-           p->samples_per_s, 100 * p->utilisation,
+    printf("  %5s samples/s  trainer %3.0f%% busy  %s",
+           text_format_rate(rate, sizeof(rate), p->samples_per_s), 100 * p->utilisation,
            screen_duration(elapsed, sizeof(elapsed), p->elapsed_s));
     if (p->errors)
         printf("  %" PRIu64 " bad record%s", p->errors, p->errors == 1 ? "" : "s");

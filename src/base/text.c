@@ -314,3 +314,12 @@ char *text_format_count(char *to, size_t room, uint64_t count) {
     to[at] = 0;
     return to;
 }
+
+char *text_format_rate(char *to, size_t room, double per_s) {
+    int decimals = 0;
+
+    for (double below = 9.95; decimals < 6 && per_s > 0 && per_s < below; below /= 10)
+        decimals++;
+    snprintf(to, room, "%.*f", decimals, per_s);
+    return to;
+}

@@ -40,6 +40,8 @@ bool text_parse_bytes(const char *text, uint64_t *ret_bytes);
 /* "1.2 GiB" and "1,234,567" into the caller's buffer (32 bytes suffice), which is returned. */
 char *text_format_bytes(char *to, size_t room, uint64_t bytes);
 char *text_format_count(char *to, size_t room, uint64_t count);
+/* How many in a second: whole from 10 on, else two digits that tell ("4.2", "0.042"). As above. */
+char *text_format_rate(char *to, size_t room, double per_s);
 /* Append a name of any bytes at to[used], for a line on a terminal: what would break it, move it or
  * reorder its letters is \xNN. Cut where the room ends; zero-terminated. Returns the new `used`. */
 size_t text_show(char *to, size_t room, size_t used, const char *from, size_t bytes);

@@ -217,6 +217,19 @@ static void counts_have_commas(void **state) {
                         "18,446,744,073,709,551,615");
 }
 
+static void small_rates_keep_two_digits(void **state) {
+    static const struct {
+        double rate;
+        const char *text;
+    } rows[] = {{0, "0"},      {12345.6, "12346"}, {10, "10"},        {9.96, "10"},
+                {4.24, "4.2"}, {0.996, "1.0"},     {0.42, "0.42"},    {0.0996, "0.10"},
+                {1.0, "1.0"},  {0.042, "0.042"},   {1e-9, "0.000000"}};
+    char to[32];
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        assert_string_equal(text_format_rate(to, sizeof(to), rows[i].rate), rows[i].text);
+}
+
 static void numbers_are_strict(void **state) {
     static const struct {
         const char *text;
@@ -353,6 +366,7 @@ int main(void) {
         cmocka_unit_test(sizes_are_read),
         cmocka_unit_test(sizes_are_written),
         cmocka_unit_test(counts_have_commas),
+        cmocka_unit_test(small_rates_keep_two_digits),
         cmocka_unit_test(numbers_are_strict),
         cmocka_unit_test(numbers_are_short_and_exact),
         cmocka_unit_test(commas_of_a_locale_change_nothing),
