@@ -17,3 +17,11 @@ int run_checkpoint(const char *where, char **ret_path, struct opiml_error *err) 
     *ret_path = path;
     return 0;
 }
+
+int run_wants_data(int rc, const struct call *call, struct opiml_error *err) {
+    return opiml_fail(err, rc,
+                      "%s; name a pipeline file with --data, such as: opiml %s %s%s%s --data "
+                      "other.yaml",
+                      err->message, call->verb->name, call->args[0], call->count > 1 ? " " : "",
+                      call->count > 1 ? call->args[1] : "");
+}

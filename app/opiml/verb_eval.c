@@ -70,14 +70,15 @@ static int eval_run(struct call *call, struct opiml_error *err) {
         (rc = opiml_model_open(path, ROWS, (uint32_t)config->threads, &model, err)) < 0)
         return rc;
     data = config->data ? config->data : opiml_model_data(model);
-    if (!data)
-        return opiml_fail(err, OPIML_EINVAL,
-                          "%s was trained without evaluation data: name a "
-                          "pipeline file with --data",
-                          path);
+    if (!data) {
+        rc = opiml_fail(err, OPIML_EINVAL, "%s was trained without evaluation data", path);
+        return run_wants_data(rc, call, err);
+    }
     bad.from = model;
     rc = opiml_model_eval(model, data, &result, err);
     bad_records_list(&bad, rc == OPIML_EBUDGET);
+    if (rc == OPIML_ENOENT && !config->data)
+        return run_wants_data(rc, call, err);
     if (rc < 0)
         return rc;
     if (config->json)

@@ -63,8 +63,8 @@ static int check_pipeline(struct predictor *self, const char *data, struct opiml
     field = &pipeline_schema(self->pipeline, 0)->fields[self->in];
     if (field->dtype != OPIML_U8 || field->ndim != 1 || field->shape[0] != -1)
         return opiml_fail(err, OPIML_EINVAL,
-                          "%s reads pixels, where predict has image files: name with --data a "
-                          "pipeline that decodes",
+                          "%s reads pixels, where predict has image files: a pipeline that "
+                          "decodes is wanted",
                           data);
     field = &opiml_pipeline_schema(self->pipeline)->fields[self->out];
     opiml_model_input(self->model, shape);
@@ -79,9 +79,10 @@ static int check_pipeline(struct predictor *self, const char *data, struct opiml
 
 static int open_row(struct predictor *self, const char *data, struct opiml_error *err) {
     struct one_row_op ops[ONE_ROW_OPS_MAX];
-    int rc = check_pipeline(self, data, err);
+    int rc;
 
-    if (rc < 0)
+    if ((rc = opiml_pipeline_open(data, &self->pipeline, err)) < 0 ||
+        (rc = check_pipeline(self, data, err)) < 0)
         return rc;
     for (uint32_t k = 0; k < self->pipeline->row_ops; k++)
         ops[k] = (struct one_row_op){.op = self->pipeline->op[k]->op,
@@ -91,13 +92,14 @@ static int open_row(struct predictor *self, const char *data, struct opiml_error
     return one_row_open(ops, self->pipeline->row_ops, &self->row, err);
 }
 
-static int predictor_open(struct predictor *self, const char *where,
-                          const struct predict_config *config, struct opiml_error *err) {
+static int predictor_open(struct predictor *self, const struct call *call,
+                          struct opiml_error *err) {
+    const struct predict_config *config = call->config;
     const char *data = config->data;
     AUTO_FREE char *path = NULL;
     int rc;
 
-    if ((rc = run_checkpoint(where, &path, err)) < 0 ||
+    if ((rc = run_checkpoint(call->args[0], &path, err)) < 0 ||
         (rc = opiml_model_open(path, 1, 1, &self->model, err)) < 0)
         return rc;
     if (opiml_model_segments(self->model)) { /* that is worth more than one thread */
@@ -107,11 +109,10 @@ static int predictor_open(struct predictor *self, const char *where,
             return rc;
     }
     data = data ? data : opiml_model_data(self->model);
-    if (!data)
-        return opiml_fail(err, OPIML_EINVAL,
-                          "%s was trained without evaluation data: name a "
-                          "pipeline file with --data",
-                          path);
+    if (!data) {
+        rc = opiml_fail(err, OPIML_EINVAL, "%s was trained without evaluation data", path);
+        return run_wants_data(rc, call, err);
+    }
     if (opiml_model_segments(self->model)) {
         self->volume = (struct predict_volume){
             .model = self->model, .data = data, .folder = config->out, .overlap = config->overlap};
@@ -120,9 +121,10 @@ static int predictor_open(struct predictor *self, const char *where,
     self->probabilities = base_alloc_array(opiml_model_classes(self->model), sizeof(float));
     if (!self->probabilities)
         return base_fail_memory(err, opiml_model_classes(self->model) * 4, "probabilities");
-    if ((rc = opiml_pipeline_open(data, &self->pipeline, err)) < 0)
-        return rc;
-    return open_row(self, data, err);
+    rc = open_row(self, data, err);
+    if ((rc == OPIML_EINVAL || rc == OPIML_ENOENT) && !config->data)
+        return run_wants_data(rc, call, err);
+    return rc;
 }
 
 /* The image file as a record of the pipeline: its other fields are zero. */
@@ -210,6 +212,18 @@ static void tell_bad(const char *path, const struct opiml_error *why, struct js 
     js_add(list, object);
 }
 
+/* A volume goes through the run's own pipeline only if that reads one file a record. Errors of the
+ * pipeline begin with its file's name, those of the volume with the volume's. */
+static int predict_one_volume(struct predictor *self, const struct call *call, const char *path,
+                              struct js *list, struct opiml_error *err) {
+    const struct predict_config *config = call->config;
+    int rc = predict_volume(&self->volume, path, list, err);
+
+    if (rc < 0 && !config->data && text_starts(err->message, self->volume.data))
+        return run_wants_data(rc, call, err);
+    return rc;
+}
+
 static int predict_files(struct predictor *self, const struct call *call, uint32_t top,
                          struct js *list, struct opiml_error *err) {
     struct opiml_error why = {0};
@@ -221,7 +235,7 @@ static int predict_files(struct predictor *self, const struct call *call, uint32
     for (int i = 1; i < call->count; i++) {
         const char *path = call->args[i];
 
-        rc = self->volume.model ? predict_volume(&self->volume, path, list, &why)
+        rc = self->volume.model ? predict_one_volume(self, call, path, list, &why)
                                 : predict_file(self, path, &why);
         if (rc == 0 && !self->volume.model)
             show(self, path, top, list);
@@ -243,7 +257,7 @@ static int predict_run(struct call *call, struct opiml_error *err) {
     CLEANUP(predictor_release) struct predictor self = {0};
     AUTO_JS struct js *list = config->json ? js_array() : NULL;
     AUTO_FREE char *text = NULL;
-    int rc = predictor_open(&self, call->args[0], config, err);
+    int rc = predictor_open(&self, call, err);
 
     if (rc < 0)
         return rc;

@@ -134,6 +134,12 @@ YAML
 head -c 392 /dev/zero >"$tmp/pixels.bin"
 opiml predict "$tmp/again" "$picture" --data "$tmp/pixels.yaml"
 check "a pipeline of pixels" fails 2 "pixels.yaml reads pixels, where predict has image files"
+mv "$tmp/b.yaml" "$tmp/away.yaml"
+opiml predict "$tmp/again" "$picture"
+check "the run's own pipeline is gone" fails 3 "b\.yaml: .*; name a pipeline file with --data, such as: opiml predict $tmp/again $picture --data "
+opiml eval "$tmp/again"
+check "eval says so too" fails 3 "b\.yaml: .*with --data, such as: opiml eval $tmp/again --data "
+mv "$tmp/away.yaml" "$tmp/b.yaml"
 
 # --- stopped, killed, resumed ---
 
@@ -156,6 +162,12 @@ start() {
         sleep 0.02
     done
 }
+
+for verb in "predict $tmp/whole $picture" "eval $tmp/whole"; do
+    # shellcheck disable=SC2086
+    opiml $verb
+    check "${verb%% *} without evaluation data" fails 2 "without evaluation data; .*: opiml $verb --data "
+done
 
 start "$tmp/stopped"
 kill -TERM $pid

@@ -111,9 +111,12 @@ class Segmentation(Case):
         process = self.run_opiml("predict", "run", "data/test/images/000000.nii")
         self.assertNotEqual(process.returncode, 0)
         self.assertIn("one file each", process.stderr)
+        self.assertIn("with --data, such as: opiml predict run data/test/images/000000.nii --data ",
+                      process.stderr)
         process = self.run_opiml("predict", "run", "t.yaml", "--data", "predict.yaml")
         self.assertNotEqual(process.returncode, 0)
         self.assertIn("t.yaml", process.stderr)
+        self.assertNotIn("--data", process.stderr)
         process = self.run_opiml("predict", "run", "data/test/images", "--data", "predict.yaml")
         self.assertNotEqual(process.returncode, 0)
         self.assertIn("a folder, where a file is wanted", process.stderr)
