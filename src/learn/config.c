@@ -116,6 +116,14 @@ static int check_values(const struct learn_config *config, const struct yaml *ya
     return 0;
 }
 
+static void note_place(const struct yaml *yaml, const char *section, char to[340]) {
+    const struct yaml_node *node = yaml_get(yaml->root, section), *name = yaml_get(node, "name");
+
+    node = name ? name : node ? node : yaml->root;
+    if (yaml->name[0])
+        snprintf(to, 340, "%.300s:%u:%u: ", yaml->name, node->line, node->column);
+}
+
 static int read_config(const struct yaml *yaml, const char *path, struct learn_config *ret_config,
                        struct opiml_error *err) {
     static const char *const names[] = {"data", "model", "loss", "optimizer", "schedule", NULL};
@@ -137,6 +145,8 @@ static int read_config(const struct yaml *yaml, const char *path, struct learn_c
         (rc = conf_path(path, config.weights, err)) < 0 ||
         (rc = conf_path(path, config.out, err)) < 0)
         return rc;
+    note_place(yaml, "model", config.model_at);
+    note_place(yaml, "loss", config.loss_at);
     *ret_config = config;
     return 0;
 }

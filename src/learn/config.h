@@ -19,6 +19,9 @@ struct learn_config {
         char train[OPIML_TEXT_MAX], eval[OPIML_TEXT_MAX];
     } data; /* made relative to the training file's folder */
     struct nn_model_conf model;
+    /* "t.yaml:7:15: ", where model.name and loss.name stand, for what only the data show to be
+     * wrong; "": in no file. */
+    char model_at[340], loss_at[340];
     char weights[OPIML_TEXT_MAX];       /* a safetensors file to start from; "": none */
     struct opiml_text_list class_names; /* where the data have none */
     struct {

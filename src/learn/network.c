@@ -14,6 +14,15 @@ static bool takes_bf16(const struct learn_config *config, const struct nn_kernel
     return gains_by_bf16(&config->model) && nn_kernels_have_bf16(kernels);
 }
 
+static int build_model(const struct learn_config *config, const struct learn_fields *fields,
+                       struct nn_net *net, struct opiml_error *err) {
+    int rc = nn_model_build(net, &config->model, fields->channels,
+                            fields->depth ? fields->depth : 1, fields->height, fields->width, err);
+
+    return rc == OPIML_EINVAL && err ? opiml_fail(err, rc, "%s%s", config->model_at, err->message)
+                                     : rc;
+}
+
 int learn_network_build(const struct learn_config *config, const struct learn_fields *fields,
                         uint32_t rows, struct learn_network *ret_network, struct opiml_error *err) {
     struct learn_network *self = ret_network;
@@ -24,9 +33,7 @@ int learn_network_build(const struct learn_config *config, const struct learn_fi
                               self->version, sizeof(self->version), err)) < 0 ||
         (rc = nn_net_create(self->kernels, rows, &self->net, err)) < 0 ||
         (takes_bf16(config, self->kernels) && (rc = nn_net_use_bf16(self->net, err)) < 0) ||
-        (rc = nn_model_build(self->net, &config->model, fields->channels,
-                             fields->depth ? fields->depth : 1, fields->height, fields->width,
-                             err)) < 0)
+        (rc = build_model(config, fields, self->net, err)) < 0)
         return rc;
     return nn_net_finish(self->net, config->seed, err);
 }

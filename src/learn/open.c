@@ -33,7 +33,8 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
     config->model.binary = config->loss.name == LEARN_BINARY_CROSS_ENTROPY;
     if (config->model.binary && config->model.name != NN_MLP)
         return opiml_fail(err, OPIML_EINVAL,
-                          "loss.name binary_cross_entropy is for model.name mlp");
+                          "%sloss.name binary_cross_entropy is for model.name mlp",
+                          config->loss_at);
     if ((rc = opiml_pipeline_open(config->data.train, &self->data, err)) < 0 ||
         (rc = learn_fields_find(self->data, config->data.train, &config->model, &self->fields,
                                 err)) < 0)
@@ -41,8 +42,9 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
     config->model.classes = self->fields.classes;
     config->model.codes = self->fields.table.codes;
     if ((self->fields.kind == LEARN_VOXELS) != (config->loss.name == LEARN_DICE_CROSS_ENTROPY))
-        return opiml_fail(err, OPIML_EINVAL, "%s has a label for each %s: loss.name has to be %s",
-                          config->data.train, self->fields.kind == LEARN_VOXELS ? "voxel" : "image",
+        return opiml_fail(err, OPIML_EINVAL, "%s%s has a label for each %s: loss.name has to be %s",
+                          config->loss_at, config->data.train,
+                          self->fields.kind == LEARN_VOXELS ? "voxel" : "image",
                           self->fields.kind == LEARN_VOXELS ? "dice_cross_entropy"
                                                             : "cross_entropy");
     self->state.classes = learn_class_names(self->data);
@@ -69,11 +71,11 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
     if (rc < 0)
         return rc;
     if (nn_pixels(nn_net_output(self->net)) != (fields->kind == LEARN_VOXELS ? fields->voxels : 1))
-        return opiml_fail(err, OPIML_EINVAL,
-                          "%s: a label for each %s; model.name %s tells apart %s",
-                          self->config.data.train, fields->kind == LEARN_VOXELS ? "voxel" : "image",
-                          nn_model_name(&self->config.model),
-                          fields->kind == LEARN_VOXELS ? "whole images" : "voxels");
+        return opiml_fail(
+            err, OPIML_EINVAL, "%s%s has a label for each %s; model.name %s tells apart %s",
+            self->config.model_at, self->config.data.train,
+            fields->kind == LEARN_VOXELS ? "voxel" : "image", nn_model_name(&self->config.model),
+            fields->kind == LEARN_VOXELS ? "whole images" : "voxels");
     for (uint32_t i = 0; i < nn_net_params(self->net); i++)
         weights += nn_net_param(self->net, i)->count;
     self->state.model = self->config.model;

@@ -153,13 +153,16 @@ class Segmentation(Case):
 
     def test_models_and_labels_go_together(self):
         for old, new, what in (
-                ("unet3d, levels: 2", "resnet", "volumes"),
-                ("dice_cross_entropy", "cross_entropy", "loss.name has to be dice_cross_entropy"),
-                ("levels: 2", "levels: 5", "multiples of 32")):
+                ("unet3d, levels: 2", "resnet", r"t\.yaml:7:15: .*volumes"),
+                ("dice_cross_entropy", "cross_entropy",
+                 r"t\.yaml:9:14: .*loss.name has to be dice_cross_entropy"),
+                ("dice_cross_entropy", "binary_cross_entropy", r"t\.yaml:9:14: .*mlp"),
+                ("loss: {name: dice_cross_entropy}\n", "", r"t\.yaml:2:1: .*loss.name has to be"),
+                ("levels: 2", "levels: 5", r"t\.yaml:7:15: .*multiples of 32")):
             self.write("t.yaml", TRAIN.replace(old, new))
             process = self.run_opiml("train", "t.yaml")
             self.assertEqual(process.returncode, 2, process.stderr)
-            self.assertIn(what, process.stderr)
+            self.assertRegex(process.stderr, what)
 
 
 if __name__ == "__main__":
