@@ -23,6 +23,8 @@ class _Text:
     """A pipeline file that is no file."""
 
     def __init__(self, text, name):
+        if not isinstance(text, str):
+            raise TypeError(f"text: a str is wanted, not {text!r:.60}")
         self.data = text.encode()
         self.name = name
 
@@ -41,10 +43,27 @@ def _open(path):
 
 def _count(name, value):
     """A number that fits the library's."""
-    value = operator.index(value)
+    try:
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: a whole number is wanted, not {value!r:.60}") from None
     if not 0 <= value < 1 << 32:
         raise errors.InvalidError(f"{name}: {value} is not between 0 and {(1 << 32) - 1}",
                                   name="EINVAL")
+    return value
+
+
+def callable_or_none(name, value):
+    if value is not None and not callable(value):
+        raise TypeError(f"{name}: a callable is wanted, not {value!r:.60}")
+    return value
+
+
+def _token(name, value):
+    """A resume token; what is in it the library checks."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name}: a token is wanted, a str such as state_dict()[\"token\"], not "
+                        f"{value!r:.60}")
     return value
 
 
@@ -101,10 +120,10 @@ class Pipeline:
         self._closed = False
         self._path = path.name if isinstance(path, _Text) else os.fspath(path)
         self._epochs = _count("epochs", epochs)
-        self._token = resume
+        self._token = _token("resume", resume)
         self._options = dict(threads=_count("threads", threads), rank=_count("rank", rank),
                              world=_count("world", world), digest=bool(digest))
-        self._map = map
+        self._map = callable_or_none("map", map)
         self._copy = copy
         caller = feed.Caller()
         try:
@@ -172,8 +191,9 @@ class Pipeline:
         """Let the next `for` go on where state_dict() was taken."""
         if not isinstance(state, dict) or set(state) != {"token"}:
             raise TypeError("load_state_dict wants what state_dict gave: {'token': ...}")
+        token = _token("load_state_dict", state["token"])
         self._stop("load_state_dict was called")
-        self._token = state["token"]
+        self._token = token
 
     def stats(self):
         """Counters of the current or last pass; None before the first. Times are in nanoseconds."""

@@ -14,7 +14,7 @@ import numpy
 import torch
 
 from opiml.errors import InvalidError
-from opiml.pipeline import Pipeline
+from opiml.pipeline import Pipeline, callable_or_none
 
 __all__ = ["DataLoader", "Dataset"]
 
@@ -49,7 +49,8 @@ class Dataset(torch.utils.data.IterableDataset):
     insists on one. Each `for` is an epoch, in an order of its own.
 
     pipeline    a pipeline file
-    fields      names of the fields to deliver, as a list in that order; None: all, as a dict
+    fields      names of the fields to deliver, as a list in that order (one name alone: a list of
+                one); None: all, as a dict
     transform   called with each row's array of the first field, as torchvision's datasets call
                 theirs (pixels are [height, width, channels] of uint8 unless the pipeline normalises
                 them); the tensors that it returns are stacked. It runs in this thread
@@ -61,6 +62,9 @@ class Dataset(torch.utils.data.IterableDataset):
     """
 
     def __init__(self, pipeline, fields=None, transform=None, rank=None, world=None, **options):
+        self._transform = callable_or_none("transform", transform)
+        if isinstance(fields, str):  # not a list of its letters
+            fields = [fields]
         rank, world = _ranks(rank, world)
         self.pipeline = Pipeline(pipeline, rank=rank, world=world, map=self._deliver, **options)
         missing = [name for name in fields or () if name not in self.pipeline.schema]
@@ -69,7 +73,6 @@ class Dataset(torch.utils.data.IterableDataset):
                                f"{', '.join(self.pipeline.schema)}", name="EINVAL")
         self._names = list(fields or self.pipeline.schema)
         self._as_dict = fields is None
-        self._transform = transform
 
     def _row(self, value):
         value = self._transform(value)

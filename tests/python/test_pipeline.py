@@ -333,8 +333,20 @@ class Errors(Case):
             for value in (-1, 1 << 32):
                 with self.assertRaisesRegex(opiml.InvalidError, name):
                     opiml.Pipeline(path, **{name: value})
-            with self.assertRaises(TypeError):
+            with self.assertRaisesRegex(TypeError, f"{name}: a whole number is wanted, not '1'"):
                 opiml.Pipeline(path, **{name: "1"})
+
+    def test_arguments_of_another_kind(self):
+        path, _ = self.rows()
+        with self.assertRaisesRegex(TypeError, "map: a callable is wanted, not 3"):
+            opiml.Pipeline(path, map=3)
+        pipe = opiml.Pipeline(path)
+        with self.assertRaisesRegex(TypeError, "resume: a token is wanted"):
+            opiml.Pipeline(path, resume=pipe.state_dict())
+        with self.assertRaisesRegex(TypeError, "a token is wanted"):
+            pipe.load_state_dict({"token": 7})
+        with self.assertRaisesRegex(TypeError, "text: a str is wanted"):
+            opiml.Pipeline.parse(ROWS.encode())
 
     def test_a_pool_that_is_too_small(self):
         path, _ = self.rows(10, ROWS.replace("16MiB", "10KiB"))

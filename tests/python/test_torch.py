@@ -119,6 +119,19 @@ class Torch(Case):
         path, _ = self.rows(16)
         with self.assertRaisesRegex(opiml.InvalidError, 'no field "image"; there are x, label'):
             DataLoader(path, ["image"])
+        with self.assertRaisesRegex(opiml.InvalidError, 'no field "image"; there are x, label'):
+            DataLoader(path, "image")
+
+    def test_one_field_alone(self):
+        path, _ = self.rows(16)
+        for fields in "label", ["label"]:
+            (labels,), = DataLoader(path, fields)
+            self.assertEqual(sorted(labels.tolist()), list(range(16)))
+
+    def test_transforms_can_be_called(self):
+        path, _ = self.rows(16)
+        with self.assertRaisesRegex(TypeError, "transform: a callable is wanted, not 'flip'"):
+            DataLoader(path, transform="flip")
 
 
 if __name__ == "__main__":
