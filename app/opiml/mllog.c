@@ -7,6 +7,30 @@
 #include "base/json.h"
 #include "learn/run.h"
 
+static int open_anew(struct log_file *out, const char *path, struct opiml_error *err) {
+    *out = (struct log_file){.file = fopen(path, "we"), .path = path};
+    return out->file ? 0 : base_fail_errno(err, errno, "%s", path);
+}
+
+static void end_line(struct log_file *out) {
+    fprintf(out->file, "\n");
+    if ((fflush(out->file) != 0 || ferror(out->file)) && !out->failed)
+        out->failed = errno;
+}
+
+static int close_file(struct log_file *out, const char *what, struct opiml_error *err) {
+    const struct log_file closed = *out;
+    int failed = fclose(closed.file) != 0 ? errno : 0;
+
+    *out = (struct log_file){0};
+    failed = closed.failed ? closed.failed : failed;
+    return failed ? base_fail_errno(err, failed, "%s: the %s could not be written whole",
+                                    closed.path, what)
+                  : 0;
+}
+
+/* ---- MLPerf's log ---- */
+
 enum event { POINT, START, END };
 
 /* Takes value and metadata (NULL: none). */
@@ -26,9 +50,10 @@ static void put_at(struct mllog *log, uint64_t wall_ns, enum event event, const 
     js_set(line, "value", value);
     js_set(line, "metadata", metadata);
     text = js_dump(line, 0);
-    if (text)
-        fprintf(log->file, ":::MLLOG %s\n", text);
-    fflush(log->file);
+    if (!text)
+        return;
+    fprintf(log->out.file, ":::MLLOG %s", text);
+    end_line(&log->out);
 }
 
 static void put(struct mllog *log, enum event event, const char *key, struct js *value,
@@ -44,9 +69,10 @@ static struct js *number(const char *key, int64_t value) {
 }
 
 int mllog_open(struct mllog *log, const char *path, uint64_t began_ns, struct opiml_error *err) {
-    log->file = fopen(path, "we");
-    if (!log->file)
-        return base_fail_errno(err, errno, "%s", path);
+    int rc = open_anew(&log->out, path, err);
+
+    if (rc < 0)
+        return rc;
     put_at(log, began_ns, START, "init_start", js_null(), NULL);
     return 0;
 }
@@ -113,7 +139,7 @@ static void begin_epoch(struct mllog *log, uint32_t epoch) {
 void mllog_start(struct mllog *log, const struct opiml_train *train) {
     const struct learn_config *config = &train->config;
 
-    if (!log->file)
+    if (!log->out.file)
         return;
     log->train = train;
     put_submission(log, config);
@@ -160,18 +186,10 @@ void mllog_report(struct mllog *log, const struct opiml_train_progress *progress
         begin_epoch(log, progress->epoch + 1);
 }
 
-/* False when not all of it could be written, now or earlier. */
-static bool close_whole(FILE *file) {
-    bool failed = ferror(file) != 0;
-
-    return fclose(file) == 0 && !failed;
-}
-
 int mllog_close(struct mllog *log, int rc, struct opiml_error *err) {
     bool success;
-    FILE *file = log->file;
 
-    if (!file)
+    if (!log->out.file)
         return 0;
     if (log->train) {
         struct js *metadata = js_object();
@@ -180,21 +198,19 @@ int mllog_close(struct mllog *log, int rc, struct opiml_error *err) {
         js_set(metadata, "status", js_text(success ? "success" : "aborted"));
         put(log, END, "run_stop", js_null(), metadata);
     }
+    rc = close_file(&log->out, "MLPerf log", err);
     *log = (struct mllog){0};
-    if (!close_whole(file))
-        return opiml_fail(err, OPIML_EIO, "the MLPerf log could not be written whole");
-    return 0;
+    return rc;
 }
 
+/* ---- DAWNBench's table ---- */
+
 int dawnbench_open(struct dawnbench *table, const char *path, struct opiml_error *err) {
-    table->file = fopen(path, "we");
-    if (!table->file)
-        return base_fail_errno(err, errno, "%s", path);
-    return 0;
+    return open_anew(&table->out, path, err);
 }
 
 void dawnbench_report(struct dawnbench *table, const struct opiml_train_progress *progress) {
-    FILE *file = table->file;
+    FILE *file = table->out.file;
 
     table->evaluated |= progress->phase == 1;
     if (!file || progress->phase != 2 || !table->evaluated)
@@ -207,16 +223,10 @@ void dawnbench_report(struct dawnbench *table, const struct opiml_train_progress
             100 * progress->eval_score);
     if (progress->eval_top5 >= 0)
         fprintf(file, "\t%.4f", 100 * progress->eval_top5);
-    fprintf(file, "\n");
-    fflush(file);
+    end_line(&table->out);
     table->evaluated = false;
 }
 
 int dawnbench_close(struct dawnbench *table, struct opiml_error *err) {
-    FILE *file = table->file;
-
-    table->file = NULL;
-    if (file && !close_whole(file))
-        return opiml_fail(err, OPIML_EIO, "DAWNBench's table could not be written whole");
-    return 0;
+    return table->out.file ? close_file(&table->out, "table for DAWNBench", err) : 0;
 }

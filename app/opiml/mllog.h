@@ -6,11 +6,19 @@
 
 #include "base/base.h"
 
+/* A file that grows line by line, each written at once. */
+struct log_file {
+    FILE *file;       /* NULL: not open */
+    const char *path; /* borrowed */
+    int failed;       /* errno of the first write that failed; 0: none did */
+    bool told;        /* the user knows of that */
+};
+
 /* MLPerf's log, a line of JSON for each event (mlcommons/logging; keys as its compliance checker
  * knows them): the clock runs from the first step to the end of the run. All functions do nothing
  * on a log that is not open. */
 struct mllog {
-    FILE *file;
+    struct log_file out;
     uint32_t epoch;       /* that is under way, from 1; 0: none */
     bool evaluating;      /* an evaluation began since the last epoch's end */
     uint32_t block_first; /* first epoch of the block up to the next evaluation; 0: none is open */
@@ -23,16 +31,16 @@ int mllog_open(struct mllog *log, const char *path, uint64_t began_ns, struct op
 void mllog_start(struct mllog *log, const struct opiml_train *train);
 void mllog_report(struct mllog *log, const struct opiml_train_progress *progress);
 /* The end, with `rc` of opiml_train_run: success when the run reached its target, or had none and
- * came to its end; else aborted. OPIML_EIO when the file could not be written whole. */
+ * came to its end; else aborted. OPIML_ENOSPC, OPIML_EIO: the file could not be written whole. */
 int mllog_close(struct mllog *log, int rc, struct opiml_error *err);
 
 /* DAWNBench's table: a line for each evaluation, with hours since the run's start. */
 struct dawnbench {
-    FILE *file;
+    struct log_file out;
     bool evaluated; /* since the last line */
 };
 int dawnbench_open(struct dawnbench *table, const char *path, struct opiml_error *err);
 void dawnbench_report(struct dawnbench *table, const struct opiml_train_progress *progress);
-int dawnbench_close(struct dawnbench *table, struct opiml_error *err); /* OPIML_EIO */
+int dawnbench_close(struct dawnbench *table, struct opiml_error *err); /* as mllog_close */
 
 #endif

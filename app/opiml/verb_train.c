@@ -98,11 +98,26 @@ static struct js *progress_json(const struct opiml_train_progress *p) {
     return object;
 }
 
+/* A log that cannot be written, of a full disk say, is told at once and once: the run goes on, and
+ * ends with an error. */
+static void tell_trouble(struct run *run, struct log_file *log) {
+    char why[128];
+
+    if (!log->failed || log->told)
+        return;
+    log->told = true;
+    progress_end(&run->progress);
+    fprintf(stderr, "opiml: train: %s: %s: this log will lack lines; training goes on\n", log->path,
+            strerror_r(log->failed, why, sizeof(why)));
+}
+
 static void report(void *context, const struct opiml_train_progress *p) {
     struct run *run = context;
 
     mllog_report(&run->mllog, p);
     dawnbench_report(&run->dawnbench, p);
+    tell_trouble(run, &run->mllog.out);
+    tell_trouble(run, &run->dawnbench.out);
     if (p->note) {
         progress_end(&run->progress);
         fprintf(stderr, "opiml: train: %s\n", p->note);
@@ -206,6 +221,7 @@ static int train_run(struct call *call, struct opiml_error *err) {
     }
     signals_catch(stop, train);
     mllog_start(&run.mllog, train);
+    tell_trouble(&run, &run.mllog.out);
     rc = opiml_train_run(train, err);
     rc = close_logs(&run, rc, err);
     progress_end(&run.progress);
@@ -252,7 +268,8 @@ const struct verb verb_train = {
              "A run with a target in its file ends at the first evaluation that reaches it. "
              "--mllog writes MLPerf Training's log (:::MLLOG lines), from which its tools take the "
              "time to accuracy; no run of opiml is an MLPerf result. --dawnbench writes the table "
-             "of epoch, hours and accuracy that DAWNBench's entries had.\n\n"
+             "of epoch, hours and accuracy that DAWNBench's entries had. A log that cannot be "
+             "written does not end the run: that is told at once, and the exit status is 5.\n\n"
              "The trainer's utilisation is the time it computed, divided by that and the time it "
              "waited for data: near 100% the input pipeline keeps up.\n\n"
              "JSON has epoch, step, loss, accuracy, eval_loss, eval_accuracy, eval_auc "

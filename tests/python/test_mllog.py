@@ -1,5 +1,7 @@
 """opiml train --mllog and --dawnbench, judged by MLPerf's own compliance checker."""
 import json
+import os
+import subprocess
 from pathlib import Path
 
 from helper import Case, needs_peers, unittest
@@ -87,6 +89,17 @@ class Mllog(Case):
             process = self.run_opiml("train", "t.yaml", "--overwrite", option, "/dev/full")
             self.assertEqual(process.returncode, 5, process.stderr)
             self.assertIn(what, process.stderr)
+            self.assertIn("epoch   5/5", process.stdout)
+
+    def test_a_full_disk_is_told_at_once_and_once(self):
+        self.train(0)
+        warning = "/dev/full: No space left on device: this log will lack lines; training goes on"
+        for option, before in ("--mllog", "epoch   1/5"), ("--dawnbench", "epoch   2/5"):
+            command = [os.environ["OPIML"], "train", "t.yaml", "--overwrite", option, "/dev/full"]
+            process = subprocess.run(command, cwd=self.folder, text=True, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, timeout=120)
+            self.assertEqual(process.stdout.count(warning), 1, process.stdout)
+            self.assertLess(process.stdout.index(warning), process.stdout.index(before))
 
     @needs_peers
     def test_the_compliance_checker_agrees(self):
