@@ -29,9 +29,10 @@ static const struct option train_options[] = {
      0, 100000},
     {"threads", "N", "0", "Compute threads; 0: as the file says, or one per usable core",
      AT(threads), OPTION_INT, NULL, 0, 1024},
-    {"mllog", "FILE", NULL, "Write a log as MLPerf's tools read it", AT(mllog), OPTION_PATH},
-    {"dawnbench", "FILE", NULL, "Write a table of evaluations as DAWNBench has it", AT(dawnbench),
-     OPTION_PATH},
+    {"mllog", "FILE", NULL, "Write a log as MLPerf's tools read it; --resume goes on with it",
+     AT(mllog), OPTION_PATH},
+    {"dawnbench", "FILE", NULL, "Write a table of evaluations as DAWNBench has it, likewise",
+     AT(dawnbench), OPTION_PATH},
     OPTION_JSON(struct train_config),
     {0},
 };
@@ -40,6 +41,7 @@ struct run {
     const struct train_config *config;
     struct progress progress;
     struct bad_records bad;
+    bool own;          /* it goes on from its own checkpoint */
     struct js *epochs; /* one object for each that is over */
     struct mllog mllog;
     struct dawnbench dawnbench;
@@ -167,16 +169,45 @@ static int print_json(struct opiml_train *train, struct run *run, int rc,
     return 0;
 }
 
-/* Once nothing stands against the run: a log that is there is of another. */
-static int open_logs(struct run *run, uint64_t began_ns, struct opiml_error *err) {
-    const struct train_config *config = run->config;
-    int rc = 0;
+static void tell_anew(const struct opiml_error *why) {
+    fprintf(stderr, "opiml: train: %s: the log begins anew\n", why->message);
+}
 
-    if (config->mllog)
-        rc = mllog_open(&run->mllog, config->mllog, began_ns, err);
-    if (rc == 0 && config->dawnbench)
-        rc = dawnbench_open(&run->dawnbench, config->dawnbench, err);
-    return rc;
+static int open_mllog(struct run *run, const struct opiml_train *train, uint64_t began_ns,
+                      struct opiml_error *err) {
+    const char *path = run->config->mllog;
+    struct opiml_error why = {0};
+
+    if (!path || (run->own && mllog_resume(&run->mllog, path, train, &why) == 0))
+        return 0;
+    if (run->own)
+        tell_anew(&why);
+    return mllog_open(&run->mllog, path, began_ns, err);
+}
+
+static int open_dawnbench(struct run *run, const struct opiml_train *train,
+                          struct opiml_error *err) {
+    const char *path = run->config->dawnbench;
+    struct opiml_error why = {0};
+
+    if (!path || (run->own && dawnbench_resume(&run->dawnbench, path, train, &why) == 0))
+        return 0;
+    if (run->own)
+        tell_anew(&why);
+    return dawnbench_open(&run->dawnbench, path, err);
+}
+
+/* Once nothing stands against the run: a log that is there is of another, or goes on when the run
+ * does. One that was done already leaves it as it is: its end was then. */
+static int open_logs(struct run *run, const struct opiml_train *train, uint64_t began_ns,
+                     struct opiml_error *err) {
+    const struct opiml_train_progress *p = opiml_train_result(train);
+    int rc;
+
+    if (p->step >= p->steps)
+        return 0;
+    rc = open_mllog(run, train, began_ns, err);
+    return rc < 0 ? rc : open_dawnbench(run, train, err);
 }
 
 /* The run's own result goes before that of its logs. */
@@ -193,7 +224,9 @@ static int train_run(struct call *call, struct opiml_error *err) {
     const struct train_config *config = call->config;
     CLEANUP(close_train) struct opiml_train *train = NULL;
     AUTO_FREE char *from = NULL;
-    struct run run = {.config = config, .bad = {.verb = "train", .line = bad_line}};
+    struct run run = {.config = config,
+                      .own = config->resume && !config->from,
+                      .bad = {.verb = "train", .line = bad_line}};
     struct opiml_train_options options;
     uint64_t began_ns = clock_wall_ns();
     int rc;
@@ -211,7 +244,7 @@ static int train_run(struct call *call, struct opiml_error *err) {
     progress_begin(&run.progress);
     if ((rc = opiml_train_open(call->args[0], &options, &train, err)) < 0)
         return rc;
-    if ((rc = open_logs(&run, began_ns, err)) < 0)
+    if ((rc = open_logs(&run, train, began_ns, err)) < 0)
         return close_logs(&run, rc, err);
     run.bad.from = train;
     run.epochs = config->json ? js_array() : NULL;
@@ -269,7 +302,9 @@ const struct verb verb_train = {
              "--mllog writes MLPerf Training's log (:::MLLOG lines), from which its tools take the "
              "time to accuracy; no run of opiml is an MLPerf result. --dawnbench writes the table "
              "of epoch, hours and accuracy that DAWNBench's entries had. A log that cannot be "
-             "written does not end the run: that is told at once, and the exit status is 5.\n\n"
+             "written does not end the run: that is told at once, and the exit status is 5. With "
+             "--resume both go on with what they say up to the checkpoint; a file that is missing, "
+             "or of another run, begins anew, which is told.\n\n"
              "The trainer's utilisation is the time it computed, divided by that and the time it "
              "waited for data: near 100% the input pipeline keeps up.\n\n"
              "JSON has epoch, step, loss, accuracy, eval_loss, eval_accuracy, eval_auc "

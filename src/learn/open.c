@@ -189,7 +189,7 @@ static int resume(struct opiml_train *self, struct opiml_error *err) {
         (rc = check_same(self, &before, path, err)) < 0 ||
         (rc = checkpoint_load(&file, self->net, self->average, err)) < 0)
         return rc;
-    self->state.step = before.step;
+    self->state.step = self->progress.step = before.step;
     self->state.epoch = before.epoch;
     self->state.score = before.score;
     memcpy(self->state.token, before.token, sizeof(before.token));
