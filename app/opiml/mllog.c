@@ -1,6 +1,7 @@
 /* MLPerf's training log, and DAWNBench's table. */
 #include "mllog.h"
 
+#include <math.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -417,7 +418,8 @@ static int read_lines(struct dawnbench *table, const struct opiml_train *train, 
     table->headed = true;
     *ret_end = (off_t)bytes;
     while ((bytes = next_line(&table->out, line)) > 0 &&
-           sscanf(line, "%u\t%lf", &epoch, &hours) == 2 && epoch <= train->state.epoch) {
+           sscanf(line, "%u\t%lf", &epoch, &hours) == 2 && epoch <= train->state.epoch &&
+           hours >= 0 && hours < INFINITY) {
         table->before_s = hours * 3600;
         *ret_end += (off_t)bytes;
     }

@@ -1,6 +1,8 @@
 /* opiml train: train a model on the CPU. */
 #include <opiml/train.h>
 
+#include <libgen.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "bad_records.h"
@@ -169,8 +171,12 @@ static int print_json(struct opiml_train *train, struct run *run, int rc,
     return 0;
 }
 
-static void tell_anew(const struct opiml_error *why) {
+/* A log that is not there, or is of another run. One that cannot be read may be this run's. */
+static bool begins_anew(const struct opiml_error *why) {
+    if (why->code != OPIML_ENOENT && why->code != OPIML_EINVAL)
+        return false;
     fprintf(stderr, "opiml: train: %s: the log begins anew\n", why->message);
+    return true;
 }
 
 static int open_mllog(struct run *run, const struct opiml_train *train, uint64_t began_ns,
@@ -180,8 +186,8 @@ static int open_mllog(struct run *run, const struct opiml_train *train, uint64_t
 
     if (!path || (run->own && mllog_resume(&run->mllog, path, train, &why) == 0))
         return 0;
-    if (run->own)
-        tell_anew(&why);
+    if (run->own && !begins_anew(&why))
+        return opiml_fail(err, why.code, "%s", why.message);
     return mllog_open(&run->mllog, path, began_ns, err);
 }
 
@@ -192,9 +198,20 @@ static int open_dawnbench(struct run *run, const struct opiml_train *train,
 
     if (!path || (run->own && dawnbench_resume(&run->dawnbench, path, train, &why) == 0))
         return 0;
-    if (run->own)
-        tell_anew(&why);
+    if (run->own && !begins_anew(&why))
+        return opiml_fail(err, why.code, "%s", why.message);
     return dawnbench_open(&run->dawnbench, path, err);
+}
+
+/* Before anything of either is lost. */
+static int check_log(const char *path, struct opiml_error *err) {
+    AUTO_FREE char *copy = path ? base_strdup(path) : NULL;
+
+    if (!copy || access(path, W_OK) == 0)
+        return 0;
+    return errno == ENOENT && access(dirname(copy), W_OK) == 0
+               ? 0
+               : base_fail_errno(err, errno, "%s", path);
 }
 
 /* Once nothing stands against the run: a log that is there is of another, or goes on when the run
@@ -204,10 +221,18 @@ static int open_logs(struct run *run, const struct opiml_train *train, uint64_t 
     const struct opiml_train_progress *p = opiml_train_result(train);
     int rc;
 
-    if (p->step >= p->steps)
+    if (!run->config->mllog && !run->config->dawnbench)
         return 0;
-    rc = open_mllog(run, train, began_ns, err);
-    return rc < 0 ? rc : open_dawnbench(run, train, err);
+    if (p->step >= p->steps) {
+        fprintf(stderr, "opiml: train: all epochs were done already: logs stay as they are\n");
+        return 0;
+    }
+    signal(SIGPIPE, SIG_IGN); /* a log whose reader went away is one that cannot be written */
+    if ((rc = check_log(run->config->mllog, err)) < 0 ||
+        (rc = check_log(run->config->dawnbench, err)) < 0 ||
+        (rc = open_mllog(run, train, began_ns, err)) < 0)
+        return rc;
+    return open_dawnbench(run, train, err);
 }
 
 /* The run's own result goes before that of its logs. */

@@ -200,6 +200,8 @@ static int read_datasets(struct opiml_pipeline *self, const struct yaml *yaml,
         self->fingerprint =
             hash_64(&(uint64_t){dataset_fingerprint(self->dataset[d])}, 8, self->fingerprint);
     }
+    /* As the file has them: how many records there are is the data's. */
+    self->hash = hash_64(weights, self->datasets * sizeof(weights[0]), epoch.samples);
     return mix_init(&self->mix, self->datasets, records, weights, epoch.samples, shuffle.mode,
                     shuffle.block, shuffle.window, self->seed, err);
 }
@@ -502,17 +504,16 @@ static int hash_pipeline(struct opiml_pipeline *self, struct opiml_error *err) {
 
     text_printf(&text,
                 "opiml 1 seed %" PRIu64 " mode %d block %" PRIu64 " window %" PRIu64
-                " positions %" PRIu64 " batch %u drop %d\n",
-                self->seed, (int)self->mix.mode, self->mix.block, self->mix.window,
-                self->mix.positions, self->batch_rows, self->drop_last);
+                " shares %016" PRIx64 " batch %u drop %d\n",
+                self->seed, (int)self->mix.mode, self->mix.block, self->mix.window, self->hash,
+                self->batch_rows, self->drop_last);
     for (uint32_t d = 0; d < self->datasets; d++) {
         uint64_t params;
         int rc = dataset_params_hash(self->dataset[d], &params, err);
 
         if (rc < 0)
             return rc;
-        text_printf(&text, "quota %" PRIu64 " read as %016" PRIx64 "\n", self->mix.quota[d],
-                    params);
+        text_printf(&text, "read as %016" PRIx64 "\n", params);
     }
     for (uint32_t i = 0; i < self->ops; i++) {
         describe_op(self->op[i], &text);

@@ -194,6 +194,15 @@ done
 opiml feed "$tmp/q.yaml" --resume "$token"
 check "a token of other quotes" fails 2 "another pipeline"
 
+# Data that changed are told as such, also when an epoch's length goes with them.
+shapes "$tmp/changed" 40 --test 0
+pipeline "$tmp/c.yaml" changed/train
+opiml feed "$tmp/c.yaml" --limit 16 --json
+token=$(json resume)
+rm "$(find "$tmp/changed/train" -name '*.jpg' | head -n 1)"
+opiml feed "$tmp/c.yaml" --resume "$token"
+check "a token of other data" fails 6 "the dataset of .* changed since"
+
 # Rows that do not leave their reader: a bad one is a hole there too, and is named.
 shapes "$tmp/tars" 40 --test 0 --format webdataset
 $python - "$tmp"/tars/train/*.tar <<'PY'

@@ -197,8 +197,27 @@ class Mllog(Case):
     def test_a_run_that_is_done_leaves_its_logs_alone(self):
         self.train(0)
         before = self.logs()
-        self.assertEqual(self.resume(), "")
+        self.assertIn("done already: logs stay as they are", self.resume())
         self.assertEqual(self.logs(), before)
+
+    def test_a_log_that_cannot_be_opened_costs_the_other_nothing(self):
+        self.train(0)
+        before = self.logs()
+        process = self.run_opiml("train", "t.yaml", "--resume", "--epochs", "6", "--mllog", "log",
+                                 "--dawnbench", "nowhere/table.tsv")
+        self.assertEqual(process.returncode, 3, process.stderr)
+        self.assertIn("nowhere/table.tsv", process.stderr)
+        self.assertEqual(self.logs(), before)
+
+    def test_a_log_whose_reader_goes_away_is_told(self):
+        self.train(0)
+        os.mkfifo(self.path("pipe"))
+        reader = subprocess.Popen(["head", "-n", "1", self.path("pipe")], stdout=subprocess.DEVNULL)
+        process = self.run_opiml("train", "t.yaml", "--overwrite", "--mllog", "pipe")
+        reader.wait(timeout=60)
+        self.assertEqual(process.returncode, 5, process.stderr)
+        self.assertIn("this log will lack lines; training goes on", process.stderr)
+        self.assertIn("epoch   5/5", process.stdout)
 
     def test_logs_of_another_run_begin_anew(self):
         self.train(0)
