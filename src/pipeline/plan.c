@@ -236,7 +236,8 @@ static bool rows_are_light(const struct plan *plan) {
     for (uint32_t k = plan->first; k < plan->last; k++) {
         const struct opiml_op_shape *shape = &pipeline->op[k]->shape;
 
-        if (!(shape->flags & OPIML_OP_VIEW))
+        /* States are made by compute threads, which there are none of then. */
+        if (!(shape->flags & OPIML_OP_VIEW) || pipeline->op[k]->op->open)
             return false;
         for (uint32_t f = 0; f < shape->out.count; f++)
             if (shape->from[f] == OPIML_OP_NEW)
