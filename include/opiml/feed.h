@@ -19,7 +19,7 @@ struct opiml_feed;     /* one running consumer of a pipeline */
 /* What a feed may be told. Fill with opiml_feed_options_init, then change what you need. */
 struct opiml_feed_options {
     uint32_t size;       /* sizeof(struct opiml_feed_options), set by init */
-    uint32_t threads;    /* compute threads; 0: one per usable core */
+    uint32_t threads;    /* compute threads, up to 1024; 0: one per usable core */
     uint32_t rank;       /* this consumer among `world`: it takes its slice of every batch */
     uint32_t world;      /* 1 */
     uint64_t epochs;     /* epochs to deliver, counted from epoch 0; 0: without end; 1 by default */
@@ -28,6 +28,10 @@ struct opiml_feed_options {
     const char *resume;  /* a token to go on from; NULL: from the start. Borrowed for the call */
     uint64_t pool_bytes; /* overrides the pipeline's pool; 0: as the file says */
     int32_t cut;         /* run the first `cut` operators behind a loopback link; -1: none */
+    /* Take the batches of the feed that another process of this host serves under this name (opiml
+     * feed --serve), for all ranks of the host at once; NULL: make them. opiml_feed_open waits for
+     * who serves and for the other ranks. It is copied. */
+    const char *join;
 };
 
 OPIML_API void opiml_feed_options_init(struct opiml_feed_options *options);
@@ -40,11 +44,17 @@ OPIML_API int opiml_pipeline_open(const char *path, struct opiml_pipeline **ret_
 /* The same from text; `name` stands for the file in messages and as the base of relative URIs. */
 OPIML_API int opiml_pipeline_parse(const char *text, size_t bytes, const char *name,
                                    struct opiml_pipeline **ret_pipeline, struct opiml_error *err);
+/* For feeds that join one that is served under `name` (see opiml_feed_options): a data set that
+ * cannot be opened here, as where only nodes see it, is as who serves has it. */
+OPIML_API int opiml_pipeline_open_joined(const char *path, const char *name,
+                                         struct opiml_pipeline **ret_pipeline,
+                                         struct opiml_error *err);
 OPIML_API void opiml_pipeline_close(struct opiml_pipeline *pipeline);
 
 /* The rows that the pipeline delivers. Valid until the pipeline is closed. */
 OPIML_API const struct opiml_schema *opiml_pipeline_schema(const struct opiml_pipeline *pipeline);
-/* Records of the dataset, positions of an epoch, rows of a batch, batches of an epoch. */
+/* Records of the dataset (those that sample and take have chosen), positions of an epoch, rows of a
+ * batch, batches of an epoch. */
 OPIML_API uint64_t opiml_pipeline_records(const struct opiml_pipeline *pipeline);
 OPIML_API uint64_t opiml_pipeline_positions(const struct opiml_pipeline *pipeline);
 OPIML_API uint32_t opiml_pipeline_batch_rows(const struct opiml_pipeline *pipeline);

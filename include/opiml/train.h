@@ -97,7 +97,8 @@ struct opiml_eval_result {
     double score;
     double
         auc; /* area under the ROC curve, of labels 0 and 1; -1: there are no such, or not both */
-    double top5; /* share of labels among the five likeliest classes; -1: there are no such */
+    double top5;      /* share of labels among the five likeliest classes; -1: there are no such */
+    uint64_t outside; /* rows of tables with a category below 0 or not below model.buckets */
 };
 /* Run a pipeline file once through the model. */
 OPIML_API int opiml_model_eval(struct opiml_model *model, const char *pipeline,

@@ -49,6 +49,9 @@ char *base_strdup(const char *text);
 char *base_printf(const char *format, ...) OPIML_PRINTF(1, 2);
 void base_free(void *memory);
 uint64_t base_alloc_count(void); /* allocations so far, by all threads */
+/* Between true and false what this thread allocates is not counted: what stands beside the data
+ * path, such as the list of bad records. It can be made to fail all the same. */
+void base_alloc_aside(bool on);
 /* What the libraries that decode took themselves, as far as their wrappers see it; by all threads
  * so far. Counted beside opiml's own, which it does not add to. */
 struct base_taken {

@@ -25,10 +25,8 @@ static const struct {
 } types[] = {
     [OPIML_PARAM_BOOL] = {sizeof(bool), 1, "true or false", "true or false"},
     [OPIML_PARAM_U32] = {4, 4, "whole number", "a whole number"},
-    [OPIML_PARAM_U64] = {8, _Alignof(uint64_t), "whole number or size",
-                         "a whole number from 0 (of bytes also 64MiB and the like)"},
-    [OPIML_PARAM_I64] = {8, _Alignof(int64_t), "whole number, may be negative",
-                         "a whole number, with or without sign"},
+    [OPIML_PARAM_U64] = {8, _Alignof(uint64_t), "whole number or size", "a whole number"},
+    [OPIML_PARAM_I64] = {8, _Alignof(int64_t), "whole number, may be negative", "a whole number"},
     [OPIML_PARAM_F64] = {8, _Alignof(double), "number", "a number"},
     [OPIML_PARAM_TEXT] = {OPIML_TEXT_MAX, 1, "text", "a text"},
     [OPIML_PARAM_CHOICE] = {4, 4, "choice", "one of the choices"},
@@ -215,11 +213,33 @@ static enum fault read_text(const struct opiml_param *row, const char *text, uni
 /* ---- complaints ---- */
 
 static void add_range(const struct opiml_param *row, uint32_t type, struct text *to) {
-    bool any = row->least == 0 && row->most == 0;
+    bool any = row->least == 0 && row->most == 0; /* that the type holds */
 
-    text_add_double(to, any && type == OPIML_PARAM_U32 ? 0 : row->least);
+    if (any && type == OPIML_PARAM_I64) {
+        text_printf(to, "%" PRId64 " to %" PRId64, INT64_MIN, INT64_MAX);
+        return;
+    }
+    if (any && type != OPIML_PARAM_F64) {
+        text_printf(to, "0 to %" PRIu64, type == OPIML_PARAM_U32 ? UINT32_MAX : UINT64_MAX);
+        return;
+    }
+    text_add_double(to, row->least);
     text_add(to, " to ");
-    text_add_double(to, any && type == OPIML_PARAM_U32 ? UINT32_MAX : row->most);
+    text_add_double(to, row->most);
+}
+
+/* "a whole number from 0 to 10" */
+static void add_type(const struct opiml_param *row, uint32_t type, struct text *to) {
+    bool natural = type == OPIML_PARAM_U32 || type == OPIML_PARAM_U64;
+    bool number = natural || type == OPIML_PARAM_I64 || type == OPIML_PARAM_F64;
+
+    text_add(to, types[type].one);
+    if (natural || (number && (row->least != 0 || row->most != 0))) {
+        text_add(to, " from ");
+        add_range(row, type, to);
+    }
+    if (type == OPIML_PARAM_U64)
+        text_add(to, ", or a size such as 64MiB");
 }
 
 /* "a|b|c" as ", "-separated words, and the one that `text` may have meant. */
@@ -266,9 +286,11 @@ static void complain(const struct opiml_param *row, uint32_t type, enum fault fa
         break;
     default:
         if (got[0])
-            text_printf(to, "\"%.40s\" is not %s", got, types[type].one);
+            text_printf(to, "\"%.40s\" is not ", got);
         else
-            text_printf(to, "wants %s and got nothing", types[type].one);
+            text_add(to, "wants ");
+        add_type(row, type, to);
+        text_add(to, got[0] ? "" : " and got nothing");
     }
 }
 
@@ -459,7 +481,7 @@ int conf_set(const struct opiml_param *rows, void *config, const char *key, cons
     if (!row) {
         complain_key(rows, NULL, key, &why);
         return why.failed ? base_fail_memory(err, why.room, "a message")
-                          : opiml_fail(err, OPIML_ENOENT, "%s", why.at);
+                          : opiml_fail(err, OPIML_EINVAL, "%s", why.at);
     }
     fault = read_text(row, text, &value, got);
     if (fault == FINE) {
@@ -537,6 +559,28 @@ void conf_type_text(const struct opiml_param *row, struct text *to) {
         text_add(to, row->choices);
     else
         text_add(to, is_known(row->type) ? types[row->type].name : "?");
+}
+
+/* ---- kinds of files ---- */
+
+int conf_check_kind(const struct yaml *yaml, const char *wanted, struct opiml_error *err) {
+    static const struct {
+        const char *kind, *file, *verb;
+    } kinds[] = {{"pipeline", "pipeline file", "opiml feed"},
+                 {"train", "training file", "opiml train"}};
+    const struct yaml_node *node = yaml_get(yaml->root, "kind");
+    const char *named = "file";
+
+    if (!node || node->kind != YAML_SCALAR || strcmp(node->text, wanted) == 0)
+        return 0;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+        if (strcmp(kinds[i].kind, wanted) == 0)
+            named = kinds[i].file;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+        if (strcmp(kinds[i].kind, node->text) == 0)
+            return yaml_fail(yaml, node, err, "this is a %s, for `%s`; a %s is wanted here",
+                             kinds[i].file, kinds[i].verb, named);
+    return 0; /* no kind at all: the row says what it takes */
 }
 
 int conf_path(const char *path, char name[OPIML_TEXT_MAX], struct opiml_error *err) {

@@ -24,9 +24,11 @@ int conf_read_head(const struct opiml_param *rows, const char *const *sections, 
 /* Defaults only; rows without one stay as they are. The table must be sound. */
 void conf_defaults(const struct opiml_param *rows, void *config);
 /* Set one value from text, as on a command line: key "size", text "224,224" or "[224, 224]".
- * OPIML_ENOENT: no such row. OPIML_EINVAL: not its value; nothing is changed. */
+ * OPIML_EINVAL: no such row, and which is near, or not its value; nothing is changed. */
 int conf_set(const struct opiml_param *rows, void *config, const char *key, const char *text,
              struct opiml_error *err);
+/* Is a file's `kind` another one that there is? OPIML_EINVAL says so, and which verb takes it. */
+int conf_check_kind(const struct yaml *yaml, const char *wanted, struct opiml_error *err);
 /* Names of files stand relative to the file that they are written in: make one that was read from
  * the file `path` relative to the current folder, in place. An empty name stays empty. */
 int conf_path(const char *path, char name[OPIML_TEXT_MAX], struct opiml_error *err);

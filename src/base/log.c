@@ -132,3 +132,26 @@ void log_write(const char *component, enum log_level level, const char *format, 
         fprintf(stderr, "%s: %s: %s\n", level_names[level], component, line);
     }
 }
+
+void log_write_seldom(struct log_limit *limit, const char *component, enum log_level level,
+                      const char *message) {
+    uint64_t now = clock_now_ns();
+
+    if (!log_enabled(component, level))
+        return;
+    if (limit->told == 0 || now - limit->since_ns >= UINT64_C(10000000000)) {
+        limit->since_ns = now;
+        limit->told = 0;
+    }
+    if (limit->told == LOG_SELDOM) {
+        limit->left_out++;
+        return;
+    }
+    limit->told++;
+    if (limit->left_out)
+        log_write(component, level, "%s (%" PRIu64 " like it were left out)", message,
+                  limit->left_out);
+    else
+        log_write(component, level, "%s", message);
+    limit->left_out = 0;
+}

@@ -15,4 +15,13 @@ bool log_enabled(const char *component, enum log_level level);
 void log_write(const char *component, enum log_level level, const char *format, ...)
     OPIML_PRINTF(3, 4);
 
+/* For what others can cause as often as they like: at most LOG_SELDOM lines in ten seconds are
+ * written, and the next one says how many were left out. Zeroed at first; for one thread. */
+#define LOG_SELDOM 10
+struct log_limit {
+    uint64_t since_ns, told, left_out;
+};
+void log_write_seldom(struct log_limit *limit, const char *component, enum log_level level,
+                      const char *message);
+
 #endif

@@ -40,6 +40,10 @@ bool text_parse_bytes(const char *text, uint64_t *ret_bytes);
 /* "1.2 GiB" and "1,234,567" into the caller's buffer (32 bytes suffice), which is returned. */
 char *text_format_bytes(char *to, size_t room, uint64_t bytes);
 char *text_format_count(char *to, size_t room, uint64_t count);
+/* The end of a noun in "1 row" and "2 rows". */
+static inline const char *text_s(uint64_t count) {
+    return count == 1 ? "" : "s";
+}
 /* How many in a second: whole from 10 on, else two digits that tell ("4.2", "0.042"). As above. */
 char *text_format_rate(char *to, size_t room, double per_s);
 /* Append a name of any bytes at to[used], for a line on a terminal: what would break it, move it or

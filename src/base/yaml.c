@@ -102,13 +102,15 @@ static int fail_syntax(struct builder *self) {
 }
 
 /* libfyaml counts from 0, and its tokens start behind a quote or an alias's star. A value that is
- * left out has no place: it gets its key's. */
+ * left out has no place, or by version 0.8 one behind its key: it gets its key's. */
 static void mark(struct builder *self, struct yaml_node *node, struct fy_token *token, bool alias) {
     const struct fy_mark *start = token ? fy_token_start_mark(token) : NULL;
     enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_ANY;
     bool behind = alias || style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+    bool left_out =
+        node->kind == YAML_SCALAR && style == FYSS_PLAIN && fy_token_get_text_length(token) == 0;
 
-    if (start) {
+    if (start && !left_out) {
         self->line = (uint32_t)start->line + 1;
         self->column = (uint32_t)start->column + 1 - (behind && start->column > 0);
     }

@@ -47,4 +47,8 @@ int yaml_fail(const struct yaml *yaml, const struct yaml_node *at, struct opiml_
 int yaml_fail_key(const struct yaml *yaml, const struct yaml_node *at, struct opiml_error *err,
                   const char *format, ...) OPIML_PRINTF(4, 5); /* at the node's key */
 
+struct text;
+/* A node as YAML in one line, which reads as the same tree: what was quoted still is. */
+void yaml_write(const struct yaml_node *node, struct text *to);
+
 #endif

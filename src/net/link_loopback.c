@@ -16,6 +16,7 @@ struct loopback {
     uint64_t posted, sent, received;
     uint32_t depth;
     bool ended, shut;
+    struct opiml_error why; /* the sender ended, when its code is not 0 */
     struct posted ring[];
 };
 
@@ -74,7 +75,7 @@ static int loopback_receive(struct link *link, void **ret_at, uint64_t *ret_byte
     if (self->shut) {
         rc = opiml_fail(err, OPIML_ECANCELED, "the link was shut");
     } else if (self->received == self->sent) {
-        rc = 0;
+        rc = self->why.code ? opiml_fail(err, self->why.code, "%s", self->why.message) : 0;
     } else {
         const struct posted *from = &self->ring[self->received++ % self->depth];
 
@@ -93,9 +94,11 @@ static void set_flag(struct loopback *self, bool *flag) {
     pthread_mutex_unlock(&self->lock);
 }
 
-static void loopback_end(struct link *link) {
+static void loopback_end(struct link *link, const struct opiml_error *why) {
     struct loopback *self = (struct loopback *)link;
 
+    if (why)
+        self->why = *why; /* set_flag's lock makes it seen */
     set_flag(self, &self->ended);
 }
 
@@ -131,7 +134,7 @@ int link_loopback_open(uint32_t depth, struct link **ret_link, struct opiml_erro
 
     if (!self)
         return base_fail_memory(err, sizeof(*self), "a loopback link");
-    self->link.ops = &link_loopback;
+    self->link = (struct link){.ops = &link_loopback, .intact = true};
     self->depth = depth;
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->changed, NULL);

@@ -20,6 +20,10 @@ static void memory_is_zeroed_and_counted(void **state) {
     assert_int_equal(base_alloc_count() - before, 6);
     for (int i = 0; i < 100; i++)
         assert_int_equal(a[i], 0);
+    base_alloc_aside(true);
+    base_free(base_alloc(1));
+    base_alloc_aside(false);
+    assert_int_equal(base_alloc_count() - before, 6);
     base_free(a), base_free(b), base_free(c), base_free(d), base_free(e);
     base_free(NULL);
 }

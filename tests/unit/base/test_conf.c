@@ -107,32 +107,31 @@ static void mistakes_say_where_what_and_instead(void **state) {
         {"sise: 5", "a.yaml:1:1: op: unknown key \"sise\"; did you mean \"size\"?"},
         {"zzzzzz: 5", "a.yaml:1:1: op: unknown key \"zzzzzz\"; it takes flag, count, pool_bytes, "
                       "shift, p, name, mode, size, mean, fields"},
-        {"p: 0\ncount: abc", "a.yaml:2:8: op: count: \"abc\" is not a whole number"},
-        {"count: 1.5", "a.yaml:1:8: op: count: \"1.5\" is not a whole number"},
-        {"count: 5x", "a.yaml:1:8: op: count: \"5x\" is not a whole number"},
-        {"count: \"5\"",
-         "a.yaml:1:8: op: count: \"5\" is not a whole number (a quoted value is a text)"},
+        {"p: 0\ncount: abc", "a.yaml:2:8: op: count: \"abc\" is not a whole number from 1 to 100"},
+        {"count: 1.5", "a.yaml:1:8: op: count: \"1.5\" is not a whole number from 1 to 100"},
+        {"count: 5x", "a.yaml:1:8: op: count: \"5x\" is not a whole number from 1 to 100"},
+        {"count: \"5\"", "a.yaml:1:8: op: count: \"5\" is not a whole number from 1 to 100 (a "
+                         "quoted value is a text)"},
         {"count: 0", "a.yaml:1:8: op: count: 0 is out of range: 1 to 100"},
         {"count: 101", "a.yaml:1:8: op: count: 101 is out of range: 1 to 100"},
         {"count: -1", "a.yaml:1:8: op: count: -1 is out of range: 1 to 100"},
         {"count: 4294967297", "a.yaml:1:8: op: count: 4294967297 is out of range: 1 to 100"},
-        {"count: 0x10", "a.yaml:1:8: op: count: \"0x10\" is not a whole number"},
-        {"count:", "a.yaml:1:1: op: count: wants a whole number and got nothing"},
+        {"count: 0x10", "a.yaml:1:8: op: count: \"0x10\" is not a whole number from 1 to 100"},
+        {"count:", "a.yaml:1:1: op: count: wants a whole number from 1 to 100 and got nothing"},
         {"count: [1]", "a.yaml:1:8: op: count: wants a whole number, not a list"},
         {"count: {a: 1}", "a.yaml:1:8: op: count: wants a whole number, not a mapping"},
-        {"pool_bytes: -5", "a.yaml:1:13: op: pool_bytes: \"-5\" is not a whole number from 0 (of "
-                           "bytes also 64MiB and the like)"},
+        {"pool_bytes: -5", "a.yaml:1:13: op: pool_bytes: \"-5\" is not a whole number from 0 to "
+                           "18446744073709551615, or a size such as 64MiB"},
         {"pool_bytes: 5 MB", "a.yaml:1:13: op: pool_bytes: \"5 MB\" is not a whole number from 0 "
-                             "(of bytes also 64MiB and the like)"},
+                             "to 18446744073709551615, or a size such as 64MiB"},
         {"shift: 11", "a.yaml:1:8: op: shift: 11 is out of range: -10 to 10"},
         {"shift: 9223372036854775808",
-         "a.yaml:1:8: op: shift: \"9223372036854775808\" is not a whole number, with or without "
-         "sign"},
+         "a.yaml:1:8: op: shift: \"9223372036854775808\" is not a whole number from -10 to 10"},
         {"p: 1.5", "a.yaml:1:4: op: p: 1.5 is out of range: 0 to 1"},
-        {"p: .nan", "a.yaml:1:4: op: p: \".nan\" is not a number"},
-        {"p: inf", "a.yaml:1:4: op: p: \"inf\" is not a number"},
-        {"p: 1e999", "a.yaml:1:4: op: p: \"1e999\" is not a number"},
-        {"p: 0,5", "a.yaml:1:4: op: p: \"0,5\" is not a number"},
+        {"p: .nan", "a.yaml:1:4: op: p: \".nan\" is not a number from 0 to 1"},
+        {"p: inf", "a.yaml:1:4: op: p: \"inf\" is not a number from 0 to 1"},
+        {"p: 1e999", "a.yaml:1:4: op: p: \"1e999\" is not a number from 0 to 1"},
+        {"p: 0,5", "a.yaml:1:4: op: p: \"0,5\" is not a number from 0 to 1"},
         {"flag: yes", "a.yaml:1:7: op: flag: \"yes\" is not true or false"},
         {"flag: 1", "a.yaml:1:7: op: flag: \"1\" is not true or false"},
         {"mode: globl",
@@ -142,7 +141,7 @@ static void mistakes_say_where_what_and_instead(void **state) {
         {"mode: none|global",
          "a.yaml:1:7: op: mode: no \"none|global\"; it takes none, global or block"},
         {"name: [a]", "a.yaml:1:7: op: name: wants a text, not a list"},
-        {"size: [1, two]", "a.yaml:1:11: op: size: \"two\" is not a whole number"},
+        {"size: [1, two]", "a.yaml:1:11: op: size: \"two\" is not a whole number from 1 to 65536"},
         {"size: [1, [2]]", "a.yaml:1:11: op: size: wants a whole number, not a list"},
         {"size: [1, 65537]", "a.yaml:1:11: op: size: 65537 is out of range: 1 to 65536"},
         {"size: {a: 1}", "a.yaml:1:7: op: size: wants a list of whole numbers, not a mapping"},
@@ -259,11 +258,11 @@ static void a_refused_setting_changes_nothing(void **state) {
         const char *key, *text, *message;
         int code;
     } mistakes[] = {
-        {"sise", "1", "unknown key \"sise\"; did you mean \"size\"?", OPIML_ENOENT},
-        {"count", "abc", "count: \"abc\" is not a whole number", OPIML_EINVAL},
-        {"count", "", "count: wants a whole number and got nothing", OPIML_EINVAL},
+        {"sise", "1", "unknown key \"sise\"; did you mean \"size\"?", OPIML_EINVAL},
+        {"count", "abc", "count: \"abc\" is not a whole number from 1 to 100", OPIML_EINVAL},
+        {"count", "", "count: wants a whole number from 1 to 100 and got nothing", OPIML_EINVAL},
         {"count", "500", "count: 500 is out of range: 1 to 100", OPIML_EINVAL},
-        {"size", "1,x", "size: \"x\" is not a whole number", OPIML_EINVAL},
+        {"size", "1,x", "size: \"x\" is not a whole number from 1 to 65536", OPIML_EINVAL},
         {"size", "1,0", "size: 0 is out of range: 1 to 65536", OPIML_EINVAL},
         {"size", "1,,2",
          "size: \"1,,2\" is not a list of whole numbers, written \"a,b\" or "
@@ -275,7 +274,7 @@ static void a_refused_setting_changes_nothing(void **state) {
         {"size", "[", NULL, OPIML_EINVAL},
         {"size", "1,", NULL, OPIML_EINVAL},
         {"size", "[[1]]", NULL, OPIML_EINVAL},
-        {"size", "1 2", "size: \"1 2\" is not a whole number", OPIML_EINVAL},
+        {"size", "1 2", "size: \"1 2\" is not a whole number from 1 to 65536", OPIML_EINVAL},
     };
     struct config config = {0}, before;
     struct opiml_error err = {0};

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -133,6 +134,36 @@ static void threads_do_not_mix_their_lines(void **state) {
     assert_int_equal(log_configure("warn", NULL), 0);
 }
 
+static uint64_t given_time(void *now) {
+    return *(uint64_t *)now;
+}
+
+static void write_often(void) {
+    struct log_limit limit = {0};
+    uint64_t now = 1;
+
+    clock_inject(given_time, &now);
+    for (int i = 0; i < 25; i++)
+        log_write_seldom(&limit, "x", LOG_WARN, i < LOG_SELDOM ? "early" : "late");
+    log_write_seldom(&limit, "x", LOG_DEBUG, "not asked for");
+    now += UINT64_C(10000000000);
+    log_write_seldom(&limit, "x", LOG_WARN, "later");
+    log_write_seldom(&limit, "x", LOG_WARN, "last");
+    clock_inject(NULL, NULL);
+}
+
+static void what_comes_often_is_written_seldom(void **state) {
+    char *text = captured(write_often);
+    uint32_t lines = 0;
+
+    for (const char *at = text; *at; at++)
+        lines += *at == '\n';
+    assert_int_equal(lines, LOG_SELDOM + 2);
+    assert_null(strstr(text, "late\n"));
+    assert_non_null(strstr(text, "later (15 like it were left out)\nwarn: x: last\n"));
+    base_free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quiet_by_default),
@@ -141,6 +172,7 @@ int main(void) {
         cmocka_unit_test(a_line_is_one_line),
         cmocka_unit_test(json_lines_are_objects),
         cmocka_unit_test(threads_do_not_mix_their_lines),
+        cmocka_unit_test(what_comes_often_is_written_seldom),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

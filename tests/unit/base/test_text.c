@@ -215,6 +215,9 @@ static void counts_have_commas(void **state) {
     assert_string_equal(text_format_count(to, sizeof(to), 1234567), "1,234,567");
     assert_string_equal(text_format_count(to, sizeof(to), UINT64_MAX),
                         "18,446,744,073,709,551,615");
+    assert_string_equal(text_s(1), "");
+    assert_string_equal(text_s(0), "s");
+    assert_string_equal(text_s(UINT64_MAX), "s");
 }
 
 static void small_rates_keep_two_digits(void **state) {
