@@ -137,23 +137,20 @@ int array_value(const struct array *array, const struct opiml_field *field, cons
                 struct opiml_error *err) {
     uint64_t stored, value;
     if (!array_bytes(array, &stored, &value))
-        return opiml_fail(err, OPIML_ELIMIT, "\"%s\": an array of more than 2 GiB", field->name);
+        return opiml_fail(err, OPIML_ELIMIT, "an array of more than 2 GiB");
     if (array_dtype(array) != field->dtype || array->ndim != field->ndim ||
         !schema_field_holds(field, array->shape, value))
-        return opiml_fail(err, OPIML_ESTALE,
-                          "\"%s\": an array of another type or shape than was indexed",
-                          field->name);
+        return opiml_fail(err, OPIML_ESTALE, "an array of another type or shape than was indexed");
     if (bytes < stored)
         return opiml_fail(err, OPIML_ECORRUPT,
-                          "\"%s\": %" PRIu64 " bytes of elements, of which %" PRIu64 " are there",
-                          field->name, stored, bytes);
+                          "%" PRIu64 " bytes of elements, and fewer are there: it is cut short",
+                          stored);
     *ret_value = (struct opiml_value){.data = (uint8_t *)data, .bytes = value};
     memcpy(ret_value->shape, array->shape, sizeof(ret_value->shape));
     if (array_is_plain(array) && (uintptr_t)data % opiml_dtype_bytes(array->dtype) == 0)
         return 0;
     if (!room)
-        return opiml_fail(err, OPIML_ESTALE, "\"%s\": stored in another way than was indexed",
-                          field->name);
+        return opiml_fail(err, OPIML_ESTALE, "stored in another way than was indexed");
     convert(array, data, stored, room);
     ret_value->data = room;
     return 0;

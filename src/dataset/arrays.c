@@ -5,6 +5,8 @@
 #include "dataset/group.h"
 #include "dataset/parallel.h"
 
+#include <pthread.h>
+
 #define LOOK_BYTES KIB(64)   /* read of a file for its header */
 #define DAMAGED_BYTES KIB(4) /* read again of a damaged file, to say so */
 #define HEAD_BYTES KIB(16)   /* uncompressed of it */
@@ -50,12 +52,23 @@ void arrays_damaged(struct arrays_part *part, const struct source_listing *listi
     *part = (struct arrays_part){.piece = {.object = object, .bytes = bytes, .full = bytes}};
 }
 
+void arrays_note_bad(struct arrays_bad *bad, size_t at, const char *key,
+                     const struct opiml_error *why) {
+    pthread_mutex_lock(&bad->lock);
+    if (!bad->why.code || at < bad->at) {
+        bad->at = at;
+        opiml_fail(&bad->why, why->code, "%s: %s", key, why->message);
+    }
+    pthread_mutex_unlock(&bad->lock);
+}
+
 struct looking {
     struct source *source;
     const struct source_listing *listing;
     const struct group *group;
     arrays_header header;
     struct arrays_part *parts;
+    struct arrays_bad bad;
 };
 
 static int look_at_record(void *context, size_t i, struct opiml_error *err) {
@@ -67,9 +80,10 @@ static int look_at_record(void *context, size_t i, struct opiml_error *err) {
         part->piece.object = looking->group->objects[at];
         const struct source_object *object = &looking->listing->objects[part->piece.object];
         int rc = look(looking->source, object, looking->header, part, &why);
-        if (rc == OPIML_ECORRUPT)
+        if (rc == OPIML_ECORRUPT) {
+            arrays_note_bad(&looking->bad, at, object->key, &why);
             arrays_damaged(part, looking->listing, part->piece.object);
-        else if (rc < 0)
+        } else if (rc < 0)
             return opiml_fail(err, rc, "%s%s: %s", looking->source->prefix, object->key,
                               why.message);
     }
@@ -87,13 +101,16 @@ int arrays_build(struct source *source, const struct source_listing *listing,
         base_alloc_array(group.count * group.parts, sizeof(*found));
     if (!found)
         return base_fail_memory(err, group.count * group.parts * sizeof(*found), "an index");
-    struct looking looking = {source, listing, &group, header, found};
+    struct looking looking = {source, listing, &group,
+                              header, found,   {.lock = PTHREAD_MUTEX_INITIALIZER}};
     const struct arrays arrays = {.source = source,
                                   .listing = listing,
                                   .count = group.count,
                                   .fields = group.parts,
                                   .names = group.names,
                                   .parts = found,
+                                  .bad = &looking.bad.why,
+                                  .alone = parts->count == 0,
                                   .keys = group.keys,
                                   .key_bytes = group.key_bytes};
     rc = parallel_do(group.count, 0, look_at_record, &looking, err);
@@ -113,8 +130,9 @@ int arrays_complete(struct arrays_part *part, uint64_t bytes, uint64_t full,
         return opiml_fail(err, OPIML_ECORRUPT, "an array of an impossible shape");
     if (array->offset > full || stored > full - array->offset)
         return opiml_fail(err, OPIML_ECORRUPT,
-                          "an array of %" PRIu64 " bytes, of which %" PRIu64 " are there", stored,
-                          array->offset > full ? 0 : full - array->offset);
+                          "an array of %" PRIu64 " bytes, of which %" PRIu64
+                          " are there: it is cut short",
+                          stored, array->offset > full ? 0 : full - array->offset);
     part->large = !array_bytes(array, &stored, &value) || bytes > INT32_MAX || full > INT32_MAX;
     piece->bytes = part->large ? 0 : (uint32_t)bytes;
     piece->full = part->large ? 0 : (uint32_t)full;
@@ -137,14 +155,33 @@ static const struct arrays_part *first_sound(const struct arrays *arrays, uint32
     return NULL;
 }
 
+static int fail_kinds(const struct arrays *arrays, uint32_t f, const struct arrays_part *first,
+                      const struct arrays_part *other, struct opiml_error *err) {
+    bool compressed = text_ends(key_of(arrays, first), ".gz");
+    const char *dot = strrchr(key_of(arrays, first), '.');
+    const char *ends = compressed ? ".nii.gz" : dot ? dot : "";
+    AUTO_FREE char *remedy =
+        base_printf("; files that make a record together are named by parts, such as parts: "
+                    "[\"image:*_img%s\", \"label:*_label%s\"]",
+                    ends, ends);
+    return opiml_fail(
+        err, OPIML_EINVAL, "%s%s: \"%s\" is %s with %u dimension%s; in %s it is %s with %u%s",
+        arrays->source->prefix, key_of(arrays, other), arrays->names[f],
+        opiml_dtype_text(array_dtype(&other->array)), other->array.ndim, text_s(other->array.ndim),
+        key_of(arrays, first), opiml_dtype_text(array_dtype(&first->array)), first->array.ndim,
+        arrays->alone && remedy ? remedy : "");
+}
+
 /* Field f of all records: one type, one number of dimensions; sizes that differ vary. */
 static int unite(const struct arrays *arrays, uint32_t f, struct opiml_field *ret_field,
                  struct opiml_error *err) {
     const struct arrays_part *sound = first_sound(arrays, f);
     uint64_t stored, value;
     if (!sound)
-        return opiml_fail(err, OPIML_ECORRUPT, "%s: no file has a sound array for \"%s\"",
-                          arrays->source->uri, arrays->names[f]);
+        return opiml_fail(err, OPIML_ECORRUPT, "%s: no file has a sound array for \"%s\"%s%s",
+                          arrays->source->uri, arrays->names[f],
+                          arrays->bad && arrays->bad->code ? "; " : "",
+                          arrays->bad && arrays->bad->code ? arrays->bad->message : "");
     const struct array *first = &sound->array;
     *ret_field = (struct opiml_field){.dtype = array_dtype(first), .ndim = first->ndim};
     memcpy(ret_field->shape, first->shape, sizeof(ret_field->shape));
@@ -154,11 +191,7 @@ static int unite(const struct arrays *arrays, uint32_t f, struct opiml_field *re
         if (!array->dtype)
             continue;
         if (array_dtype(array) != ret_field->dtype || array->ndim != ret_field->ndim)
-            return opiml_fail(
-                err, OPIML_EINVAL, "%s%s: \"%s\" is %s with %u dimensions; in %s it is %s with %u",
-                arrays->source->prefix, key_of(arrays, part), arrays->names[f],
-                opiml_dtype_text(array_dtype(array)), array->ndim, key_of(arrays, sound),
-                opiml_dtype_text(ret_field->dtype), ret_field->ndim);
+            return fail_kinds(arrays, f, sound, part, err);
         for (uint32_t d = 0; d < array->ndim; d++)
             if (array->shape[d] != ret_field->shape[d])
                 ret_field->shape[d] = -1;
@@ -215,6 +248,18 @@ static int add_whole(const struct arrays *arrays, size_t r, struct index_draft *
                           err);
 }
 
+static int fail_lengths(const struct arrays *arrays, const struct arrays_part *parts, uint32_t f,
+                        struct opiml_error *err) {
+    int64_t first = parts[0].array.shape[0], rows = parts[f].array.shape[0];
+    return opiml_fail(err, OPIML_EINVAL,
+                      "%s%s: \"%s\" has %" PRId64
+                      " row%s, and the first field, \"%s\", has %" PRId64
+                      "; take only fields of one length, or all of a file as one record with "
+                      "records: file",
+                      arrays->source->prefix, key_of(arrays, &parts[f]), arrays->names[f], rows,
+                      text_s((uint64_t)rows), arrays->names[0], first);
+}
+
 /* Whether rows can be read by themselves, as many of one field as of the others. */
 static int check_rows(const struct arrays *arrays, size_t r, struct opiml_error *err) {
     const struct arrays_part *parts = &arrays->parts[r * arrays->fields];
@@ -227,7 +272,7 @@ static int check_rows(const struct arrays *arrays, size_t r, struct opiml_error 
         else if ((parts[f].array.fortran && parts[f].array.ndim > 1) || parts[f].array.scaled)
             what = "is not stored row by row; save it in C order";
         else if (parts[f].array.shape[0] != parts[0].array.shape[0])
-            what = "has another number of rows than the first field";
+            return fail_lengths(arrays, parts, f, err);
         if (what)
             return opiml_fail(err, OPIML_EINVAL, "%s%s: \"%s\" %s", arrays->source->prefix,
                               key_of(arrays, &parts[f]), arrays->names[f], what);
@@ -411,4 +456,19 @@ struct source_bytes arrays_first(const struct index *index, uint64_t record,
     if ((piece->form & ARRAYS_STORING) == ARRAYS_STORED)
         return from[0];
     return (struct source_bytes){scratch, piece->full};
+}
+
+/* Files of arrays may be volumes, each a record, but hardly is a data set one record. */
+void arrays_hint(const struct index *index, struct text *to) {
+    const struct opiml_schema *schema = &index->schema;
+    int64_t rows = schema->fields[0].ndim > 0 ? schema->fields[0].shape[0] : 0;
+    if (index->header->records != 1 || !(index->header->flags & INDEX_KEYS) || rows < 2)
+        return;
+    for (uint32_t f = 1; f < schema->count; f++)
+        if (schema->fields[f].ndim == 0 || schema->fields[f].shape[0] != rows)
+            return;
+    text_printf(to,
+                "all is one record; for a record of each of the %" PRId64
+                " rows, name it in a pipeline file, with dataset: {..., records: row}",
+                rows);
 }

@@ -3,6 +3,8 @@
 #ifndef DATASET_ARRAYS_H
 #define DATASET_ARRAYS_H
 
+#include <pthread.h>
+
 #include "dataset/array.h"
 #include "dataset/format.h"
 
@@ -35,6 +37,16 @@ struct arrays_part {
 void arrays_damaged(struct arrays_part *part, const struct source_listing *listing,
                     uint32_t object);
 
+/* Of the first file that is damaged, for when none is sound. */
+struct arrays_bad {
+    pthread_mutex_t lock;
+    size_t at; /* the part, counted over all records */
+    struct opiml_error why;
+};
+/* Any thread. */
+void arrays_note_bad(struct arrays_bad *bad, size_t at, const char *key,
+                     const struct opiml_error *why);
+
 /* The records that a format has found. */
 struct arrays {
     const struct source *source;
@@ -43,7 +55,9 @@ struct arrays {
     uint32_t fields;
     char (*names)[OPIML_NAME_BYTES]; /* of the fields */
     struct arrays_part *parts;       /* fields × count */
+    const struct opiml_error *bad;   /* NULL or code 0: nothing is known of what is damaged */
     bool bare;                       /* their headers lie elsewhere */
+    bool alone;                      /* each file is a record, as nobody said `parts` */
     const char **keys;               /* NULL: the objects' */
     uint32_t *key_bytes;
 };
@@ -74,5 +88,8 @@ int arrays_parse(const struct index *index, uint64_t record, const struct source
 struct source_bytes arrays_first(const struct index *index, uint64_t record,
                                  const struct source_bytes *from, uint8_t *scratch);
 uint64_t arrays_scratch(const struct index *index);
+/* See format.hint, for formats with `records: row`: whether rows are meant that came as one record.
+ */
+void arrays_hint(const struct index *index, struct text *to);
 
 #endif

@@ -22,7 +22,7 @@
 #define SHARD_BYTES_MOST MIB(128)
 #define LOOSE_RECORDS 1000 /* of a shard whose records are files */
 #define SCAN_RECORDS 1024
-#define HEAD_VERSION 1
+#define HEAD_VERSION 2
 
 /* ---- shards ---- */
 
@@ -87,6 +87,13 @@ static int make_shards(struct convert_job *job, struct opiml_error *err) {
     return 0;
 }
 
+/* A bad record where none may be. What the format cannot hold is one, as it is with a budget. */
+static int fail_bad(const struct opiml_error *why, struct opiml_error *err) {
+    return opiml_fail(err, why->code == OPIML_EINVAL ? OPIML_ECORRUPT : why->code,
+                      "%s; --budget leaves such records out, up to a share or a count",
+                      why->message);
+}
+
 /* ---- classes ---- */
 
 struct labels {
@@ -102,7 +109,7 @@ static int scan_labels(void *context, size_t chunk, struct opiml_error *err) {
     uint64_t first = chunk * SCAN_RECORDS;
     uint64_t end = base_min_u64(first + SCAN_RECORDS, dataset_count(from));
     for (uint64_t i = first; i < end; i++) {
-        struct opiml_error why;
+        struct opiml_error why, told;
         int32_t label;
         int rc = convert_record_read(&record, from, i, &why);
         if (convert_is_bad(rc))
@@ -115,7 +122,8 @@ static int scan_labels(void *context, size_t chunk, struct opiml_error *err) {
                 continue;
             opiml_fail(&why, OPIML_EINVAL, "label %d is no class's number, from 0 to %d",
                        (int)label, INDEX_CLASSES_MAX - 1);
-            return convert_record_fail(from, i, &why, err);
+            convert_record_fail(from, i, &why, &told);
+            return fail_bad(&told, err);
         }
         uint32_t most = atomic_load(&labels->most);
         while ((uint32_t)label + 1 > most &&
@@ -243,22 +251,26 @@ static int check_apart(const struct convert_ask *ask, struct opiml_error *err) {
     return 0;
 }
 
-/* By its name: a shard or a record has a number, the rest is known. */
-static bool is_ours(const char *name) {
+/* By its name: a shard or a record has a number, the rest is known. `labels` is what the journal
+ * says that the names of classes lie in. */
+static bool is_ours(const FTSENT *entry, const char *labels) {
+    const char *name = entry->fts_name;
+    if (labels[0] && entry->fts_level == 1 && strcmp(name, labels) == 0)
+        return true;
     return strspn(name, "0123456789") >= 6 || strcmp(name, CONVERT_JOURNAL) == 0 ||
            strcmp(name, CONVERT_DATASET) == 0 || text_starts(name, ".opiml-index.") ||
            (name[0] == '.' && text_ends(name, ".partial"));
 }
 
 /* Nobody's work goes with what is emptied. */
-static int check_no_strangers(const char *root, struct opiml_error *err) {
+static int check_no_strangers(const char *root, const char *labels, struct opiml_error *err) {
     char *const roots[] = {(char *)(uintptr_t)root, NULL};
     FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
     int rc = 0;
     if (!walk)
         return base_fail_errno(err, errno, "%s", root);
     for (const FTSENT *entry; rc == 0 && (entry = fts_read(walk));)
-        if (entry->fts_info != FTS_D && entry->fts_info != FTS_DP && !is_ours(entry->fts_name))
+        if (entry->fts_info != FTS_D && entry->fts_info != FTS_DP && !is_ours(entry, labels))
             rc =
                 opiml_fail(err, OPIML_EEXIST,
                            "%s is not of a conversion, and --overwrite empties the folder: move it "
@@ -276,7 +288,9 @@ static int empty_folder(const char *root, struct opiml_error *err) {
     AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
         return opiml_fail(err, OPIML_EBUSY, "%s: another process is converting into it", root);
-    int rc = check_no_strangers(root, err);
+    AUTO_FREE char *labels = convert_journal_labels(path);
+    int rc = labels ? check_no_strangers(root, labels, err)
+                    : base_fail_memory(err, strlen(root), "a journal");
     if (rc < 0)
         return rc;
     if (nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 ||
@@ -301,26 +315,33 @@ static int prepare_folder(struct convert_job *job, struct opiml_error *err) {
     return rc;
 }
 
-static int prepare_file(const struct convert_job *job, struct opiml_error *err) {
+static int prepare_file(struct convert_job *job, struct opiml_error *err) {
     struct stat info;
-    const char *root = job->plan.root;
-    if (lstat(root, &info) < 0)
-        return 0;
-    if (!S_ISREG(info.st_mode))
-        return opiml_fail(err, OPIML_EEXIST, "%s is there already, and is no regular file", root);
-    return job->ask->overwrite ? 0
-                               : opiml_fail(err, OPIML_EEXIST,
-                                            "%s is there already; --overwrite replaces it", root);
+    bool there = lstat(job->to, &info) == 0;
+    if (there && !S_ISREG(info.st_mode))
+        return opiml_fail(err, OPIML_EEXIST, "%s is there already, and is no regular file",
+                          job->to);
+    if (there && !job->ask->overwrite)
+        return opiml_fail(err, OPIML_EEXIST, "%s is there already; --overwrite replaces it",
+                          job->to);
+    int rc = convert_stage_open(&job->stage, job->to, err);
+    if (rc == 0)
+        job->plan.root = job->stage.file;
+    return rc;
 }
 
-/* The journal's first line: equal only for the same conversion of the same bytes. */
+/* The journal's first line: equal only for the same conversion of the same bytes. The budget is not
+ * in it: which records are bad does not depend on it. */
 static int make_head(struct convert_job *job, struct opiml_error *err) {
     const struct convert_ask *ask = job->ask;
     AUTO_JS struct js *root = js_object();
     AUTO_TEXT struct text options = {0};
+    AUTO_FREE char *labels = NULL;
     uint64_t params;
     char number[24];
-    int rc = dataset_params_hash(ask->from, &params, err);
+    int rc = convert_labels_file(job, &labels, err);
+    if (rc == 0)
+        rc = dataset_params_hash(ask->from, &params, err);
     if (rc < 0)
         return rc;
     for (const struct opiml_param *row = ask->writer->params; row && row->name; row++) {
@@ -337,7 +358,7 @@ static int make_head(struct convert_job *job, struct opiml_error *err) {
     js_set(root, "to_format", js_text(ask->writer->name));
     js_set(root, "options", js_text(options.at ? options.at : ""));
     js_set(root, "fields", js_text(ask->fields ? ask->fields : ""));
-    js_set(root, "budget", js_u64(job->budget));
+    js_set(root, "labels", js_text(labels ? labels : ""));
     js_set(root, "records", js_u64(dataset_count(ask->from)));
     js_set(root, "shard_records", js_u64(ask->shard_records));
     js_set(root, "shard_bytes", js_u64(ask->shard_bytes));
@@ -379,8 +400,8 @@ static int leave_out(struct convert_job *job, const struct opiml_error *why,
     if (atomic_fetch_add(&job->skipped, 1) + 1 <= job->budget)
         return 0;
     return opiml_fail(err, OPIML_EBUDGET,
-                      "more than %" PRIu64 " bad records, which is the budget; one of them: %s",
-                      job->budget, why->message);
+                      "more than %" PRIu64 " bad record%s, which is the budget; one of them: %s",
+                      job->budget, text_s(job->budget), why->message);
 }
 
 /* With a budget, each record is read once before the first is written, so that a writer knows how
@@ -412,9 +433,9 @@ static int admit(struct convert_job *job, uint64_t number, void *state,
     if (!writer->admit || writer->admit(state, values, &why) == 0)
         return 1;
     convert_record_fail(job->ask->from, number, &why, &told);
-    if (job->budget == 0 || (why.code != OPIML_EINVAL && why.code != OPIML_ELIMIT))
+    if (why.code != OPIML_EINVAL && why.code != OPIML_ELIMIT)
         return opiml_fail(err, told.code, "%s", told.message);
-    return leave_out(job, &told, err);
+    return job->budget == 0 ? fail_bad(&told, err) : leave_out(job, &told, err);
 }
 
 static int write_records(struct convert_job *job, uint64_t number, struct convert_record *record,
@@ -427,11 +448,13 @@ static int write_records(struct convert_job *job, uint64_t number, struct conver
     int rc = writer->begin(state, &head, err);
     for (uint64_t i = 0; rc == 0 && i < shard->count; i++) {
         struct opiml_value values[OPIML_MAX_FIELDS];
+        struct opiml_error why;
         if ((rc = convert_job_step(job, err)) < 0 || bad[i])
             continue;
-        rc = convert_record_read(record, job->ask->from, shard->first + i, err);
+        rc = convert_record_read(record, job->ask->from, shard->first + i, &why);
         if (rc < 0)
-            return rc;
+            return job->budget == 0 && convert_is_bad(rc) ? fail_bad(&why, err)
+                                                          : opiml_fail(err, rc, "%s", why.message);
         convert_fields_take(&job->fields, record->values, values);
         if ((rc = admit(job, shard->first + i, state, values, err)) <= 0)
             continue;
@@ -495,7 +518,8 @@ static int begin(struct convert_job *job, struct opiml_error *err) {
     job->plan.params = ask->params;
     job->plan.single = ask->single;
     job->plan.records = dataset_count(ask->from);
-    job->budget = (uint64_t)(ask->budget * (double)job->plan.records);
+    job->budget =
+        (uint64_t)(ask->budget < 1 ? ask->budget * (double)job->plan.records : ask->budget);
     if ((rc = check_apart(ask, err)) < 0 ||
         (rc = ask->writer->check(&job->plan, ask->params, err)) < 0)
         return rc;
@@ -513,6 +537,21 @@ static int begin(struct convert_job *job, struct opiml_error *err) {
     return ask->single ? prepare_file(job, err) : prepare_folder(job, err);
 }
 
+/* Of shards that were written before, perhaps with a larger budget. */
+static int count_skipped(struct convert_job *job, struct opiml_error *err) {
+    uint64_t skipped = 0;
+    for (uint64_t s = 0; s < job->shard_count; s++)
+        if (job->shards[s].done)
+            skipped += job->shards[s].count - job->shards[s].kept;
+    atomic_store(&job->skipped, skipped);
+    return skipped <= job->budget
+               ? 0
+               : opiml_fail(err, OPIML_EBUDGET,
+                            "%" PRIu64 " bad record%s left out by an earlier call, and the budget "
+                            "is %" PRIu64 " now: raise --budget, or start over with --overwrite",
+                            skipped, skipped == 1 ? " was" : "s were", job->budget);
+}
+
 /* A dataset without records is none, whatever the budget. */
 static int check_kept(const struct convert_job *job, struct opiml_error *err) {
     for (uint64_t s = 0; s < job->shard_count; s++)
@@ -525,21 +564,22 @@ static int check_kept(const struct convert_job *job, struct opiml_error *err) {
 
 static int run(struct convert_job *job, struct opiml_error *err) {
     int rc = begin(job, err);
-    for (uint64_t s = 0; rc == 0 && s < job->shard_count; s++)
-        if (job->shards[s].done) /* before */
-            atomic_fetch_add(&job->skipped, job->shards[s].count - job->shards[s].kept);
+    if (rc == 0)
+        rc = count_skipped(job, err);
     if (rc == 0)
         rc = convert_job_each(job, "written", job->plan.records, write_shard, err);
     if (rc == 0)
         rc = check_kept(job, err);
     if (rc == 0 && !job->plan.single)
         rc = write_description(job, err);
+    if (rc == 0)
+        rc = convert_notes(job, err);
     if (rc < 0)
         return rc;
     if (!job->ask->no_check)
         rc = convert_check(job, err);
     if (job->plan.single)
-        return rc;
+        return rc < 0 ? rc : convert_stage_commit(&job->stage, err);
     struct opiml_error why = {0};
     int kept = convert_journal_rewrite(&job->journal, job->head, job->shards, job->shard_count,
                                        rc == 0 ? err : &why);
@@ -553,8 +593,9 @@ static void fill_report(struct convert_job *job, struct convert_report *report) 
                                       .shards = job->shard_count,
                                       .checked = !job->ask->no_check,
                                       .first_bad = job->first_bad,
-                                      .dataset = job->dataset};
-    job->dataset = (struct text){0};
+                                      .dataset = job->dataset,
+                                      .notes = job->notes};
+    job->dataset = job->notes = (struct text){0};
     for (uint64_t s = 0; s < job->shard_count; s++) {
         report->records += job->shards[s].kept;
         report->resumed += job->shards[s].resumed;
@@ -564,15 +605,16 @@ static void fill_report(struct convert_job *job, struct convert_report *report) 
 
 int convert_run(const struct convert_ask *ask, struct convert_report *ret_report,
                 struct opiml_error *err) {
-    AUTO_FREE char *root = base_strdup(ask->to);
+    AUTO_FREE char *to = base_strdup(ask->to);
     struct convert_job job = {.ask = ask,
+                              .stage = {.fd = -1, .beside_fd = -1},
                               .journal = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER},
                               .lock = PTHREAD_MUTEX_INITIALIZER};
-    if (!root)
+    if (!to)
         return base_fail_memory(err, strlen(ask->to), "a path");
-    for (size_t n = strlen(root); n > 1 && root[n - 1] == '/'; n--)
-        root[n - 1] = '\0';
-    job.plan.root = root;
+    for (size_t n = strlen(to); n > 1 && to[n - 1] == '/'; n--)
+        to[n - 1] = '\0';
+    job.plan.root = job.to = to;
     int rc = run(&job, err);
     if (rc == 0)
         fill_report(&job, ret_report);
@@ -582,10 +624,13 @@ int convert_run(const struct convert_ask *ask, struct convert_report *ret_report
     base_free(job.shards);
     base_free(job.head);
     text_release(&job.dataset);
+    text_release(&job.notes);
     convert_journal_release(&job.journal);
+    convert_stage_release(&job.stage);
     return rc;
 }
 
 void convert_report_release(struct convert_report *report) {
     text_release(&report->dataset);
+    text_release(&report->notes);
 }

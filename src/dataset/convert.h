@@ -12,6 +12,8 @@
 
 #define CONVERT_JOURNAL ".opiml-convert"
 #define CONVERT_DATASET "dataset.yaml" /* how the result is read: a pipeline file's beginning */
+/* Behind a field's name: its classes, where the format has no place for them. */
+#define CONVERT_LABELS ".labels.txt"
 #define CONVERT_THREADS_MAX 64
 #define CONVERT_BATCH_ROWS 32 /* that dataset.yaml names */
 
@@ -24,7 +26,7 @@ struct convert_ask {
     uint64_t shard_records; /* most records of a shard; 0: no such limit */
     uint64_t shard_bytes;   /* most bytes of a shard as they are in the source; 0: preset, which is
                              a 32nd of all, from 4 MiB to 128 MiB, unless shard_records is set */
-    double budget;          /* share of bad records that may be left out */
+    double budget;          /* bad records that may be left out: below 1 a share, else a count */
     uint32_t threads;       /* 0: one per core */
     bool single;            /* `to` is one file */
     bool overwrite, no_check; /* start over; do not read back */
@@ -39,6 +41,7 @@ struct convert_report {
     struct hash128 digest;     /* of the records that were read */
     bool checked;
     struct text dataset;          /* the mapping that reads the result */
+    struct text notes;            /* what else to know of it: lines; empty: nothing */
     struct opiml_error first_bad; /* code 0: none */
 };
 void convert_report_release(struct convert_report *report);
@@ -47,7 +50,8 @@ void convert_report_release(struct convert_report *report);
  * and OPIML_ELIMIT for records that the format cannot hold, of which the budget allows for some as
  * it does for bad ones, and OPIML_EBUDGET tells of more; OPIML_ECORRUPT for a bad record of the
  * source, and for a result that does not read back as what was written; OPIML_ECANCELED when
- * progress says so. After a failure the journal remains and the same call goes on. */
+ * progress says so. After a failure the journal remains and the same call goes on; of one
+ * file nothing remains, which has its name only once it was compared. */
 int convert_run(const struct convert_ask *ask, struct convert_report *ret_report,
                 struct opiml_error *err);
 

@@ -51,7 +51,7 @@ static int check_shard(struct convert_job *job, uint64_t number, struct opiml_er
     return opiml_fail(err, OPIML_ECORRUPT,
                       "%s: shard %" PRIu64 " reads back as other records than were written; run "
                       "again to write it anew",
-                      job->plan.root, number);
+                      job->to, number);
 }
 
 static int check_all(struct convert_job *job, struct convert_back *back, struct opiml_error *err) {
@@ -69,12 +69,13 @@ static int check_all(struct convert_job *job, struct convert_back *back, struct 
     rc = convert_fields_find(&back->fields, &job->fields.schema, dataset_schema(back->dataset),
                              &why);
     if (rc < 0)
-        return opiml_fail(err, rc, "%s: %s", job->plan.root, why.message);
+        return opiml_fail(err, rc, "%s: %s", job->to, why.message);
     if (dataset_count(back->dataset) != records)
         return opiml_fail(err, OPIML_ECORRUPT,
-                          "%s: it reads back as %" PRIu64 " records instead of %" PRIu64
+                          "%s: it reads back as %" PRIu64 " record%s instead of %" PRIu64
                           "; --overwrite starts over",
-                          job->plan.root, dataset_count(back->dataset), records);
+                          job->to, dataset_count(back->dataset),
+                          text_s(dataset_count(back->dataset)), records);
     job->back = back;
     rc = convert_job_each(job, "checked", records, check_shard, err);
     job->back = NULL;
@@ -84,7 +85,7 @@ static int check_all(struct convert_job *job, struct convert_back *back, struct 
     return opiml_fail(err, OPIML_ECORRUPT,
                       "%s: it reads back as other records than were written; run again to write it "
                       "anew",
-                      job->plan.root);
+                      job->to);
 }
 
 /* What is not as it was written is to be written again. Where reading sorts, a record is not of the

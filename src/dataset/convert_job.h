@@ -89,6 +89,26 @@ int convert_journal_rewrite(struct convert_journal *journal, const char *head,
                             const struct convert_shard *shards, uint64_t count,
                             struct opiml_error *err);
 void convert_journal_release(struct convert_journal *journal);
+/* The file of classes' names that a journal's conversion wrote; "" when it names none, or is none.
+ * The caller frees. NULL: out of memory. */
+char *convert_journal_labels(const char *path);
+
+/* ---- one file ---- */
+
+/* Where one file is made, so that what has its name is whole and was compared. Such a folder that a
+ * kill left is emptied by the next call. {.fd = -1, .beside_fd = -1} before it is opened. */
+struct convert_stage {
+    char *folder, *file; /* the folder; the file in it */
+    const char *name;    /* the file's, within the path it was opened for */
+    int fd, beside_fd;   /* of the folder, locked; of the one that holds it */
+    bool ours;           /* it is locked */
+};
+/* For the file `to`, which outlives it. OPIML_EBUSY when another process makes it. */
+int convert_stage_open(struct convert_stage *stage, const char *to, struct opiml_error *err);
+/* Give the file its place, and what lies beside it first; they replace what is there. */
+int convert_stage_commit(struct convert_stage *stage, struct opiml_error *err);
+/* Removes what was not committed. */
+void convert_stage_release(struct convert_stage *stage);
 
 /* ---- the job ---- */
 
@@ -98,10 +118,13 @@ struct convert_job {
     struct write_plan plan;
     struct convert_shard *shards;
     uint64_t shard_count;
-    struct convert_journal journal;
+    struct convert_journal journal; /* of a folder */
+    struct convert_stage stage;     /* of a file; plan.root is the file in it */
+    char *to;                       /* what is made: ask->to without slashes behind it */
     char *head;
     char **classes;
     struct text dataset;       /* mapping */
+    struct text notes;         /* lines */
     uint64_t budget;           /* records that may be left out */
     struct convert_back *back; /* while reading back */
 
@@ -122,6 +145,11 @@ int convert_job_each(struct convert_job *job, const char *what, uint64_t total,
                      struct opiml_error *err);
 /* Count a record; shows progress. OPIML_ECANCELED when it is to stop. */
 int convert_job_step(struct convert_job *job, struct opiml_error *err);
+/* The file of the folder that has the names of classes, which the format has no place for. NULL:
+ * none is written. The caller frees. */
+int convert_labels_file(const struct convert_job *job, char **ret_name, struct opiml_error *err);
+/* After all is written: what to know of it, and names of classes that the format does not keep. */
+int convert_notes(struct convert_job *job, struct opiml_error *err);
 /* Read all back. */
 int convert_check(struct convert_job *job, struct opiml_error *err);
 

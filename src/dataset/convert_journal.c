@@ -58,6 +58,34 @@ bool convert_journal_parse(const char *data, size_t bytes, const char *head,
     return true;
 }
 
+/* The first difference between two first lines, for those who have to choose how to go on. */
+static const char *what_differs(const char *data, size_t bytes, const char *head) {
+    static const struct {
+        const char *key, *what;
+    } keys[] = {{"convert", "of another version of opiml"},
+                {"from", "of another source"},
+                {"from_format", "read in another format"},
+                {"from_parameters", "read in another way"},
+                {"to_format", "into another format"},
+                {"fields", "with other --fields"},
+                {"options", "with another --set"},
+                {"shard_records", "with another --shard-records"},
+                {"shard_bytes", "with another --shard-bytes"}};
+    AUTO_JS struct js *then = NULL, *now = NULL;
+    const char *stop = memchr(data, '\n', bytes);
+    struct opiml_error ignored;
+    if (!stop || js_parse(data, (size_t)(stop - data), &then, &ignored) < 0 ||
+        js_parse(head, strlen(head), &now, &ignored) < 0)
+        return "of another kind";
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        AUTO_FREE char *one = js_dump(js_get(then, keys[i].key), 0);
+        AUTO_FREE char *other = js_dump(js_get(now, keys[i].key), 0);
+        if (one && other && strcmp(one, other) != 0)
+            return keys[i].what;
+    }
+    return "of the source as it was before it changed";
+}
+
 static int read_lines(const char *path, const char *head, struct convert_shard *shards,
                       uint64_t count, size_t *ret_whole, struct opiml_error *err) {
     AUTO_FREE char *data = NULL;
@@ -68,9 +96,9 @@ static int read_lines(const char *path, const char *head, struct convert_shard *
     return convert_journal_parse(data, bytes, head, shards, count, ret_whole)
                ? 0
                : opiml_fail(err, OPIML_EEXIST,
-                            "%s: another conversion's, or the source or the options are others "
-                            "now; --overwrite starts over",
-                            path);
+                            "%s: the folder holds a conversion %s; --overwrite starts over, and "
+                            "another folder keeps it",
+                            path, what_differs(data, bytes, head));
 }
 
 int convert_journal_open(struct convert_journal *journal, const char *root, const char *head,
@@ -130,4 +158,15 @@ void convert_journal_release(struct convert_journal *journal) {
         close(journal->fd);
     base_free(TAKE(journal->path));
     journal->fd = -1;
+}
+
+char *convert_journal_labels(const char *path) {
+    AUTO_JS struct js *head = NULL;
+    AUTO_FREE char *data = NULL;
+    struct opiml_error ignored;
+    size_t bytes = 0;
+    if (file_read(path, JOURNAL_BYTES_MAX, &data, &bytes, &ignored) == 0)
+        js_parse(data, strcspn(data, "\n"), &head, &ignored);
+    const char *labels = js_as_text(js_get(head, "labels"), "");
+    return base_strdup(strchr(labels, '/') ? "" : labels);
 }

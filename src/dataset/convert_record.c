@@ -12,9 +12,12 @@ static int read_small(struct convert_window *window, const struct dataset *datas
         return base_fail_memory(err, WINDOW_BYTES, "records");
     if (window->bytes == 0 || window->object != extent->object || extent->offset < window->offset ||
         end > window->offset + window->bytes) {
+        const char *key = source->key(source->key_context, extent->object);
         window->bytes = 0;
-        int64_t got = source->ops->read(source, source->key(source->key_context, extent->object),
-                                        window->data, WINDOW_BYTES, extent->offset, err);
+        int64_t got =
+            source->ops->read(source, key, window->data, WINDOW_BYTES, extent->offset, err);
+        if (got < 0) /* perhaps only of what lies behind it */
+            got = source->ops->read(source, key, window->data, extent->bytes, extent->offset, err);
         if (got < 0)
             return (int)got;
         if (got < extent->bytes)

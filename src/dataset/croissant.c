@@ -190,8 +190,9 @@ static int find_patterns(const struct dataset *dataset, struct patterns *pattern
 }
 
 static const char *encoding_of(const char *format, const char *pattern) {
+    static const char *const seconds[] = {"tsv", "png", NULL};
     const char *first = NULL;
-    bool second = text_ends(pattern, ".tsv") || text_ends(pattern, ".png");
+    bool second = format_has_extension(pattern, seconds);
     for (size_t i = 0; i < COUNT_OF(encodings); i++)
         if (strcmp(encodings[i].format, format) == 0) {
             if (!second || first)
@@ -205,13 +206,14 @@ static struct js *make_files(const struct dataset *dataset, const struct pattern
     struct js *list = js_array(), *files = js_object();
     struct js *includes = js_array(), *kinds = js_array();
     AUTO_TEXT struct text mapping = {0};
-    const char *before = "";
     for (size_t i = 0; i < patterns->count; i++) {
         const char *kind = encoding_of(dataset_format_name(dataset), patterns->at[i].at);
+        size_t k = 0;
         js_add(includes, js_text(patterns->at[i].at));
-        if (strcmp(before, kind) != 0)
+        while (k < js_count(kinds) && strcmp(js_as_text(js_at(kinds, k), ""), kind) != 0)
+            k++;
+        if (k == js_count(kinds))
             js_add(kinds, js_text(kind));
-        before = kind;
     }
     js_set(files, "@type", js_text("cr:FileSet"));
     js_set(files, "@id", js_text(FILES));
@@ -345,8 +347,9 @@ static void set_about(struct js *document, const struct dataset *dataset,
     while (length > 1 && uri[length - 1] == '/')
         uri[--length] = '\0';
     const char *last = uri ? strrchr(uri, '/') : NULL;
-    AUTO_FREE char *made = base_printf("%" PRIu64 " records, as %s", dataset_count(dataset),
-                                       dataset_format_name(dataset));
+    AUTO_FREE char *made =
+        base_printf("%" PRIu64 " record%s, as %s", dataset_count(dataset),
+                    text_s(dataset_count(dataset)), dataset_format_name(dataset));
     js_set(document, "name", js_text(about->name ? about->name : last && last[1] ? last + 1 : uri));
     js_set(document, "description", js_text(about->description ? about->description : made));
     if (about->license)

@@ -35,6 +35,9 @@ struct croissant_files {
     const char *id, *pattern, *encoding; /* borrowed from the document; "" where there is none */
     const char *format;                  /* that reads them here; NULL: none */
     const char *why;                     /* there is no mapping; NULL: there is */
+    size_t count;                        /* of patterns, of which `pattern` is the first */
+    struct text patterns;                /* all, with commas between */
+    struct text encodings;               /* all, of which `encoding` is the first: "a, b" */
     struct text dataset;                 /* the mapping of a pipeline file beside the document */
 };
 

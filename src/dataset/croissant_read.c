@@ -135,9 +135,13 @@ static void make_mapping(const struct field *fields, size_t count, struct croiss
     static const char *const named[] = {"npz", "hdf5", "safetensors"};
     struct text *to = &files->dataset;
     bool csv = strcmp(files->format, "csv") == 0;
+    AUTO_FREE char *many = base_printf("{%s}", files->patterns.at);
+    to->failed |= !many;
     text_add(to, "{uri: ");
     /* An image folder is the folder. */
-    write_quoted(to, strcmp(files->format, "image-folder") == 0 ? "." : files->pattern);
+    write_quoted(to, strcmp(files->format, "image-folder") == 0 ? "."
+                     : files->count > 1 && many                 ? many
+                                                                : files->pattern);
     text_printf(to, ", format: %s", files->format);
     if (csv && count > 0) {
         text_add(to, ", types: [");
@@ -179,28 +183,59 @@ static bool read_mapping(const struct js *entry, struct croissant_files *files) 
     return true;
 }
 
+/* All names of the files, in the manner of braces. NULL, or why they are not to be read. */
+static const char *read_patterns(const struct js *names, struct croissant_files *files) {
+    const char *why = NULL;
+    bool list = js_count(names) > 0;
+    files->count = list ? js_count(names) : 1;
+    for (size_t i = 0; i < files->count; i++) {
+        const char *name = js_as_text(list ? js_at(names, i) : names, "");
+        text_printf(&files->patterns, "%s%s", i ? "," : "", name);
+        if (strstr(name, "://"))
+            why = "its files lie elsewhere; download them";
+        else if (!source_key_safe(name))
+            why = "its files have no name below the document's folder";
+    }
+    return why;
+}
+
+static void read_encodings(const struct js *kinds, struct croissant_files *files) {
+    text_add(&files->encodings, files->encoding);
+    for (size_t i = 1; i < js_count(kinds); i++)
+        text_printf(&files->encodings, ", %s", js_as_text(js_at(kinds, i), ""));
+}
+
+/* Whether braces around the names say what they are. */
+static bool is_one_pattern(const struct croissant_files *files) {
+    size_t commas = 0;
+    for (const char *at = files->patterns.at; *at; at++)
+        commas += *at == ',';
+    return files->count == 1 || (commas + 1 == files->count && !strpbrk(files->patterns.at, "{}"));
+}
+
 static int read_files(const struct js *document, const struct js *entry,
                       struct croissant_files *files, struct opiml_error *err) {
-    bool set = is_type(entry, "FileSet");
+    const struct js *names = js_get(entry, is_type(entry, "FileSet") ? "includes" : "contentUrl");
     struct field fields[FIELDS_MAX];
     size_t count;
     *files = (struct croissant_files){.id = id_of(entry),
                                       .encoding = first_text(js_get(entry, "encodingFormat")),
-                                      .pattern = set ? first_text(js_get(entry, "includes"))
-                                                     : js_as_text(js_get(entry, "contentUrl"), "")};
+                                      .pattern = first_text(names)};
     files->format = find_format(files);
+    files->why = read_patterns(names, files);
+    read_encodings(js_get(entry, "encodingFormat"), files);
+    if (files->patterns.failed || files->encodings.failed)
+        return base_fail_memory(err, files->patterns.count, "names of files");
     if (js_get(entry, "containedIn"))
         files->why = "its files lie within an archive; unpack it";
-    else if (strstr(files->pattern, "://"))
-        files->why = "its files lie elsewhere; download them";
-    else if (!source_key_safe(files->pattern))
-        files->why = "its files have no name below the document's folder";
-    else if (!files->format)
+    else if (!files->why && !files->format)
         files->why = "files of this kind are not read";
     if (files->why)
         return 0;
     if (read_mapping(entry, files))
         return files->dataset.failed ? base_fail_memory(err, files->dataset.count, "a mapping") : 0;
+    if (!is_one_pattern(files))
+        files->why = "its names have braces or commas in them, and cannot be told as one pattern";
     count = find_fields(document, files->id, fields);
     /* A type that is not the file's would shift all that follows. */
     for (size_t i = 0; i < count && strcmp(files->format, "raw") == 0; i++)
@@ -242,8 +277,11 @@ int croissant_read(const char *data, size_t bytes, struct croissant *croissant,
 }
 
 void croissant_release(struct croissant *croissant) {
-    for (size_t i = 0; i < croissant->count; i++)
+    for (size_t i = 0; i < croissant->count; i++) {
         text_release(&croissant->files[i].dataset);
+        text_release(&croissant->files[i].patterns);
+        text_release(&croissant->files[i].encodings);
+    }
     js_free(croissant->document);
     *croissant = (struct croissant){0};
 }

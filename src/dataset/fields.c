@@ -55,7 +55,10 @@ static int add_one(struct opiml_schema *schema, const char *text, uint64_t max_b
             err, OPIML_EINVAL,
             "fields: \"%s\": \"%s\" is no shape of 1 to %d dimensions, such as 32x32x3%s", text,
             second + 1, OPIML_MAX_DIMS, max_bytes > 0 ? " or *x3" : "");
-    return opiml_schema_add(schema, name, type, ndim, shape, max_bytes, err);
+    int rc = opiml_schema_add(schema, name, type, ndim, shape, max_bytes, err);
+    if (rc == 0 && schema->fields[schema->count - 1].max_bytes > INT32_MAX)
+        return opiml_fail(err, OPIML_ELIMIT, "fields: \"%s\": a row of more than 2 GiB", text);
+    return rc;
 }
 
 int fields_add(struct opiml_schema *schema, const struct opiml_text_list *list, uint64_t max_bytes,
@@ -81,7 +84,7 @@ int fields_add_varying(struct opiml_schema *schema, const struct opiml_text_list
             return opiml_fail(err, OPIML_EINVAL, "fields: \"%s\" varies in more than one dimension",
                               field->name);
         if (varying)
-            field->max_bytes = most(field->dtype, record_bytes);
+            field->max_bytes = base_min_u64(most(field->dtype, record_bytes), INT32_MAX);
     }
     return rc;
 }

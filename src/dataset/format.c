@@ -1,5 +1,6 @@
 #include "dataset/format.h"
 
+#include <limits.h>
 #include <strings.h>
 
 #define FORMAT(kind) extern const struct format format_##kind;
@@ -40,6 +41,21 @@ bool format_has_extension(const char *key, const char *const *extensions) {
         if (strcasecmp(dot + 1, *extensions) == 0)
             return true;
     return false;
+}
+
+const struct format *format_find_compressed(const char *key) {
+    static const char *const extensions[] = {"gz", "bz2", "xz", "zst", NULL};
+    char name[NAME_MAX + 1];
+    const char *slash = strrchr(key, '/'), *last = slash ? slash + 1 : key;
+    if (!format_has_extension(last, extensions) || strlen(last) > NAME_MAX)
+        return NULL;
+    size_t bytes = (size_t)(strrchr(last, '.') - last);
+    memcpy(name, last, bytes);
+    name[bytes] = '\0';
+    for (const struct format *const *kind = format_kinds(); *kind; kind++)
+        if ((*kind)->takes(name))
+            return *kind;
+    return NULL;
 }
 
 bool format_fit(const struct opiml_field *field, uint64_t elements, int64_t shape[OPIML_MAX_DIMS]) {

@@ -8,6 +8,8 @@
 #include "dataset/index.h"
 #include "dataset/source.h"
 
+struct dataset_head;
+
 struct format {
     const char *name; /* as in YAML: "image-folder" */
     const char *help;
@@ -40,6 +42,23 @@ struct format {
                      struct index_place *ret_place, int64_t ret_shape[OPIML_MAX_DIMS]);
     /* Bytes of scratch that parse needs. */
     uint64_t (*scratch_bytes)(const struct index *index);
+    /* The line of its file where a record begins, from 1. NULL: files have none, or they are not
+     * known. */
+    uint64_t (*line)(const struct index *index, uint64_t record);
+    /* Say what is wanted of the source, before it is listed or looked at; `head` may be NULL. May
+     * block. NULL: a source's objects are all that there is to know. */
+    int (*prepare)(struct source *source, const void *params, const struct dataset_head *head,
+                   struct opiml_error *err);
+    /* Give the source the index that its reads go by, which lives as long as the source is used. */
+    int (*bind)(struct source *source, const void *params, const struct index *index,
+                struct opiml_error *err);
+    /* Append which record it is, behind its object's URI; the new `used`, as of text_show. NULL:
+     * its offset tells. */
+    size_t (*show)(const struct index *index, const void *params, uint64_t record, char *to,
+                   size_t room, size_t used);
+    /* Append what to look at where the records are perhaps not those that were meant: one sentence.
+     * NULL: nothing, ever. */
+    void (*hint)(const struct index *index, struct text *to);
 };
 
 const struct format *const *format_kinds(void); /* NULL-terminated */
@@ -47,6 +66,8 @@ const struct format *const *format_kinds(void); /* NULL-terminated */
 bool format_name_is(const char *a, const char *b);
 /* By name. NULL when there is none. */
 const struct format *format_find(const char *name);
+/* By the name of a file of the format's that was compressed: "x.csv.gz". NULL for others. */
+const struct format *format_find_compressed(const char *key);
 
 /* A value that borrows `bytes` bytes of one varying dimension. */
 static inline struct opiml_value format_value(const uint8_t *data, uint64_t bytes) {

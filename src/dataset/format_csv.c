@@ -159,15 +159,16 @@ struct columns {
     bool header;    /* each file begins with one */
     bool named;     /* by `columns`, whatever a header says */
     bool at_header; /* the next row is one */
+    bool guessed;   /* the delimiter: nobody said which */
     struct csv_dialect dialect;
     uint64_t rows; /* looked at so far */
     locale_t locale;
     const struct rows *reading; /* for messages */
 };
 
-static bool has_controls(const struct csv_cell *cell) {
-    for (uint32_t i = 0; i < cell->bytes; i++)
-        if (cell->at[i] < 0x20 || cell->at[i] == 0x7f)
+static bool has_controls(const uint8_t *at, uint32_t bytes, char except) {
+    for (uint32_t i = 0; i < bytes; i++)
+        if ((at[i] < 0x20 || at[i] == 0x7f) && at[i] != (uint8_t)except)
             return true;
     return false;
 }
@@ -178,7 +179,7 @@ static const char *wrong_cells(struct csv_cell *cells, int count, int *ret_code)
     *ret_code = OPIML_ECORRUPT;
     for (int i = 0; i < count && i < CSV_CELLS_MAX; i++) {
         number_trim(&cells[i].at, &cells[i].bytes);
-        if (has_controls(&cells[i]))
+        if (has_controls(cells[i].at, cells[i].bytes, ' '))
             return "a control character in a column's name; is this text in UTF-8, with line "
                    "feeds?";
     }
@@ -199,11 +200,38 @@ static bool is_name_taken(const struct columns *columns, int i) {
     return false;
 }
 
+/* A header without the delimiter that nobody has named, but with one that others use. `count` as
+ * csv_split has it; a name in quotes may have any characters. */
+static int check_delimiter(const struct columns *columns, const uint8_t *row, uint32_t bytes,
+                           int count, uint64_t offset, uint64_t line, struct opiml_error *err) {
+    static const struct {
+        char is;
+        const char *what, *key;
+    } others[] = {{';', "semicolons", "\";\""}, {'\t', "tabs", "tab"}};
+    char what[200];
+    if (!columns->guessed || count > 1 || memchr(row, columns->dialect.delimiter, bytes) ||
+        (count == 1 && row[0] == (uint8_t)columns->dialect.quote) || has_controls(row, bytes, '\t'))
+        return 0;
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        if (!memchr(row, others[i].is, bytes))
+            continue;
+        snprintf(what, sizeof(what),
+                 "one column, with %s in its name; if they stand between columns, say so in a "
+                 "pipeline file: dataset: {..., delimiter: %s}",
+                 others[i].what, others[i].key);
+        return row_error(columns->reading, offset, line, OPIML_EINVAL, what, err);
+    }
+    return 0;
+}
+
 static int name_columns(struct columns *columns, const uint8_t *row, uint32_t bytes,
                         uint64_t offset, uint64_t line, struct opiml_error *err) {
     struct csv_cell cells[CSV_CELLS_MAX];
     struct opiml_error why;
     int code, count = csv_split(columns->dialect, row, bytes, cells, CSV_CELLS_MAX, &why);
+    int rc = check_delimiter(columns, row, bytes, count, offset, line, err);
+    if (rc < 0)
+        return rc;
     if (count < 0)
         return row_error(columns->reading, offset, line, count, why.message, err);
     const char *wrong = wrong_cells(cells, count, &code);
@@ -278,8 +306,11 @@ static int set_type(struct columns *columns, const char *text, struct opiml_erro
             columns->at[i].dtype = dtype;
             return 0;
         }
-    return opiml_fail(err, OPIML_EINVAL, "types: there is no column \"%.*s\"", (int)(colon - text),
-                      text);
+    AUTO_TEXT struct text names = {0};
+    for (uint32_t i = 0; i < columns->count; i++)
+        text_printf(&names, "%s%s", i ? ", " : "", columns->at[i].name);
+    return opiml_fail(err, OPIML_EINVAL, "types: there is no column \"%.*s\"; there are %s",
+                      (int)(colon - text), text, names.at ? names.at : "none");
 }
 
 static uint32_t found_type(const struct column *column) {
@@ -315,6 +346,7 @@ static int find_columns(struct source *source, const struct source_listing *list
                         const struct csv_params *params, struct columns *columns,
                         struct opiml_error *err) {
     columns->named = params->columns.count > 0;
+    columns->guessed = strcmp(params->delimiter, "auto") == 0;
     columns->header =
         params->header == HEADER_YES || (params->header == HEADER_AUTO && !columns->named);
     columns->count = params->columns.count;
@@ -363,7 +395,9 @@ struct file_scan {
 /* Every file's header says the same. */
 static int check_header(const struct file_scan *scan, const uint8_t *row, uint32_t bytes,
                         uint64_t offset, uint64_t line, struct opiml_error *err) {
-    struct columns here = {.dialect = scan->columns->dialect, .reading = scan->rows};
+    struct columns here = {.dialect = scan->columns->dialect,
+                           .guessed = scan->columns->guessed,
+                           .reading = scan->rows};
     if (scan->columns->named)
         return 0;
     int rc = name_columns(&here, row, bytes, offset, line, err);
@@ -426,9 +460,9 @@ static int add_schema(struct index_draft *draft, const struct build *build,
 
 static int join_files(struct index_draft *draft, struct build *build, struct opiml_error *err) {
     for (size_t i = 0; i < build->listing->count; i++) {
-        const uint64_t hashes[] = {draft->content, build->files[i].hash};
-        draft->content = hash_64(hashes, sizeof(hashes), 0);
-        int rc = index_rows_join(&draft->rows, &build->files[i].rows, 0, err);
+        int rc = index_draft_add_content(draft, build->listing, i, build->files[i].hash, err);
+        if (rc == 0)
+            rc = index_rows_join(&draft->rows, &build->files[i].rows, 0, err);
         if (rc < 0)
             return rc;
     }
@@ -537,14 +571,18 @@ static int csv_parse(const struct index *index, const void *params, uint64_t rec
     if (count < 0)
         return opiml_fail(err, count, "line %" PRIu64 ", %s", line, why.message);
     if ((uint32_t)count != index->schema.count)
-        return opiml_fail(err, OPIML_ECORRUPT, "line %" PRIu64 " has %d cells instead of %u", line,
-                          count, index->schema.count);
+        return opiml_fail(err, OPIML_ECORRUPT, "line %" PRIu64 " has %d cell%s instead of %u", line,
+                          count, text_s((uint64_t)count), index->schema.count);
     locale_t locale = number_locale();
     for (uint32_t i = 0; rc == 0 && i < index->schema.count; i++)
         rc = parse_cell(&index->schema.fields[i], dialect, &cells[i], locale, line, &values[i],
                         &scratch, err);
     freelocale(locale);
     return rc;
+}
+
+static uint64_t csv_line(const struct index *index, uint64_t record) {
+    return index->records[record].label;
 }
 
 static uint64_t csv_scratch(const struct index *index) {
@@ -564,4 +602,5 @@ const struct format format_csv = {
     .check = csv_check,
     .parse = csv_parse,
     .scratch_bytes = csv_scratch,
+    .line = csv_line,
 };

@@ -5,6 +5,8 @@
 #include "dataset/hdf5.h"
 #include "dataset/members.h"
 
+#define NAMES_TOLD 6
+
 enum { RECORDS_ROW, RECORDS_FILE };
 
 struct hdf5_params {
@@ -68,6 +70,18 @@ static bool file_name(void *context, size_t i, const char **ret_name, size_t *re
     return true;
 }
 
+/* Groups are not looked into by themselves: train/x and test/x are no two fields of a record. */
+static void file_none(void *context, struct text *to) {
+    struct file *file = context;
+    AUTO_TEXT struct text names = {0};
+    hdf5_names_in_groups(file->hdf5, NAMES_TOLD, &names);
+    if (names.count)
+        text_printf(to,
+                    "no datasets in its root, and in groups there are %s: name with `fields` which "
+                    "to take",
+                    names.at);
+}
+
 static uint32_t form_of(uint32_t filters, bool swapped) {
     return ARRAYS_BARE | (filters & HDF5_DEFLATE ? ARRAYS_ZLIB : ARRAYS_STORED) |
            (swapped ? ARRAYS_SWAPPED | ARRAYS_CONVERT : 0) |
@@ -110,6 +124,18 @@ static bool one_row_each(const struct hdf5_dataset *dataset) {
     return one;
 }
 
+static int fail_chunks(const struct file *file, const struct hdf5_dataset *dataset,
+                       struct opiml_error *err) {
+    bool rows = file->params->records == RECORDS_ROW;
+    return opiml_fail(err, OPIML_ENOTSUP,
+                      "%s; rewrite it contiguous (h5repack -l CONTI, of Debian's hdf5-tools)%s",
+                      one_row_each(dataset) ? "chunks that are a row each, and files are read"
+                                            : "chunks that are not a row each",
+                      rows                    ? " or with such chunks"
+                      : one_row_each(dataset) ? ", or read rows"
+                                              : "");
+}
+
 static int file_look(void *context, const char *name, struct arrays_part *part,
                      struct opiml_error *err) {
     struct file *file = context;
@@ -120,9 +146,7 @@ static int file_look(void *context, const char *name, struct arrays_part *part,
     part->array = dataset.array;
     if (dataset.layout == HDF5_CHUNKED) {
         if (file->params->records == RECORDS_FILE || !one_row_each(&dataset))
-            return opiml_fail(err, OPIML_ENOTSUP,
-                              "chunks that are not a row each; rewrite it contiguous (h5repack -l "
-                              "CONTI) or with such chunks, and read rows");
+            return fail_chunks(file, &dataset, err);
         return take_rows(file, name, &dataset, part, err);
     }
     if (dataset.extent.offset > file->object->bytes ||
@@ -139,6 +163,7 @@ static int hdf5_build(struct source *source, const struct source_listing *listin
                                            .open = file_open,
                                            .close = file_close,
                                            .name = file_name,
+                                           .none = file_none,
                                            .look = file_look};
     const struct hdf5_params *hdf5 = params;
     return members_build(&ops, source, listing, params, &hdf5->fields, hdf5->records == RECORDS_ROW,

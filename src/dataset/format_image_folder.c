@@ -134,6 +134,27 @@ static uint64_t image_folder_scratch(const struct index *index) {
     return 8;
 }
 
+/* Whether the root lies above the folder that was meant: all images are in folders of their own
+ * within the classes. */
+static void image_folder_hint(const struct index *index, struct text *to) {
+    const struct index_record *first = &index->records[0];
+    const char *key = index->pool + first->key;
+    for (uint64_t i = 0; i < index->header->records; i++) {
+        const struct index_record *record = &index->records[i];
+        const char *at = index->pool + record->key, *end = at + record->key_bytes;
+        const char *slash = memchr(at, '/', record->key_bytes);
+        if (!slash || !memchr(slash + 1, '/', (size_t)(end - slash) - 1))
+            return;
+    }
+    const char *behind = (const char *)memchr(key, '/', first->key_bytes) + 1;
+    char shown[200];
+    text_show(shown, sizeof(shown), 0, key, (size_t)(strchr(behind, '/') - key));
+    text_printf(to,
+                "no class has images of its own, only folders of them, such as %s; if those "
+                "are the classes, name the folder around them",
+                shown);
+}
+
 const struct format format_image_folder = {
     .name = "image-folder",
     .help = "JPEG and PNG files in one folder per class; fields image and label",
@@ -143,4 +164,5 @@ const struct format format_image_folder = {
     .check = image_folder_check,
     .parse = image_folder_parse,
     .scratch_bytes = image_folder_scratch,
+    .hint = image_folder_hint,
 };

@@ -253,11 +253,11 @@ static int declared(const struct jsonl_params *params, uint64_t row_bytes,
 
 static int join_files(struct index_draft *draft, struct scan *scan, struct opiml_error *err) {
     for (size_t i = 0; i < scan->listing->count; i++) {
-        const uint64_t hashes[] = {draft->content, scan->hashes[i]};
-        int rc = index_rows_join(&draft->rows, &scan->rows[i], 0, err);
+        int rc = index_draft_add_content(draft, scan->listing, i, scan->hashes[i], err);
+        if (rc == 0)
+            rc = index_rows_join(&draft->rows, &scan->rows[i], 0, err);
         if (rc < 0)
             return rc;
-        draft->content = hash_64(hashes, sizeof(hashes), 0);
     }
     return 0;
 }

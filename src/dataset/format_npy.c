@@ -55,4 +55,5 @@ const struct format format_npy = {
     .parse = npy_parse_record,
     .elements = arrays_elements,
     .scratch_bytes = arrays_scratch,
+    .hint = arrays_hint,
 };

@@ -145,4 +145,5 @@ const struct format format_npz = {
     .parse = npz_parse,
     .elements = arrays_elements,
     .scratch_bytes = arrays_scratch,
+    .hint = arrays_hint,
 };

@@ -28,8 +28,9 @@ static int read_fields(const struct raw_params *params, struct opiml_schema *sch
     uint64_t bytes = 0;
     if (params->fields.count == 0)
         return opiml_fail(err, OPIML_EINVAL,
-                          "format raw: say what a record holds, such as fields: "
-                          "[\"image:u8:32x32x3\", \"label:i32\"]");
+                          "format raw: say what a record holds, which takes a pipeline file: "
+                          "dataset: {uri: ..., format: raw, fields: [\"image:u8:32x32x3\", "
+                          "\"label:i32\"]}");
     int rc = fields_add(schema, &params->fields, 0, err);
     if (rc < 0)
         return rc;

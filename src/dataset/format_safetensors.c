@@ -56,8 +56,10 @@ static int read_header(struct source *source, const struct source_object *object
         return (int)got;
     memcpy(&length, lead, sizeof(length));
     if (got != sizeof(lead) || length > object->bytes - sizeof(lead))
-        return opiml_fail(err, OPIML_ECORRUPT,
-                          "no safetensors file: its header is longer than the file");
+        return opiml_fail(
+            err, OPIML_ECORRUPT,
+            "no safetensors file, or one that is cut short: its header is longer than "
+            "the file");
     if (length > HEADER_BYTES_MAX)
         return opiml_fail(err, OPIML_ELIMIT, "a header of more than 16 MiB");
     AUTO_FREE char *text = base_alloc(length + 1);
@@ -89,10 +91,13 @@ static int take_tensor(const struct js *info, const struct source_object *object
         part->array.shape[d] = js_as_int(js_at(shape, d), -1);
     if (!array_size(&part->array, &stored))
         return opiml_fail(err, OPIML_ECORRUPT, "a tensor of an impossible shape");
-    if (from < 0 || to < from || (uint64_t)(to - from) != stored ||
-        (uint64_t)to > object->bytes - data)
-        return opiml_fail(err, OPIML_ECORRUPT,
-                          "a tensor outside the file, or of another size than its shape");
+    if (from < 0 || to < from || (uint64_t)(to - from) != stored)
+        return opiml_fail(err, OPIML_ECORRUPT, "a tensor of another size than its shape");
+    if ((uint64_t)to > object->bytes - data)
+        return opiml_fail(
+            err, OPIML_ECORRUPT,
+            "a tensor of which %" PRIu64 " of %" PRIu64 " bytes are there: it is cut short",
+            base_max_u64(object->bytes - data, (uint64_t)from) - (uint64_t)from, stored);
     part->piece.offset = data + (uint64_t)from;
     return arrays_complete(part, stored, stored, err);
 }
@@ -169,4 +174,5 @@ const struct format format_safetensors = {
     .parse = safetensors_parse,
     .elements = arrays_elements,
     .scratch_bytes = arrays_scratch,
+    .hint = arrays_hint,
 };

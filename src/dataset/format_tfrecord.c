@@ -160,11 +160,10 @@ static bool has_index(struct scan *scan, size_t i) {
 
 static int scan_shard(void *context, size_t i, struct opiml_error *err) {
     struct scan *scan = context;
+    const struct peek_object at = {scan->source, scan->listing->objects[i].key};
     struct opiml_error why = {0};
     int rc = has_index(scan, i) ? 0 : walk_records(scan, i, &why);
-    return rc < 0 ? opiml_fail(err, rc, "%s%s %s", scan->source->prefix,
-                               scan->listing->objects[i].key, why.message)
-                  : 0;
+    return rc < 0 ? peek_fail(&at, rc, &why, err) : 0;
 }
 
 /* ---- fields ---- */

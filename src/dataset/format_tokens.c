@@ -51,7 +51,8 @@ static int tokens_build(struct source *source, const struct source_listing *list
     uint32_t each = token_bytes(tokens);
     if (tokens->length == 0) /* opened without a pipeline file */
         return opiml_fail(err, OPIML_EINVAL,
-                          "format tokens: say how many make a sequence, such as length: 1025");
+                          "format tokens: say how many make a sequence, which takes a pipeline "
+                          "file: dataset: {uri: ..., format: tokens, length: 1024}");
     draft->record_bytes = (uint64_t)tokens->length * each;
     draft->stride_bytes = stride_bytes(tokens);
     draft->lead_bytes = tokens->header_bytes;

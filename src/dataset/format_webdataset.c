@@ -178,8 +178,7 @@ static int scan_shard(void *context, size_t i, struct opiml_error *err) {
         rc = check_compression(&tar, &why);
     while (rc == 0 && (rc = tar_next(&tar, &member, &why)) == 1)
         rc = take_member(&scan->shards[i], &tar, &member, (uint32_t)i, &why);
-    return rc < 0 ? opiml_fail(err, rc, "%s%s %s", scan->source->prefix, object->key, why.message)
-                  : 0;
+    return rc < 0 ? peek_fail(&at, rc, &why, err) : 0;
 }
 
 /* All fields of all shards: image and label first, the others in bytewise order. */

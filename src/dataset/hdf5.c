@@ -20,6 +20,7 @@ typedef int64_t hid; /* hid_t since 1.10 */
 #define FILTER_SHUFFLE 2
 #define FILTERS_MAX 32 /* bits of a chunk's mask */
 #define NOWHERE UINT64_MAX
+#define GROUPS_DEPTH 8
 #define CREATE_TRUNCATE 2
 #define ALLOC_EARLY 1
 #define ALLOC_INCREMENTAL 3
@@ -181,6 +182,37 @@ bool hdf5_name(struct hdf5 *file, size_t i, const char **ret_name) {
     return bytes >= 0;
 }
 
+/* Of the groups at a path, "" for the root. Links may lead round, so no deeper than GROUPS_DEPTH.
+ */
+static void add_names(struct hdf5 *file, const char *path, int depth, size_t most, size_t *count,
+                      struct text *to) {
+    char last[sizeof(file->name)];
+    for (uint64_t i = 0; *count <= most; i++) {
+        if (lib.H5Lget_name_by_idx(file->id, path[0] ? path : ".", 0, 0, i, last, sizeof(last), 0) <
+            0)
+            return;
+        AUTO_FREE char *name = base_printf("%s%s%s", path, path[0] ? "/" : "", last);
+        if (!name)
+            return;
+        hid data = lib.H5Dopen2(file->id, name, 0);
+        if (data >= 0)
+            lib.H5Dclose(data);
+        if (data < 0 && depth < GROUPS_DEPTH)
+            add_names(file, name, depth + 1, most, count, to);
+        else if (data >= 0 && depth > 0 && ++*count <= most)
+            text_printf(to, "%s%s", *count > 1 ? ", " : "", name);
+        else if (data >= 0 && depth > 0)
+            text_add(to, ", ...");
+    }
+}
+
+void hdf5_names_in_groups(struct hdf5 *file, size_t most, struct text *to) {
+    size_t count = 0;
+    pthread_mutex_lock(&lock);
+    add_names(file, "", 0, most, &count, to);
+    pthread_mutex_unlock(&lock);
+}
+
 /* ---- datasets ---- */
 
 /* A dataset's handles. */
@@ -212,6 +244,16 @@ static int open_handles(struct hdf5 *file, const char *name, struct handles *han
                : 0;
 }
 
+static const char *class_name(int class) {
+    static const char *const names[] = {"integers",     "floating-point numbers",
+                                        "times",        "text",
+                                        "bit fields",   "opaque bytes",
+                                        "compounds",    "references",
+                                        "enumerations", "lists or text of varying length",
+                                        "arrays"};
+    return class >= 0 && (size_t) class < COUNT_OF(names) ? names[class] : "elements";
+}
+
 static int read_type(hid type, struct array *array, struct opiml_error *err) {
     int class = lib.H5Tget_class(type);
     size_t size = lib.H5Tget_size(type);
@@ -226,8 +268,10 @@ static int read_type(hid type, struct array *array, struct opiml_error *err) {
         array->dtype = OPIML_U8;
     if (!array->dtype)
         return opiml_fail(err, OPIML_ENOTSUP,
-                          "a type without a counterpart here (class %d, %zu bytes%s)", class, size,
-                          class == CLASS_INTEGER && !sign ? ", unsigned" : "");
+                          "%s%s of %zu byte%s each: a type without a counterpart here; `fields: "
+                          "[...]` of the others leaves it out",
+                          class == CLASS_INTEGER && !sign ? "unsigned " : "", class_name(class),
+                          size, text_s(size));
     array->swapped = size > 1 && lib.H5Tget_order(type) == ORDER_BIG;
     return 0;
 }
@@ -282,7 +326,8 @@ static int read_layout(const struct handles *handles, struct hdf5_dataset *datas
     }
     if (layout != LAYOUT_CONTIGUOUS || lib.H5Pget_external_count(handles->plist) > 0)
         return opiml_fail(err, OPIML_ENOTSUP,
-                          "a %s dataset; rewrite it contiguous (h5repack -l CONTI)",
+                          "a %s dataset; rewrite it contiguous (h5repack -l CONTI, of Debian's "
+                          "hdf5-tools)",
                           layout == LAYOUT_COMPACT ? "compact" : "virtual or external");
     dataset->layout = HDF5_CONTIGUOUS;
     dataset->extent.offset = lib.H5Dget_offset(handles->data);

@@ -3,6 +3,7 @@
 #ifndef DATASET_HDF5_H
 #define DATASET_HDF5_H
 
+#include "base/text.h"
 #include "dataset/array.h"
 
 struct hdf5; /* an open file; the library has one lock for all */
@@ -14,6 +15,9 @@ void hdf5_close(struct hdf5 *file);
 /* The i-th name in the root group, which may be a group's; false past the last. Valid until the
  * next call. */
 bool hdf5_name(struct hdf5 *file, size_t i, const char **ret_name);
+
+/* Append the first `most` names of datasets that lie in groups: "train/x, train/y, ...". */
+void hdf5_names_in_groups(struct hdf5 *file, size_t most, struct text *to);
 
 enum hdf5_layout { HDF5_CONTIGUOUS, HDF5_CHUNKED };
 enum { HDF5_DEFLATE = 1, HDF5_SHUFFLE = 2 }; /* how chunks are stored */

@@ -14,7 +14,7 @@
 
 const uint8_t index_magic[8] = {'O', 'P', 'I', 'M', 'L', 'I', 'D', 'X'};
 
-_Static_assert(sizeof(struct index_header) == 200 && sizeof(struct index_object) == 32 &&
+_Static_assert(sizeof(struct index_header) == 216 && sizeof(struct index_object) == 32 &&
                    sizeof(struct index_record) == 32 && sizeof(struct index_part) == 8 &&
                    sizeof(struct index_piece) == 48 && sizeof(struct index_folder) == 24 &&
                    sizeof(struct opiml_field) == 104,
@@ -26,12 +26,20 @@ bool index_lay_out(const struct index_header *header, struct index_layout *ret_l
         __builtin_mul_overflow(stored, header->pieces, &all_pieces))
         return false;
     const uint64_t counts[INDEX_TABLES] = {
-        header->objects, stored,          all_parts,      all_pieces,
-        header->folders, header->classes, header->fields, header->pool_bytes};
-    const uint64_t each[INDEX_TABLES] = {sizeof(struct index_object), sizeof(struct index_record),
-                                         sizeof(struct index_part),   sizeof(struct index_piece),
-                                         sizeof(struct index_folder), sizeof(uint64_t),
-                                         sizeof(struct opiml_field),  1};
+        header->objects,   stored,
+        all_parts,         all_pieces,
+        header->folders,   header->classes,
+        header->fields,    header->flags & INDEX_SPREAD ? header->objects : 0,
+        header->pool_bytes};
+    const uint64_t each[INDEX_TABLES] = {sizeof(struct index_object),
+                                         sizeof(struct index_record),
+                                         sizeof(struct index_part),
+                                         sizeof(struct index_piece),
+                                         sizeof(struct index_folder),
+                                         sizeof(uint64_t),
+                                         sizeof(struct opiml_field),
+                                         sizeof(uint32_t),
+                                         1};
     uint64_t at = sizeof(*header);
     for (int i = 0; i < INDEX_TABLES; i++) {
         ret_layout->at[i] = at;
@@ -186,6 +194,8 @@ static int check_texts(const struct index *index, struct opiml_error *err) {
     const struct index_header *header = index->header;
     if (header->pool_bytes == 0 || index->pool[header->pool_bytes - 1] != '\0')
         return WRONG("its texts");
+    if (!text_fits(header, header->left_out_names))
+        return WRONG("the names of what is left out");
     for (uint64_t i = 0; i < header->classes; i++)
         if (!text_fits(header, index->classes[i]))
             return WRONG("a class");
@@ -216,6 +226,8 @@ int index_check(const void *data, size_t bytes, struct index *ret_index, struct 
         .pieces = (const void *)(base + layout.at[INDEX_PIECES]),
         .folders = (const void *)(base + layout.at[INDEX_FOLDERS]),
         .classes = (const void *)(base + layout.at[INDEX_CLASSES]),
+        .holders =
+            layout.bytes[INDEX_HOLDERS] ? (const void *)(base + layout.at[INDEX_HOLDERS]) : NULL,
         .pool = (const char *)(base + layout.at[INDEX_POOL]),
     };
     rc = check_fields((const void *)(base + layout.at[INDEX_FIELDS]), index.header->fields,
@@ -282,6 +294,11 @@ int index_map(const char *path, struct index *ret_index, struct opiml_error *err
     index.mapped = raw.mapped;
     *ret_index = index;
     return 0;
+}
+
+void index_hash_text(const struct index *index, char to[INDEX_HASH_BYTES]) {
+    snprintf(to, INDEX_HASH_BYTES, "%016" PRIx64 "%016" PRIx64, index->header->hash[1],
+             index->header->hash[0]);
 }
 
 void index_release(struct index *index) {

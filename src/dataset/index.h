@@ -9,21 +9,23 @@
 #include "base/text.h"
 #include "dataset/source.h"
 
-#define INDEX_VERSION 5
+#define INDEX_VERSION 7
 #define INDEX_FORMAT_BYTES 24
 #define INDEX_PART_MISSING UINT32_MAX /* index_part.bytes: the sample has no such part */
 #define INDEX_CLASSES_MAX 1000000
 
 /* Flags of an index. */
 enum {
-    INDEX_WHOLE = 1 << 0, /* every record is one whole object */
-    INDEX_AUTO = 1 << 1,  /* looking at the objects alone finds this format */
-    INDEX_KEYS = 1 << 2,  /* records have keys; else they are rows, by number */
+    INDEX_WHOLE = 1 << 0,  /* every record is one whole object */
+    INDEX_AUTO = 1 << 1,   /* looking at the objects alone finds this format */
+    INDEX_KEYS = 1 << 2,   /* records have keys; else they are rows, by number */
+    INDEX_SPREAD = 1 << 3, /* each object says which nodes hold it (see index_merge.h) */
+    INDEX_STRIDE = 1 << 4, /* the format has said the stride, which is in the fingerprint then */
 };
 
-/* The file: this header, then objects, records, parts, pieces, folders, classes, fields and the
- * pool of texts, each at the next multiple of 8 bytes. Texts are given as offsets into the pool and
- * end with a zero byte, except the keys of records, which have a length. */
+/* The file: this header, then objects, records, parts, pieces, folders, classes, fields, holders
+ * and the pool of texts, each at the next multiple of 8 bytes. Texts are given as offsets into the
+ * pool and end with a zero byte, except the keys of records, which have a length. */
 struct index_header {
     uint8_t magic[8];
     uint32_t version, header_bytes;
@@ -42,6 +44,7 @@ struct index_header {
     uint64_t lead_bytes; /* before the first such record of an object */
     uint64_t stride_bytes; /* from one such record to the next: less where they overlap */
     uint64_t flags;
+    uint64_t left_out, left_out_names; /* files that are not of the format: how many, and a text */
     char format[INDEX_FORMAT_BYTES];
 };
 
@@ -49,7 +52,9 @@ struct index_header {
 
 struct index_object {
     uint64_t key, bytes, modified_ns;
-    uint64_t first; /* record, when all are alike */
+    /* The first record, when all are alike; else a hash of the content, for formats whose
+     * fingerprint has it, and 0 for others. */
+    uint64_t first;
 };
 struct index_record {
     uint64_t offset, key;
@@ -82,6 +87,7 @@ enum {
     INDEX_FOLDERS,
     INDEX_CLASSES,
     INDEX_FIELDS,
+    INDEX_HOLDERS, /* where INDEX_SPREAD: for each object a uint32_t with a bit for each node */
     INDEX_POOL,
     INDEX_TABLES
 };
@@ -108,6 +114,7 @@ struct index {
     const struct index_piece *pieces;
     const struct index_folder *folders;
     const uint64_t *classes;
+    const uint32_t *holders; /* NULL: nobody says */
     const char *pool;
     struct opiml_schema schema;
     void *memory;
@@ -121,6 +128,9 @@ int index_check(const void *data, size_t bytes, struct index *ret_index, struct 
 /* Bring a file into memory, by mapping it when it is large, and check it. */
 int index_map(const char *path, struct index *ret_index, struct opiml_error *err);
 void index_release(struct index *index);
+/* The hash of its content as 32 hexadecimal digits. */
+#define INDEX_HASH_BYTES 33
+void index_hash_text(const struct index *index, char to[INDEX_HASH_BYTES]);
 
 /* Where a record lies. */
 struct index_place {
@@ -166,18 +176,21 @@ int index_rows_join(struct index_rows *rows, struct index_rows *more, size_t tai
 struct index_draft {
     const char *format;
     uint64_t id, flags;
-    uint64_t from_ns;
-    uint64_t content; /* a hash of content, into the fingerprint; 0: names and sizes only */
+    uint64_t from_ns, to_ns; /* to_ns 0: now */
+    uint64_t content;        /* a hash of content, into the fingerprint; 0: names and sizes only */
     uint64_t record_bytes, lead_bytes;
-    uint64_t stride_bytes; /* 0: record_bytes */
-    uint64_t like_records; /* how many there are when all are alike */
-    uint64_t *first;       /* per object, when all are alike; owned */
+    uint64_t stride_bytes;   /* 0: record_bytes */
+    uint64_t like_records;   /* how many there are when all are alike */
+    uint64_t *first;         /* per object, as index_object has it; NULL: 0; owned */
+    const uint32_t *holders; /* per object, borrowed; NULL: nobody says */
     struct opiml_schema schema;
     uint32_t parts, pieces; /* per record; one of them is 0 */
     struct index_rows rows; /* keys begin with those of the listing's objects */
     uint64_t *object_keys;  /* per object: where its key lies in rows.keys; owned */
     uint64_t *classes;      /* offsets into rows.keys; owned */
     size_t class_count, class_room;
+    uint64_t left_out;
+    const char *left_out_names; /* borrowed; NULL: none */
 };
 /* Begins with the objects' keys. */
 int index_draft_init(struct index_draft *draft, const struct source_listing *listing,
@@ -185,6 +198,9 @@ int index_draft_init(struct index_draft *draft, const struct source_listing *lis
 void index_draft_release(struct index_draft *draft);
 int index_draft_add_class(struct index_draft *draft, const char *name, size_t bytes,
                           struct opiml_error *err);
+/* Put a hash of an object's content into `first` and the fingerprint: once for each, in order. */
+int index_draft_add_content(struct index_draft *draft, const struct source_listing *listing,
+                            size_t object, uint64_t hash, struct opiml_error *err);
 /* The file: records with keys are sorted bytewise by them (then by object and offset), the
  * fingerprint and the hash are computed. The caller frees *ret_data with base_free. */
 int index_draft_finish(struct index_draft *draft, const struct source_listing *listing,

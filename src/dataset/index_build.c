@@ -116,6 +116,18 @@ int index_draft_add_class(struct index_draft *draft, const char *name, size_t by
     return draft->rows.keys.failed ? base_fail_memory(err, bytes, "an index") : 0;
 }
 
+int index_draft_add_content(struct index_draft *draft, const struct source_listing *listing,
+                            size_t object, uint64_t hash, struct opiml_error *err) {
+    const uint64_t hashes[] = {draft->content, hash};
+    if (!draft->first)
+        draft->first = base_alloc_array(listing->count, sizeof(*draft->first));
+    if (!draft->first)
+        return base_fail_memory(err, listing->count * sizeof(*draft->first), "an index");
+    draft->first[object] = hash;
+    draft->content = hash_64(hashes, sizeof(hashes), 0);
+    return 0;
+}
+
 /* What sorting needs: rows are compared by key and then by place, and moved with their parts. */
 struct sorting {
     const struct index_record *records;
@@ -236,7 +248,7 @@ static void fill_header(const struct index_draft *draft, const struct source_lis
         .header_bytes = sizeof(*header),
         .id = draft->id,
         .from_ns = draft->from_ns,
-        .to_ns = clock_wall_ns(),
+        .to_ns = draft->to_ns ? draft->to_ns : clock_wall_ns(),
         .records = draft->record_bytes ? draft->like_records : draft->rows.count,
         .objects = listing->count,
         .folders = listing->folder_count,
@@ -249,21 +261,26 @@ static void fill_header(const struct index_draft *draft, const struct source_lis
         .record_bytes = draft->record_bytes,
         .lead_bytes = draft->lead_bytes,
         .stride_bytes = draft->stride_bytes ? draft->stride_bytes : draft->record_bytes,
-        .flags = draft->flags,
+        .flags = draft->flags | (draft->holders ? INDEX_SPREAD : 0) |
+                 (draft->stride_bytes ? INDEX_STRIDE : 0),
+        .left_out = draft->left_out,
     };
     memcpy(header->magic, index_magic, sizeof(header->magic));
     text_copy(header->format, sizeof(header->format), draft->format);
 }
 
-/* The keys of folders, into the pool; their offsets. */
-static int add_folders(struct index_draft *draft, const struct source_listing *listing,
-                       struct index_folder **ret_folders, struct opiml_error *err) {
+/* The last texts of the pool, and where they begin in it: what is left out, and folders. */
+static int add_texts(struct index_draft *draft, const struct source_listing *listing,
+                     uint64_t *ret_left_out, struct index_folder **ret_folders,
+                     struct opiml_error *err) {
     struct index_folder *folders = base_alloc_array(listing->folder_count, sizeof(*folders));
     for (size_t i = 0; folders && i < listing->folder_count; i++) {
         const struct source_object *from = &listing->folders[i];
         folders[i] = (struct index_folder){draft->rows.keys.count, from->bytes, from->modified_ns};
         text_add_bytes(&draft->rows.keys, from->key, strlen(from->key) + 1);
     }
+    *ret_left_out = draft->rows.keys.count;
+    text_add(&draft->rows.keys, draft->left_out_names ? draft->left_out_names : "");
     text_add_bytes(&draft->rows.keys, "", 1); /* the pool ends with a zero byte */
     if (!folders || draft->rows.keys.failed) {
         base_free(folders);
@@ -279,12 +296,14 @@ int index_draft_finish(struct index_draft *draft, const struct source_listing *l
     AUTO_FREE uint64_t *order = NULL;
     struct index_layout layout;
     struct index_header header;
-    int rc = add_folders(draft, listing, &folders, err);
+    uint64_t left_out;
+    int rc = add_texts(draft, listing, &left_out, &folders, err);
     if (rc == 0)
         rc = sort_rows(draft, &order, err);
     if (rc < 0)
         return rc;
     fill_header(draft, listing, &header);
+    header.left_out_names = left_out;
     if (!index_lay_out(&header, &layout))
         return opiml_fail(err, OPIML_ELIMIT, "an index of more than 2^48 bytes");
     uint8_t *data = base_alloc(layout.end);
@@ -303,6 +322,8 @@ int index_draft_finish(struct index_draft *draft, const struct source_listing *l
     if (draft->class_count > 0)
         memcpy(data + layout.at[INDEX_CLASSES], draft->classes, layout.bytes[INDEX_CLASSES]);
     memcpy(data + layout.at[INDEX_FIELDS], draft->schema.fields, layout.bytes[INDEX_FIELDS]);
+    if (draft->holders)
+        memcpy(data + layout.at[INDEX_HOLDERS], draft->holders, layout.bytes[INDEX_HOLDERS]);
     memcpy(data + layout.at[INDEX_POOL], draft->rows.keys.at, draft->rows.keys.count);
     memcpy(data, &header, sizeof(header));
     index_seal(data, layout.end);

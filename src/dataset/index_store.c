@@ -84,6 +84,8 @@ static int check_fresh(const struct index_ask *ask, const struct index *index,
         return opiml_fail(err, OPIML_ENOENT, "an index of something else");
     if (ask->only_auto && !(header->flags & INDEX_AUTO))
         return opiml_fail(err, OPIML_ENOENT, "the format was not found by looking");
+    if (ask->keep)
+        return 0;
     for (uint64_t i = 0; i < header->folders; i++) {
         const struct index_folder *folder = &index->folders[i];
         int rc = check_one(ask, index, index->pool + folder->key, folder->bytes,
@@ -91,6 +93,8 @@ static int check_fresh(const struct index_ask *ask, const struct index *index,
         if (rc < 0)
             return rc;
     }
+    if (ask->source->stamps_all && header->folders > 0)
+        return 0;
     uint64_t step = ask->full || ask->format->shards ? 1 : header->objects / LOOKS_MAX + 1;
     for (uint64_t i = 0; i < header->objects; i += step) {
         const struct index_object *object = &index->objects[i];
@@ -148,6 +152,56 @@ int index_store_put(const struct index_ask *ask, void *data, size_t bytes, struc
     int rc = index_check(data, bytes, &index, err);
     if (rc < 0)
         return rc;
+    index.memory = TAKE(owned);
+    index.bytes = bytes;
+    *ret_index = index;
+    return 0;
+}
+
+static bool has_hash(const struct index *index, const char *hash) {
+    char text[INDEX_HASH_BYTES];
+
+    index_hash_text(index, text);
+    return strcmp(text, hash) == 0;
+}
+
+/* NULL: there is no such folder, or the hash is none. */
+static char *hash_path(const char *hash) {
+    AUTO_FREE char *folder = NULL;
+
+    if (strlen(hash) != INDEX_HASH_BYTES - 1 || hash[strspn(hash, "0123456789abcdef")] ||
+        file_cache_folder(&folder, NULL) < 0)
+        return NULL;
+    return base_printf("%s/index-%s", folder, hash);
+}
+
+int index_store_find_hash(const char *hash, struct index *ret_index) {
+    AUTO_FREE char *path = hash_path(hash);
+    struct index index;
+
+    if (!path || index_map(path, &index, NULL) < 0)
+        return OPIML_ENOENT;
+    if (!has_hash(&index, hash)) {
+        index_release(&index);
+        return OPIML_ENOENT;
+    }
+    *ret_index = index;
+    return 0;
+}
+
+int index_store_put_hash(const char *hash, void *data, size_t bytes, struct index *ret_index,
+                         struct opiml_error *err) {
+    AUTO_FREE void *owned = data;
+    AUTO_FREE char *path = hash_path(hash);
+    struct index index;
+    int rc = index_check(data, bytes, &index, err);
+
+    if (rc < 0)
+        return rc;
+    if (!has_hash(&index, hash))
+        return opiml_fail(err, OPIML_ECORRUPT, "an index of another hash than %s", hash);
+    if (path && keep(path, data, bytes, ret_index))
+        return 0;
     index.memory = TAKE(owned);
     index.bytes = bytes;
     *ret_index = index;

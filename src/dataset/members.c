@@ -1,7 +1,6 @@
 /* Files of named arrays. */
 #include "dataset/members.h"
 
-#include "base/text.h"
 #include "dataset/fields.h"
 #include "dataset/parallel.h"
 
@@ -14,7 +13,17 @@ struct build {
     char names[OPIML_MAX_FIELDS][OPIML_NAME_BYTES];
     uint32_t fields;
     struct arrays_part *parts;
+    struct arrays_bad bad;
 };
+
+static int fail_none(const struct build *build, void *file, struct opiml_error *err) {
+    AUTO_TEXT struct text there = {0};
+    if (build->ops->none)
+        build->ops->none(file, &there);
+    if (there.count)
+        return opiml_fail(err, OPIML_EINVAL, "%s", there.at);
+    return opiml_fail(err, OPIML_EINVAL, "it holds no %ss", build->ops->one);
+}
 
 static int name_fields(struct build *build, void *file, struct opiml_error *err) {
     const char *name;
@@ -32,7 +41,7 @@ static int name_fields(struct build *build, void *file, struct opiml_error *err)
         snprintf(build->names[build->fields++], OPIML_NAME_BYTES, "%.*s", (int)bytes, name);
     }
     qsort(build->names, build->fields, sizeof(build->names[0]), fields_by_name);
-    return build->fields ? 0 : opiml_fail(err, OPIML_EINVAL, "it holds no %ss", build->ops->one);
+    return build->fields ? 0 : fail_none(build, file, err);
 }
 
 static int look_at(struct build *build, size_t i, void *file, struct opiml_error *err) {
@@ -45,9 +54,11 @@ static int look_at(struct build *build, size_t i, void *file, struct opiml_error
             return opiml_fail(err, OPIML_EINVAL, "no %s \"%s\", which %s", build->ops->one,
                               build->names[f],
                               build->named ? "`fields` names" : "the first file has");
-        if (rc == OPIML_ECORRUPT)
+        if (rc == OPIML_ECORRUPT) {
+            arrays_note_bad(&build->bad, i * build->fields + f, build->listing->objects[i].key,
+                            &why);
             arrays_damaged(part, build->listing, (uint32_t)i);
-        else if (rc < 0)
+        } else if (rc < 0)
             return opiml_fail(err, rc, "%s: %s", build->names[f], why.message);
     }
     return 0;
@@ -94,6 +105,7 @@ int members_build(const struct members_ops *ops, struct source *source,
     AUTO_FREE struct build *build = base_alloc(sizeof(*build));
     if (!build)
         return base_fail_memory(err, sizeof(*build), "an index");
+    build->bad.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     build->ops = ops;
     build->source = source;
     build->listing = listing;
@@ -112,6 +124,7 @@ int members_build(const struct members_ops *ops, struct source *source,
                                   .fields = build->fields,
                                   .names = build->names,
                                   .parts = parts,
+                                  .bad = &build->bad.why,
                                   .bare = ops->bare};
     rc = parallel_do(listing->count, 0, scan_file, build, err);
     if (rc == 0)

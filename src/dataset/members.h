@@ -2,6 +2,7 @@
 #ifndef DATASET_MEMBERS_H
 #define DATASET_MEMBERS_H
 
+#include "base/text.h"
 #include "dataset/arrays.h"
 
 struct members_ops {
@@ -12,6 +13,9 @@ struct members_ops {
     void (*close)(void *file);
     /* The i-th member's name, as a field's; false past the last. Empty: it is no array. */
     bool (*name)(void *file, size_t i, const char **ret_name, size_t *ret_bytes);
+    /* Append what there is where no member has a name, as an error says it. NULL: "it holds no"
+     * members. */
+    void (*none)(void *file, struct text *to);
     /* Of the member of that name: its piece but the object, and its array; arrays_complete'd.
      * OPIML_ENOENT when there is none. */
     int (*look)(void *file, const char *name, struct arrays_part *part, struct opiml_error *err);

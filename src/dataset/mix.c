@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "base/text.h"
+
 #define WEIGHT_ONE 4294967296.0 /* weights are rounded to 2^-32 of their sum */
 
 /* The share of each as a whole number; their sum, or 0 when the weights are bad. */
@@ -44,16 +46,19 @@ static void share_out(struct mix *mix, const uint64_t *fixed, uint64_t total) {
     }
 }
 
-int mix_init(struct mix *mix, uint32_t datasets, const uint64_t *records, const double *weights,
-             uint64_t positions, enum order_mode mode, uint64_t block, uint64_t window,
-             uint64_t seed, struct opiml_error *err) {
+int mix_init(struct mix *mix, uint32_t datasets, const uint64_t *records,
+             const struct choices *choices, const double *weights, uint64_t positions,
+             enum order_mode mode, uint64_t block, uint64_t window, uint64_t seed,
+             struct opiml_error *err) {
     struct mix made = {.datasets = datasets,
                        .positions = positions,
                        .mode = mode,
                        .block = block,
                        .window = window,
                        .seed = seed};
-    uint64_t fixed[MIX_MAX], sum = 0;
+    uint64_t fixed[MIX_MAX], sum = 0, chosen = 0;
+    if (choices)
+        made.choices = *choices;
     if (datasets == 0 || datasets > MIX_MAX)
         return opiml_fail(err, OPIML_EINVAL, "a mix of %u datasets; it may be 1 to %d", datasets,
                           MIX_MAX);
@@ -63,12 +68,18 @@ int mix_init(struct mix *mix, uint32_t datasets, const uint64_t *records, const 
         if (__builtin_add_overflow(sum, records[d], &sum) || sum > INT64_MAX)
             return opiml_fail(err, OPIML_ELIMIT, "more than 2^63 records");
         made.records[d] = records[d];
+        made.chosen[d] = choices_count(&made.choices, records[d]);
+        if (made.chosen[d] == 0)
+            return opiml_fail(err, OPIML_EINVAL,
+                              "of the %" PRIu64 " record%s of dataset %u none is left to deliver",
+                              records[d], text_s(records[d]), d + 1);
+        chosen += made.chosen[d];
     }
     if (made.positions == 0)
-        made.positions = sum;
+        made.positions = chosen;
     if (made.positions > INT64_MAX)
         return opiml_fail(err, OPIML_ELIMIT, "more than 2^63 positions");
-    uint64_t total = fixed_weights(datasets, records, weights, fixed);
+    uint64_t total = fixed_weights(datasets, made.chosen, weights, fixed);
     if (total == 0)
         return opiml_fail(err, OPIML_EINVAL,
                           "weights of a mix are numbers from 0, at least one of them above");
@@ -100,7 +111,7 @@ void mix_find(const struct mix *mix, uint64_t epoch, uint64_t position, struct m
     for (uint32_t i = 0; i < mix->datasets; i++)
         all += mix->records[i];
     /* A dataset is gone through pass after pass, without regard to where epochs end. */
-    uint64_t count = mix->records[d];
+    uint64_t count = mix->chosen[d];
     unsigned __int128 begin = (unsigned __int128)epoch * mix->quota[d];
     unsigned __int128 rank = begin + position;
     uint64_t pass = (uint64_t)(rank / count);
@@ -112,5 +123,7 @@ void mix_find(const struct mix *mix, uint64_t epoch, uint64_t position, struct m
                           .epoch = pass};
     ret_at->dataset = d;
     ret_at->record = order_at(&order, (uint64_t)(rank % count));
+    if (mix->choices.count > 0)
+        ret_at->record = choices_at(&mix->choices, mix->records[d], pass, ret_at->record);
     ret_at->sample = ret_at->record + base + (pass - (uint64_t)(begin / count)) * all;
 }

@@ -66,7 +66,10 @@ static int read_fields(const uint8_t *data, uint64_t bytes, struct fields *field
     *fields = (struct fields){.two = size == BYTES_2 || other == BYTES_2,
                               .swapped = other == BYTES_1 || other == BYTES_2};
     if (size != BYTES_1 && size != BYTES_2 && !fields->swapped)
-        return opiml_fail(err, OPIML_ECORRUPT, "no NIfTI file: its header has another size");
+        return opiml_fail(err, OPIML_ECORRUPT,
+                          "no NIfTI file, for all its name: it does not begin with a header of %d "
+                          "or %d bytes",
+                          BYTES_1, BYTES_2);
     if (bytes < (fields->two ? BYTES_2 : BYTES_1))
         return opiml_fail(err, OPIML_ECORRUPT, "the NIfTI header is cut short");
     const char *magic = (const char *)data + (fields->two ? 4 : 344);

@@ -168,6 +168,38 @@ int pattern_expand(const char *text, struct pattern *ret_pattern, struct opiml_e
     return 0;
 }
 
+/* The part of a name that stands for so many folders; false when no more stands behind them. */
+static bool cut_after(const char *name, size_t folders, char to[PATTERN_BYTES_MAX]) {
+    const char *at = name;
+    for (size_t i = 0; i < folders; i++) {
+        at = strchr(i ? at + 1 : at, '/');
+        if (!at)
+            return false;
+    }
+    memcpy(to, name, (size_t)(at - name));
+    to[at - name] = '\0';
+    return true;
+}
+
+bool pattern_leads_into(const struct pattern *pattern, const char *folder) {
+    char part[PATTERN_BYTES_MAX];
+    size_t folders = 1;
+    for (const char *at = folder; *at; at++)
+        folders += *at == '/';
+    for (size_t i = 0; i < pattern->count; i++)
+        if (cut_after(pattern->names[i], folders, part) && fnmatch(part, folder, FNM_PATHNAME) == 0)
+            return true;
+    return false;
+}
+
+size_t pattern_fixed(const char *name) {
+    size_t bytes = strcspn(name, "*?[");
+    if (name[bytes])
+        while (bytes > 0 && name[bytes] != '/')
+            bytes--;
+    return bytes;
+}
+
 bool pattern_matches(const struct pattern *pattern, const char *key) {
     for (size_t i = 0; i < pattern->count; i++)
         if (fnmatch(pattern->names[i], key, FNM_PATHNAME) == 0)

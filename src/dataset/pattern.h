@@ -27,5 +27,9 @@ int pattern_expand(const char *text, struct pattern *ret_pattern, struct opiml_e
 void pattern_release(struct pattern *pattern);
 /* Whether a key matches one of the names; '*' and '?' do not match '/'. */
 bool pattern_matches(const struct pattern *pattern, const char *key);
+/* How much of a name is without wildcards: all of it, or up to the folder before the first. */
+size_t pattern_fixed(const char *name);
+/* Whether something in a folder, or in one below it, could match. */
+bool pattern_leads_into(const struct pattern *pattern, const char *folder);
 
 #endif

@@ -41,3 +41,11 @@ int64_t peek_object(void *context, void *to, size_t bytes, uint64_t offset,
     const struct peek_object *object = context;
     return object->source->ops->read(object->source, object->key, to, bytes, offset, err);
 }
+
+int peek_fail(const struct peek_object *object, int code, const struct opiml_error *why,
+              struct opiml_error *err) {
+    const char *prefix = object->source->prefix;
+    if (strncmp(why->message, prefix, strlen(prefix)) == 0)
+        return opiml_fail(err, code, "%s", why->message);
+    return opiml_fail(err, code, "%s%s %s", prefix, object->key, why->message);
+}

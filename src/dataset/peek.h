@@ -31,5 +31,9 @@ struct peek_object {
 };
 int64_t peek_object(void *context, void *to, size_t bytes, uint64_t offset,
                     struct opiml_error *err);
+/* Fail with `code` and what was wrong in an object ("at offset 7: ..."), named where it is not yet:
+ * what its source says has its name already. */
+int peek_fail(const struct peek_object *object, int code, const struct opiml_error *why,
+              struct opiml_error *err);
 
 #endif

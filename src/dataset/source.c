@@ -2,6 +2,7 @@
 #include "dataset/source.h"
 
 #include <strings.h>
+#include <sys/vfs.h>
 
 #include "base/text.h"
 
@@ -35,10 +36,65 @@ static int fail_scheme(const char *uri, size_t length, struct opiml_error *err) 
                       (int)length, uri, known.at ? known.at : "");
 }
 
+static bool is_scheme(const char *scheme, const char *uri, size_t length) {
+    return scheme && strlen(scheme) == length && strncasecmp(scheme, uri, length) == 0;
+}
+
+/* Behind the scheme stands a path: relative to `base`, or else to the current folder. */
+static int open_path(const struct source_ops *kind, const char *path, const char *base,
+                     struct source **ret_source, struct opiml_error *err) {
+    AUTO_FREE char *whole = text_user_path(base && base[0] ? base : ".", path);
+    AUTO_FREE char *uri = whole ? base_printf("%s://%s", kind->scheme, whole) : NULL;
+    if (!uri)
+        return base_fail_memory(err, strlen(path), "a path");
+    return kind->open(uri, ret_source, err);
+}
+
+/* ---- aliases ---- */
+
+static struct alias { char *uri, *path; } aliases[SOURCE_ALIASES_MAX];
+
+int source_alias(const char *uri, const char *path, struct opiml_error *err) {
+    struct alias *to = aliases;
+
+    while (to < aliases + SOURCE_ALIASES_MAX && to->uri && strcmp(to->uri, uri) != 0)
+        to++;
+    if (to == aliases + SOURCE_ALIASES_MAX)
+        return opiml_fail(err, OPIML_ELIMIT, "%s: more than %d aliases", uri, SOURCE_ALIASES_MAX);
+    if (scheme_length(uri) == 0 || path[0] != '/')
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s=%s: an alias is a URI and an absolute path, such as "
+                          "s3://photographs=/data/photographs",
+                          uri, path);
+    base_free(to->uri);
+    base_free(to->path);
+    to->uri = base_strdup(uri);
+    to->path = base_strdup(path);
+    return to->uri && to->path ? 0 : base_fail_memory(err, strlen(uri), "an alias");
+}
+
+/* The path that a URI has here, the caller's; NULL: none. The longest alias counts. */
+static char *find_alias(const char *uri) {
+    const struct alias *best = NULL;
+
+    for (size_t i = 0; i < SOURCE_ALIASES_MAX && aliases[i].uri; i++) {
+        size_t length = strlen(aliases[i].uri);
+
+        if (strncmp(uri, aliases[i].uri, length) == 0 && (uri[length] == 0 || uri[length] == '/') &&
+            (!best || length > strlen(best->uri)))
+            best = &aliases[i];
+    }
+    return best ? base_printf("%s%s", best->path, uri + strlen(best->uri)) : NULL;
+}
+
 int source_open(const char *uri, const char *base, struct source **ret_source,
                 struct opiml_error *err) {
-    size_t length = scheme_length(uri);
+    AUTO_FREE char *alias = find_alias(uri);
     const struct source_ops *const *kind = source_kinds();
+    size_t length;
+
+    uri = alias ? alias : uri;
+    length = scheme_length(uri);
     if (uri[0] == '\0')
         return opiml_fail(err, OPIML_EINVAL, "the dataset's uri is empty");
     if (length == 0) {
@@ -49,14 +105,29 @@ int source_open(const char *uri, const char *base, struct source **ret_source,
         return kind[0]->open(path, ret_source, err);
     }
     for (; *kind; kind++)
-        if (strlen((*kind)->scheme) == length && strncasecmp((*kind)->scheme, uri, length) == 0)
-            return (*kind)->open(uri, ret_source, err);
+        if (is_scheme((*kind)->scheme, uri, length) || is_scheme((*kind)->alias, uri, length))
+            return (*kind)->path ? open_path(*kind, uri + length + 3, base, ret_source, err)
+                                 : (*kind)->open(uri, ret_source, err);
     return fail_scheme(uri, length, err);
 }
 
 void source_close(struct source *source) {
     if (source)
         source->ops->close(source);
+}
+
+bool source_is_remote(const struct source *source) {
+    /* NFS, SMB, CIFS, Ceph, Lustre, FUSE: statfs(2), linux/magic.h. */
+    static const uint32_t magic[] = {0x6969,     0x517b,     0xfe534d42, 0xff534d42,
+                                     0x00c36400, 0x0bd00bd0, 0x65735546};
+    struct statfs found;
+
+    if (!source->local)
+        return true;
+    for (size_t i = 0; i < COUNT_OF(magic); i++)
+        if (statfs(source->local, &found) == 0 && (uint32_t)found.f_type == magic[i])
+            return true;
+    return false;
 }
 
 void source_bind(struct source *source, const char *(*key)(void *context, uint32_t object),

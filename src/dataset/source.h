@@ -42,8 +42,11 @@ struct source_read {
     uint32_t room; /* at `to`; at least source_room(bytes) */
     bool whole;    /* the range is the whole object: a longer object is an error (stale) */
     uint32_t skip; /* out: the data start at to + skip, which is source_skip() */
-    int result;    /* out: 0, or OPIML_ENOENT, OPIML_ESTALE (short, grown or modified), ... */
+    int result;    /* out: 0, or OPIML_ENOENT, OPIML_ESTALE (short, grown or modified), ...;
+                      OPIML_ECANCELED: see failure */
     int errnum;    /* out: errno behind the result, 0 without one */
+    /* out: a better reason than errnum's, or NULL; lies there as long as the source is open */
+    const char *why;
     void *user;
 };
 
@@ -59,7 +62,12 @@ struct source_queue; /* one thread's asynchronous reads */
 struct source_ops {
     const char *name;   /* "file" */
     const char *scheme; /* "file"; URIs without a scheme are files */
+    const char *alias;  /* another scheme that means the same; NULL: none */
     const char *help;
+    const char *format; /* the one format of what lies here; NULL: any may */
+    bool path;          /* what stands behind the scheme is a path, which counts from the base */
+    /* Every byte has its price: a read takes nothing that lies between what is wanted. */
+    bool exact;
     int (*open)(const char *uri, struct source **ret_source, struct opiml_error *err);
     void (*close)(struct source *source);
     /* Everything below the root (or the one object that it is), sorted; of a pattern what matches
@@ -80,10 +88,17 @@ struct source_ops {
     uint32_t (*submit)(struct source_queue *queue, struct source_read *const *reads,
                        uint32_t count);
     /* Waits until a read is done, source_wake is called, or timeout_ns (UINT64_MAX: none) is over;
-     * returns how many of `done` were filled. */
+     * returns how many of `done` were filled: none, too, when it is time to call it again. */
     uint32_t (*wait)(struct source_queue *queue, struct source_read **done, uint32_t room,
                      uint64_t timeout_ns);
     void (*wake)(struct source_queue *queue); /* any thread; makes wait return, now or next time */
+    /* By the thread that submits, before it ends: wait for reads in flight, or give them up, and
+     * the source with them (abandoned). That thread must not end then, since the kernel would have
+     * it wait for them. NULL: closing waits. */
+    void (*settle)(struct source_queue *queue);
+    /* Why reads came back with OPIML_ECANCELED: the source cannot be read any more, which is no
+     * fault of any object's. Fills err and returns its code. NULL: such reads there are none. */
+    int (*failure)(struct source *source, struct opiml_error *err);
 };
 
 struct source {
@@ -92,8 +107,11 @@ struct source {
     char *prefix; /* an object's URI is this followed by its key */
     char
         *local; /* the root's path in this machine's file system, a folder or one file; else NULL */
-    bool single;  /* the root is one object */
-    bool pattern; /* the URI names several objects: "train-{000..099}.tar", "*.csv" */
+    bool single;     /* the root is one object */
+    bool pattern;    /* the URI names several objects: "train-{000..099}.tar", "*.csv" */
+    bool stamps_all; /* a folder's stamp changes with every object below it */
+    /* Reads were given up that may still come: their memory, and what the source was told, stay. */
+    _Atomic bool abandoned;
     const char *(*key)(void *context, uint32_t object); /* set by source_bind */
     /* Set by source_bind_stamps; may be NULL. */
     struct source_stamp (*stamp)(void *context, uint32_t object);
@@ -117,6 +135,8 @@ void source_bind_stamps(struct source *source,
 int source_queue_open(struct source *source, uint32_t depth, bool direct, void *buffers,
                       size_t buffers_bytes, struct source_queue **ret_queue,
                       struct opiml_error *err);
+/* Whether its bytes come over a network: from a store, or a file system of another machine. */
+bool source_is_remote(const struct source *source);
 /* Room that a read of that many bytes needs at its target. */
 uint32_t source_room(uint32_t bytes, bool direct);
 /* Where in that room the data begin: numbers that are aligned in their object are so in memory, and
@@ -128,5 +148,19 @@ static inline uint32_t source_skip(uint64_t offset, bool direct) {
 bool source_key_safe(const char *key);
 /* All kinds, NULL-terminated, for help and completion. */
 const struct source_ops *const *source_kinds(void);
+
+/* In a process that serves others: from now on sources open only what lies in one of these folders
+ * or below it (NULL at the end; none: nothing). A root with a scheme, "s3://bucket/folder", is for
+ * sources of that scheme. Not while sources are being opened. */
+#define SOURCE_ROOTS_MAX 16
+/* In such a process: what others know as `uri` lies here below `path`, a folder (or is that file).
+ * Roots are looked at as for the path. Not while sources are being opened. OPIML_EINVAL: no URI
+ * with a scheme, or no absolute path. */
+#define SOURCE_ALIASES_MAX 64
+int source_alias(const char *uri, const char *path, struct opiml_error *err);
+int source_confine(const char *const *roots, struct opiml_error *err);
+/* For sources that open no file below a root by themselves: whether `path` is in one of the
+ * folders, or, where it is NULL, the URI one of the roots. */
+int source_check_confined(const char *uri, const char *path, struct opiml_error *err);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "dataset/filer.h"
 #include "dataset/pattern.h"
 #include "dataset/walk.h"
 
@@ -19,6 +20,9 @@ static void file_close(struct source *source) {
     struct file_source *file = (struct file_source *)source;
     if (!file)
         return;
+    if (source->abandoned) /* a thread may come back to it at any time */
+        return;
+    pthread_mutex_destroy(&file->lock);
     base_close_fd(&file->root);
     base_free(file->folder);
     base_free(file->object);
@@ -97,17 +101,18 @@ static int split_path(struct file_source *file, const char *path, bool pattern,
 }
 
 /* Find out what the path is. */
-static int open_root(struct file_source *file, const char *path, struct opiml_error *err) {
+static int find_root(struct file_source *file, const char *path, struct opiml_error *err) {
     struct stat now;
     int rc = 0;
     if (stat(path, &now) < 0) {
         /* A long list in braces is too long for a name that could be there. */
         if ((errno != ENOENT && errno != ENAMETOOLONG) || !pattern_is(path))
-            return base_fail_errno(err, errno, "%s", path);
+            return base_fail_errno(err, errno, "%s%s", path, filer_remedy(errno));
         file->base.pattern = true;
         rc = split_path(file, path, true, err);
-    } else if (S_ISREG(now.st_mode)) {
-        /* Named by the user, it may be a link to anywhere. */
+    } else if (S_ISREG(now.st_mode) || S_ISBLK(now.st_mode)) {
+        /* A device is read for others (source_block.c); no listing has it. Named by the user, it
+         * may be a link to anywhere. */
         AUTO_FREE char *real = realpath(path, NULL);
         if (!real)
             return base_fail_errno(err, errno, "%s", path);
@@ -119,14 +124,71 @@ static int open_root(struct file_source *file, const char *path, struct opiml_er
             rc = base_fail_memory(err, strlen(path), "a path");
     } else
         rc = opiml_fail(err, OPIML_EINVAL, "%s: neither a file nor a folder", path);
-    if (rc < 0)
-        return rc;
-    file->root = open(file->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (file->root < 0 && errno == EACCES) /* may be passed through, but not be listed */
-        file->root = open(file->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (file->root < 0)
-        return base_fail_errno(err, errno, "%s", file->folder);
+    return rc;
+}
+
+/* ---- a process that serves others ---- */
+
+static char *confined[SOURCE_ROOTS_MAX + 1];
+static bool is_confined;
+
+int source_confine(const char *const *roots, struct opiml_error *err) {
+    for (size_t i = 0; i < SOURCE_ROOTS_MAX; i++)
+        base_free(TAKE(confined[i]));
+    is_confined = true;
+    for (size_t i = 0; i < SOURCE_ROOTS_MAX && roots[i]; i++) {
+        /* A database, a bucket or the like is named by its URI. */
+        bool has_scheme = strstr(roots[i], "://") != NULL;
+        confined[i] = has_scheme ? base_strdup(roots[i]) : realpath(roots[i], NULL);
+        if (!confined[i])
+            return base_fail_errno(err, has_scheme ? ENOMEM : errno, "%s", roots[i]);
+        for (size_t n = strlen(confined[i]); n > 0 && confined[i][n - 1] == '/'; n--)
+            confined[i][n - 1] = '\0'; /* also the "/" that is everything */
+    }
     return 0;
+}
+
+static bool is_below(const char *root, const char *at) {
+    size_t length = strcmp(root, "/") == 0 ? 0 : strlen(root);
+    return strncmp(at, root, length) == 0 && (at[length] == '/' || at[length] == 0);
+}
+
+int source_check_confined(const char *uri, const char *path, struct opiml_error *err) {
+    char real[PATH_MAX];
+    if (!is_confined)
+        return 0;
+    const char *at = !path ? uri : realpath(path, real) ? real : "";
+    for (size_t i = 0; confined[i]; i++)
+        if (path ? is_below(confined[i], at) : strcmp(confined[i], at) == 0)
+            return 0;
+    return opiml_fail(err, OPIML_EACCES, "%s is nothing that is served here", uri);
+}
+
+/* Goes by the folder that is open, so that no link leads past it. */
+static int check_confined(int root, const char *path, struct opiml_error *err) {
+    char link[64], real[PATH_MAX];
+    if (!is_confined)
+        return 0;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", root);
+    ssize_t n = readlink(link, real, sizeof(real) - 1);
+    real[n > 0 ? n : 0] = 0;
+    for (size_t i = 0; confined[i]; i++)
+        if (is_below(confined[i], real))
+            return 0;
+    return opiml_fail(err, OPIML_EACCES, "%s is in none of the folders that are served here", path);
+}
+
+int file_root_open(const struct file_source *file, struct opiml_error *err) {
+    int fd = open(file->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES) /* may be passed through, but not be listed */
+        fd = open(file->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return base_fail_errno(err, errno, "%s", file->folder);
+    int rc = check_confined(fd, file->folder, err);
+    if (rc == 0)
+        return fd;
+    close(fd);
+    return rc;
 }
 
 extern const struct source_ops source_file;
@@ -141,9 +203,10 @@ static int file_open(const char *uri, struct source **ret_source, struct opiml_e
         return base_fail_memory(err, sizeof(*file), "a source");
     file->base.ops = &source_file;
     file->root = -1;
-    rc = open_root(file, path, err);
-    if (rc < 0)
+    pthread_mutex_init(&file->lock, NULL);
+    if ((rc = find_root(file, path, err)) < 0 || (rc = file_root_open(file, err)) < 0)
         return rc;
+    file->root = rc;
     bool top = strcmp(file->folder, "/") == 0;
     file->base.uri = base_printf("file://%s", path);
     file->base.prefix = base_printf("file://%s/", top ? "" : file->folder);
@@ -161,7 +224,8 @@ static int file_stat(struct source *source, const char *key, struct source_objec
     bool folder = false;
     int rc = walk_stat(file->root, key, &object, &folder);
     if (rc < 0)
-        return opiml_fail(err, file_code(-rc), "%s%s: %s", source->prefix, key, strerror(-rc));
+        return opiml_fail(err, file_code(-rc), "%s%s: %s%s", source->prefix, key, strerror(-rc),
+                          filer_remedy(-rc));
     if (folder && key[0] == '\0') {
         object.modified_ns = 0;
         rc = walk_names_hash(file->root, file->folder, &object.bytes, err);
@@ -181,7 +245,8 @@ static int list_add(struct source *source, struct source_listing *listing, const
         return opiml_fail(err, OPIML_EINVAL, "%s names %s, which is %s", source->uri, name,
                           folder ? "a folder" : "no file");
     if (rc < 0)
-        return opiml_fail(err, file_code(-rc), "%s%s: %s", source->prefix, name, strerror(-rc));
+        return opiml_fail(err, file_code(-rc), "%s%s: %s%s", source->prefix, name, strerror(-rc),
+                          filer_remedy(-rc));
     object.key = source_keep(&listing->memory, name, strlen(name));
     if (!object.key)
         return base_fail_memory(err, strlen(name), "a listing");
@@ -220,6 +285,30 @@ static uint32_t walk_threads(void) {
     return cores < 1 ? 1 : cores > WALK_THREADS ? WALK_THREADS : (uint32_t)cores;
 }
 
+/* Braces name what must be there: files, and folders in which something may match. */
+static int check_alternatives(const struct file_source *file, const struct pattern *pattern,
+                              struct opiml_error *err) {
+    const char *before = "";
+    size_t before_bytes = 0;
+    for (size_t p = 0; pattern->count > 1 && p < pattern->count; p++) {
+        const char *name = pattern->names[p];
+        size_t bytes = pattern_fixed(name);
+        struct source_object object;
+        bool folder = false;
+        if (bytes == before_bytes && memcmp(name, before, bytes) == 0)
+            continue;
+        AUTO_FREE char *fixed = base_printf("%.*s", (int)bytes, name);
+        if (!fixed)
+            return base_fail_memory(err, bytes, "a name");
+        if (walk_stat(file->root, fixed, &object, &folder) == -ENOENT)
+            return opiml_fail(err, OPIML_ENOENT, "%s: there is no %s, which its braces name",
+                              file->base.uri, fixed);
+        before = name;
+        before_bytes = bytes;
+    }
+    return 0;
+}
+
 static int list_pattern(struct file_source *file, struct source_listing *ret_listing,
                         struct opiml_error *err) {
     CLEANUP(pattern_release) struct pattern pattern = {0};
@@ -232,14 +321,11 @@ static int list_pattern(struct file_source *file, struct source_listing *ret_lis
         glob = pattern_is_glob(pattern.names[i]);
     if (!glob)
         return list_names(&file->base, &pattern, ret_listing, err);
-    rc = walk_folder(file->root, file->folder, walk_threads(), &listing, err);
+    rc = walk_folder(file->root, file->folder, &pattern, walk_threads(), &listing, err);
+    if (rc == 0)
+        rc = check_alternatives(file, &pattern, err);
     if (rc < 0)
         return rc;
-    size_t kept = 0;
-    for (size_t i = 0; i < listing.count; i++)
-        if (pattern_matches(&pattern, listing.objects[i].key))
-            listing.objects[kept++] = listing.objects[i];
-    listing.count = kept;
     *ret_listing = listing;
     listing = (struct source_listing){0};
     return 0;
@@ -254,7 +340,7 @@ static int file_list(struct source *source, struct source_listing *ret_listing,
         struct pattern one = {.names = &file->object, .count = 1};
         return list_names(source, &one, ret_listing, err);
     }
-    return walk_folder(file->root, file->folder, walk_threads(), ret_listing, err);
+    return walk_folder(file->root, file->folder, NULL, walk_threads(), ret_listing, err);
 }
 
 static int64_t file_read_range(struct source *source, const char *key, void *to, size_t bytes,
@@ -262,14 +348,14 @@ static int64_t file_read_range(struct source *source, const char *key, void *to,
     struct file_source *file = (struct file_source *)source;
     AUTO_FD int fd = walk_open(file->root, key, O_RDONLY | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
-        return opiml_fail(err, file_code(-fd), "%s%s: %s", source->prefix, key, strerror(-fd));
+        return opiml_fail(err, file_code(-fd), "%s%s: %s%s", source->prefix, key, strerror(-fd),
+                          filer_remedy(-fd));
     return file_pread(fd, to, bytes, offset, key, err);
 }
 
-static int file_queue_open(struct source *source, uint32_t depth, bool direct, void *buffers,
-                           size_t buffers_bytes, struct source_queue **ret_queue,
-                           struct opiml_error *err) {
-    struct file_source *file = (struct file_source *)source;
+static int open_inner(struct file_source *file, uint32_t depth, bool direct, void *buffers,
+                      size_t buffers_bytes, struct source_queue **ret_queue,
+                      struct opiml_error *err) {
     const char *way = getenv("OPIML_IO");
     bool pread_only = way && strcmp(way, "pread") == 0;
     if (way && way[0] && !pread_only && strcmp(way, "uring") != 0)
@@ -280,6 +366,20 @@ static int file_queue_open(struct source *source, uint32_t depth, bool direct, v
             return rc;
     }
     return file_pool_open(file, depth, direct, ret_queue, err);
+}
+
+static int file_queue_open(struct source *source, uint32_t depth, bool direct, void *buffers,
+                           size_t buffers_bytes, struct source_queue **ret_queue,
+                           struct opiml_error *err) {
+    struct file_source *file = (struct file_source *)source;
+    struct source_queue *inner;
+    int rc = open_inner(file, depth, direct, buffers, buffers_bytes, &inner, err);
+    if (rc < 0)
+        return rc;
+    rc = filer_queue_open(file, depth, inner, ret_queue, err);
+    if (rc < 0)
+        inner->close(inner);
+    return rc;
 }
 
 static void file_queue_close(struct source_queue *queue) {
@@ -311,10 +411,14 @@ struct file_plan file_plan_read(const struct source_read *read, bool asked_direc
     return plan;
 }
 
-void file_finish_read(struct source_read *read, const struct file_plan *plan, uint64_t got) {
+void file_finish_read(const struct file_source *source, struct source_read *read,
+                      const struct file_plan *plan, uint64_t got) {
+    /* Where its stamp tells an object's size that is better than a byte more: FUSE may say that one
+     * has come behind a file's end. */
+    bool longer = read->whole && got > plan->need && !source->base.stamp;
     read->skip = plan->skip;
     read->errnum = 0;
-    read->result = got < plan->need || (read->whole && got > plan->need) ? OPIML_ESTALE : 0;
+    read->result = got < plan->need || longer ? OPIML_ESTALE : 0;
 }
 
 int file_code(int errnum) {
@@ -332,17 +436,30 @@ int file_code(int errnum) {
     }
 }
 
-bool file_changed(const struct file_source *source, uint32_t object, int fd) {
+/* As the kernel knows it, without a question to another machine: reading has asked already. */
+static int look_at(const struct file_source *source, const char *key, int fd,
+                   struct source_stamp *ret_stamp) {
+    struct statx now;
+    int flags = fd >= 0 ? AT_EMPTY_PATH : AT_NO_AUTOMOUNT;
+    if (statx(fd >= 0 ? fd : source->root, fd >= 0 ? "" : key, flags | AT_STATX_DONT_SYNC,
+              STATX_SIZE | STATX_MTIME, &now) < 0)
+        return -errno;
+    *ret_stamp = (struct source_stamp){now.stx_size, (uint64_t)now.stx_mtime.tv_sec * 1000000000u +
+                                                         now.stx_mtime.tv_nsec};
+    return 0;
+}
+
+void file_check(const struct file_source *source, struct source_read *read, int fd) {
     const struct source *base = &source->base;
-    struct stat now;
+    struct source_stamp now;
     if (!base->stamp)
-        return false;
-    struct source_stamp then = base->stamp(base->key_context, object);
-    int rc = fd >= 0 ? fstat(fd, &now)
-                     : fstatat(source->root, base->key(base->key_context, object), &now,
-                               AT_NO_AUTOMOUNT);
-    return rc < 0 || (uint64_t)now.st_size != then.bytes ||
-           walk_modified_ns(&now) != then.modified_ns;
+        return;
+    struct source_stamp then = base->stamp(base->key_context, read->object);
+    int rc = look_at(source, base->key(base->key_context, read->object), fd, &now);
+    if (rc == 0 && now.bytes == then.bytes && now.modified_ns == then.modified_ns)
+        return;
+    read->result = OPIML_ESTALE;
+    read->errnum = filer_is_lost(-rc, true) ? -rc : 0;
 }
 
 const struct source_ops source_file = {
@@ -359,4 +476,6 @@ const struct source_ops source_file = {
     .submit = file_submit,
     .wait = file_wait,
     .wake = file_wake,
+    .settle = filer_settle,
+    .failure = filer_failure,
 };

@@ -2,6 +2,8 @@
 #ifndef DATASET_SOURCE_FILE_H
 #define DATASET_SOURCE_FILE_H
 
+#include <pthread.h>
+
 #include "dataset/source.h"
 
 struct file_source {
@@ -9,7 +11,13 @@ struct file_source {
     int root;     /* descriptor of the folder that no path leaves */
     char *folder; /* its path */
     char *object; /* the one key, or the pattern below the folder; NULL: everything */
+    pthread_mutex_t lock;
+    struct opiml_error failure; /* under the lock: why nothing can be read any more; see filer.h */
 };
+
+/* The source's folder, opened by its path; a descriptor, or a negative code. Served folders are
+ * looked at as when the source was opened. */
+int file_root_open(const struct file_source *file, struct opiml_error *err);
 
 /* What a queue of either kind can do; see source_ops. */
 struct source_queue {
@@ -19,6 +27,11 @@ struct source_queue {
     uint32_t (*wait)(struct source_queue *queue, struct source_read **done, uint32_t room,
                      uint64_t timeout_ns);
     void (*wake)(struct source_queue *queue);
+    /* The object's descriptors are not used for what is submitted from now on. */
+    void (*forget)(struct source_queue *queue, uint32_t object);
+    /* Give back up to `room` reads and drop all others: what the kernel does with any of them is
+     * not looked at any more, but may still be done. Then only wait, wake; never close. */
+    uint32_t (*abandon)(struct source_queue *queue, struct source_read **done, uint32_t room);
 };
 
 /* io_uring. OPIML_ENOTSUP when the kernel does not allow it here. */
@@ -39,7 +52,8 @@ struct file_plan {
 };
 struct file_plan file_plan_read(const struct source_read *read, bool asked_direct, bool direct);
 /* When no more bytes will come: fill the read's results from the `got` bytes that did. */
-void file_finish_read(struct source_read *read, const struct file_plan *plan, uint64_t got);
+void file_finish_read(const struct file_source *source, struct source_read *read,
+                      const struct file_plan *plan, uint64_t got);
 /* Close a descriptor, if it is one, and forget it. */
 static inline void file_shut(int *fd) {
     base_close_fd(fd);
@@ -47,9 +61,10 @@ static inline void file_shut(int *fd) {
 }
 /* The code for an errno of an open or a read. */
 int file_code(int errnum);
-/* Whether an object is another than when it was indexed; asked after it was read, so that what was
- * read is what was indexed. `fd` is its descriptor, or -1: then its path is looked at, which is in
- * the kernel's memory since the object was opened by it. */
-bool file_changed(const struct file_source *source, uint32_t object, int fd);
+/* Fails a read whose object is another than when it was indexed, or cannot be looked at any more;
+ * asked after it was read, so that what was read is what was indexed. `fd` is its descriptor, or
+ * -1: then its path is looked at, which is in the kernel's memory since the object was opened by
+ * it. */
+void file_check(const struct file_source *source, struct source_read *read, int fd);
 
 #endif

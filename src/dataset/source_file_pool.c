@@ -4,39 +4,39 @@
 #include "dataset/source_file.h"
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "dataset/handover.h"
 #include "dataset/walk.h"
 
 #define THREADS_MAX 16
 #define FILES 64 /* descriptors kept open */
-#define DEPTH_MAX 1024u
 #define READ_BYTES_MAX (1u << 30)
 
 struct pool_file {
     int fd; /* -1: free */
     uint32_t object, users;
+    bool stale; /* not for others than those that use it */
     uint64_t used;
+};
+
+struct pool_thread {
+    struct pool *pool;
+    pthread_t thread;
+    struct source_read *read; /* being served; NULL: none */
 };
 
 struct pool {
     struct source_queue base;
     struct file_source *source;
     bool direct;
-    uint32_t depth;
-    pthread_mutex_t lock; /* over all below */
-    pthread_cond_t work, done_some;
-    bool closing, woken;
-    /* Rings of `depth` entries: reads not begun, and reads done. `held` counts all that were taken
-     * and not given back. */
-    struct source_read **todo, **done;
-    uint32_t todo_first, todo_count, done_first, done_count, held;
+    struct handover reads;
+    /* Under the lock of `reads`. */
     struct pool_file files[FILES];
     uint64_t uses;
-    pthread_t threads[THREADS_MAX];
-    uint32_t thread_count, idle; /* idle: wait for work */
+    bool abandoned;
+    struct pool_thread threads[THREADS_MAX];
+    uint32_t thread_count;
 };
 
 static int open_once(const struct pool *pool, const struct source_read *read) {
@@ -52,14 +52,14 @@ static int open_once(const struct pool *pool, const struct source_read *read) {
 /* When this process may have no more descriptors, those that nobody uses give way. */
 static bool close_idle(struct pool *pool) {
     bool closed = false;
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->reads.lock);
     for (size_t i = 0; i < FILES; i++) {
         struct pool_file *file = &pool->files[i];
         closed |= file->fd >= 0 && file->users == 0;
         if (file->users == 0)
             file_shut(&file->fd);
     }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->reads.lock);
     return closed;
 }
 
@@ -78,16 +78,16 @@ static int take_file(struct pool *pool, const struct source_read *read,
     struct pool_file *best = NULL;
     for (size_t i = 0; i < FILES; i++) {
         struct pool_file *file = &pool->files[i];
-        if (file->fd >= 0 && file->object == read->object) {
+        if (file->fd >= 0 && file->object == read->object && !file->stale) {
             file->users++;
             file->used = ++pool->uses;
             *ret_file = file;
             return file->fd;
         }
     }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->reads.lock);
     int fd = open_object(pool, read);
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->reads.lock);
     for (size_t i = 0; fd >= 0 && i < FILES; i++) {
         struct pool_file *file = &pool->files[i];
         if (file->users == 0 && (!best || file->used < best->used))
@@ -96,7 +96,7 @@ static int take_file(struct pool *pool, const struct source_read *read,
     if (!best)
         return fd;
     file_shut(&best->fd);
-    *best = (struct pool_file){fd, read->object, 1, ++pool->uses};
+    *best = (struct pool_file){.fd = fd, .object = read->object, .users = 1, .used = ++pool->uses};
     *ret_file = best;
     return fd;
 }
@@ -140,9 +140,9 @@ static void serve_fd(struct pool *pool, struct source_read *read, int fd) {
     if (rc < 0)
         fail_read(read, -rc);
     else
-        file_finish_read(read, &plan, got);
-    if (read->result == 0 && file_changed(pool->source, read->object, fd))
-        read->result = OPIML_ESTALE;
+        file_finish_read(pool->source, read, &plan, got);
+    if (read->result == 0)
+        file_check(pool->source, read, fd);
 }
 
 /* Called and returns with the lock. */
@@ -150,19 +150,19 @@ static void serve(struct pool *pool, struct source_read *read) {
     struct pool_file *file = NULL;
     if (!read->whole) {
         int fd = take_file(pool, read, &file);
-        pthread_mutex_unlock(&pool->lock);
+        pthread_mutex_unlock(&pool->reads.lock);
         if (fd < 0)
             fail_read(read, -fd);
         else
             serve_fd(pool, read, fd);
         if (fd >= 0 && !file)
             close(fd);
-        pthread_mutex_lock(&pool->lock);
+        pthread_mutex_lock(&pool->reads.lock);
         if (file)
             file->users--;
         return;
     }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->reads.lock);
     int fd = open_object(pool, read);
     if (fd < 0)
         fail_read(read, -fd);
@@ -170,35 +170,32 @@ static void serve(struct pool *pool, struct source_read *read) {
         serve_fd(pool, read, fd);
         close(fd);
     }
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->reads.lock);
 }
 
+/* A read is worked on in a copy, since nobody may touch one that was given up. */
 static void *pool_thread(void *context) {
-    struct pool *pool = context;
-    pthread_mutex_lock(&pool->lock);
-    for (;;) {
-        while (pool->todo_count == 0 && !pool->closing) {
-            pool->idle++;
-            pthread_cond_wait(&pool->work, &pool->lock);
-            pool->idle--;
-        }
-        if (pool->closing)
+    struct pool_thread *self = context;
+    struct pool *pool = self->pool;
+    pthread_mutex_lock(&pool->reads.lock);
+    while (handover_take(&pool->reads, &self->read, 1) > 0) {
+        struct source_read mine = *self->read;
+        serve(pool, &mine);
+        if (pool->abandoned)
             break;
-        struct source_read *read = pool->todo[pool->todo_first];
-        pool->todo_first = (pool->todo_first + 1) % pool->depth;
-        pool->todo_count--;
-        serve(pool, read);
-        pool->done[(pool->done_first + pool->done_count) % pool->depth] = read;
-        if (pool->done_count++ == 0)
-            pthread_cond_signal(&pool->done_some);
+        *self->read = mine;
+        handover_give(&pool->reads, &self->read, 1);
+        self->read = NULL;
     }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->reads.lock);
     return NULL;
 }
 
 /* One more thread; those that there are do as well. Returns 0 or an errno. */
 static int add_thread(struct pool *pool) {
-    int errnum = pthread_create(&pool->threads[pool->thread_count], NULL, pool_thread, pool);
+    struct pool_thread *thread = &pool->threads[pool->thread_count];
+    thread->pool = pool;
+    int errnum = pthread_create(&thread->thread, NULL, pool_thread, thread);
     pool->thread_count += errnum == 0;
     return errnum;
 }
@@ -206,84 +203,69 @@ static int add_thread(struct pool *pool) {
 static uint32_t pool_submit(struct source_queue *queue, struct source_read *const *reads,
                             uint32_t count) {
     struct pool *pool = (struct pool *)queue;
-    uint32_t taken = 0;
-    pthread_mutex_lock(&pool->lock);
-    for (; taken < count && pool->held < pool->depth; taken++, pool->held++) {
-        pool->todo[(pool->todo_first + pool->todo_count) % pool->depth] = reads[taken];
-        pool->todo_count++;
-        if (pool->todo_count <= pool->idle)
-            pthread_cond_signal(&pool->work);
+    pthread_mutex_lock(&pool->reads.lock);
+    uint32_t before = pool->reads.todo_count;
+    uint32_t taken = handover_submit(&pool->reads, reads, count);
+    for (uint32_t i = 0; i < taken; i++)
+        if (before + i < pool->reads.idle)
+            pthread_cond_signal(&pool->reads.work);
         else if (pool->thread_count < THREADS_MAX)
             add_thread(pool);
-    }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->reads.lock);
     return taken;
 }
 
 static uint32_t pool_wait(struct source_queue *queue, struct source_read **done, uint32_t room,
                           uint64_t timeout_ns) {
-    struct pool *pool = (struct pool *)queue;
-    struct timespec until;
-    uint32_t n = 0;
-    bool over = timeout_ns == 0, forever = timeout_ns == UINT64_MAX;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    if (!forever) {
-        uint64_t ns = (uint64_t)until.tv_nsec + timeout_ns % 1000000000u;
-        until.tv_sec += (time_t)(timeout_ns / 1000000000u + ns / 1000000000u);
-        until.tv_nsec = (long)(ns % 1000000000u);
-    }
-    pthread_mutex_lock(&pool->lock);
-    while (pool->done_count == 0 && !pool->woken && !over) {
-        if (forever)
-            pthread_cond_wait(&pool->done_some, &pool->lock);
-        else
-            over = pthread_cond_timedwait(&pool->done_some, &pool->lock, &until) == ETIMEDOUT;
-    }
-    pool->woken = false;
-    for (; n < room && pool->done_count > 0; n++) {
-        done[n] = pool->done[pool->done_first];
-        pool->done_first = (pool->done_first + 1) % pool->depth;
-        pool->done_count--;
-        pool->held--;
-    }
-    pthread_mutex_unlock(&pool->lock);
-    return n;
+    return handover_wait(&((struct pool *)queue)->reads, done, room, timeout_ns);
 }
 
 static void pool_wake(struct source_queue *queue) {
+    handover_wake(&((struct pool *)queue)->reads);
+}
+
+static void pool_forget(struct source_queue *queue, uint32_t object) {
     struct pool *pool = (struct pool *)queue;
-    pthread_mutex_lock(&pool->lock);
-    pool->woken = true;
-    pthread_cond_signal(&pool->done_some);
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_lock(&pool->reads.lock);
+    for (size_t i = 0; i < FILES; i++) {
+        struct pool_file *file = &pool->files[i];
+        if (file->fd < 0 || file->object != object)
+            continue;
+        file->stale = true;
+        if (file->users == 0)
+            file_shut(&file->fd);
+    }
+    pthread_mutex_unlock(&pool->reads.lock);
+}
+
+static uint32_t pool_abandon(struct source_queue *queue, struct source_read **done, uint32_t room) {
+    struct pool *pool = (struct pool *)queue;
+    uint32_t count = handover_wait(&pool->reads, done, room, 0);
+    pthread_mutex_lock(&pool->reads.lock);
+    pool->abandoned = true;
+    for (uint32_t i = 0; i < pool->thread_count; i++)
+        if (pool->threads[i].read && count < room)
+            done[count++] = pool->threads[i].read;
+    while (pool->reads.todo_count > 0 && count < room) {
+        handover_take(&pool->reads, &done[count], 1);
+        count++;
+    }
+    pool->reads.todo_count = 0;
+    pool->reads.closing = true;
+    pthread_cond_broadcast(&pool->reads.work);
+    pthread_mutex_unlock(&pool->reads.lock);
+    return count;
 }
 
 static void pool_close(struct source_queue *queue) {
     struct pool *pool = (struct pool *)queue;
-    pthread_mutex_lock(&pool->lock);
-    pool->closing = true;
-    pthread_cond_broadcast(&pool->work);
-    pthread_mutex_unlock(&pool->lock);
+    handover_close(&pool->reads);
     for (uint32_t i = 0; i < pool->thread_count; i++)
-        pthread_join(pool->threads[i], NULL);
+        pthread_join(pool->threads[i].thread, NULL);
     for (size_t i = 0; i < FILES; i++)
         file_shut(&pool->files[i].fd);
-    pthread_cond_destroy(&pool->done_some);
-    pthread_cond_destroy(&pool->work);
-    pthread_mutex_destroy(&pool->lock);
-    base_free(pool->todo);
-    base_free(pool->done);
+    handover_release(&pool->reads);
     base_free(pool);
-}
-
-static void init_locks(struct pool *pool) {
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->work, NULL);
-    pthread_cond_init(&pool->done_some, &monotonic);
-    pthread_condattr_destroy(&monotonic);
 }
 
 int file_pool_open(struct file_source *source, uint32_t depth, bool direct,
@@ -291,18 +273,20 @@ int file_pool_open(struct file_source *source, uint32_t depth, bool direct,
     struct pool *pool = base_alloc(sizeof(*pool));
     if (!pool)
         return base_fail_memory(err, sizeof(*pool), "a queue");
-    pool->base = (struct source_queue){pool_close, pool_submit, pool_wait, pool_wake};
+    pool->base = (struct source_queue){.close = pool_close,
+                                       .submit = pool_submit,
+                                       .wait = pool_wait,
+                                       .wake = pool_wake,
+                                       .forget = pool_forget,
+                                       .abandon = pool_abandon};
     pool->source = source;
     pool->direct = direct;
-    pool->depth = depth > DEPTH_MAX ? DEPTH_MAX : depth;
     for (size_t i = 0; i < FILES; i++)
         pool->files[i].fd = -1;
-    init_locks(pool);
-    pool->todo = base_alloc_array(pool->depth, sizeof(struct source_read *));
-    pool->done = base_alloc_array(pool->depth, sizeof(struct source_read *));
-    if (!pool->todo || !pool->done) {
+    int rc = handover_init(&pool->reads, depth, err);
+    if (rc < 0) {
         pool_close(&pool->base);
-        return base_fail_memory(err, depth * sizeof(struct source_read *), "a queue");
+        return rc;
     }
     int errnum = add_thread(pool);
     if (errnum) {

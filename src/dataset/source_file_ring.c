@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <linux/openat2.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,15 +44,18 @@ struct ring_file {
     uint32_t waiting; /* first op that waits for it to open, or NONE */
     uint32_t retries;
     uint64_t used; /* when, by ring->uses */
+    bool stale;    /* not for others than those that use it */
     uint64_t look; /* ring->look when it was last compared with its stamp */
-    bool changed;  /* what that gave */
+    int result;    /* what that gave, as source_read has it */
+    int errnum;
 };
 
 struct ring {
     struct source_queue base;
     struct file_source *source;
     struct io_uring uring;
-    bool opened, chains, asked_direct, direct, blocking, registered, closing, woken;
+    bool opened, chains, asked_direct, direct, blocking, registered, remote, closing, abandoned,
+        woken;
     struct open_how how, slot_how; /* they outlive the requests that point to them */
     int wake_fd;
     uint64_t wake_count; /* where the wake descriptor is read to */
@@ -137,6 +141,8 @@ static struct io_uring_sqe *prepare_read(struct ring *ring, struct ring_op *op, 
         io_uring_prep_read_fixed(sqe, fd, to, bytes, offset, 0);
     else
         io_uring_prep_read(sqe, fd, to, bytes, offset);
+    if (ring->remote)
+        sqe->flags |= IOSQE_ASYNC; /* else to submit it may be to wait for the other machine */
     tag(sqe, (uint32_t)(op - ring->ops), STEP_READ);
     op->owed++;
     return sqe;
@@ -174,7 +180,7 @@ static uint32_t choose_file(struct ring *ring, uint32_t object) {
     uint32_t best = NONE;
     for (uint32_t i = 0; i < ring->file_count; i++) {
         struct ring_file *file = &ring->files[i];
-        if (file->state != FILE_FREE && file->object == object)
+        if (file->state != FILE_FREE && file->object == object && !file->stale)
             return i;
         if (file->users == 0 && (best == NONE || file->used < ring->files[best].used))
             best = i;
@@ -183,6 +189,7 @@ static uint32_t choose_file(struct ring *ring, uint32_t object) {
     struct ring_file *file = &ring->files[best];
     file_shut(&file->fd);
     file->state = FILE_FREE;
+    file->stale = false;
     file->used = 0;
     file->look = 0;
     file->object = object;
@@ -216,18 +223,24 @@ static void start_in_file(struct ring *ring, uint32_t number) {
     file->waiting = number;
 }
 
-/* Whether what was just read is another object than was indexed. Completions that are there
+/* Fail what was just read if it is another object than was indexed. Completions that are there
  * together are all over before the first of them is dealt with: one look at their file serves them
  * all. */
-static bool changed(struct ring *ring, const struct ring_op *op) {
-    if (op->file == NONE)
-        return file_changed(ring->source, op->read->object, -1);
+static void check(struct ring *ring, const struct ring_op *op) {
+    if (op->file == NONE) {
+        file_check(ring->source, op->read, -1);
+        return;
+    }
     struct ring_file *file = &ring->files[op->file];
     if (file->look != ring->look) {
+        struct source_read look = {.object = file->object};
+        file_check(ring->source, &look, file->fd);
         file->look = ring->look;
-        file->changed = file_changed(ring->source, file->object, file->fd);
+        file->result = look.result;
+        file->errnum = look.errnum;
     }
-    return file->changed;
+    op->read->result = file->result;
+    op->read->errnum = file->errnum;
 }
 
 /* Begin or go on with a read of which nothing is under way. */
@@ -261,8 +274,10 @@ static void set_all_flags(const struct ring *ring) {
 static void retry(struct ring *ring, uint32_t number, int result) {
     struct ring_op *op = &ring->ops[number];
     if (result == -EAGAIN && !ring->blocking && !ring->closing) {
-        if (file_changed(ring->source, op->read->object, -1)) {
-            finish_failed(ring, number, OPIML_ESTALE, 0);
+        struct source_read look = {.object = op->read->object};
+        file_check(ring->source, &look, -1);
+        if (look.result < 0) {
+            finish_failed(ring, number, look.result, look.errnum);
             return;
         }
         set_how(ring, ring->direct, true);
@@ -298,9 +313,9 @@ static void end_read(struct ring *ring, uint32_t number, int result) {
     bool end = result == 0 || op->got >= op->plan.need ||
                (op->direct && op->got % 4096 != 0); /* such a stop is the file's end */
     if (end || ring->closing) {
-        file_finish_read(op->read, &op->plan, op->got);
-        if (op->read->result == 0 && changed(ring, op))
-            op->read->result = OPIML_ESTALE;
+        file_finish_read(ring->source, op->read, &op->plan, op->got);
+        if (op->read->result == 0)
+            check(ring, op);
         finish(ring, number);
     } else
         start(ring, number);
@@ -381,6 +396,8 @@ static void arm_wake(struct ring *ring) {
 }
 
 static void handle(struct ring *ring, uint32_t number, enum step step, int result) {
+    if (ring->abandoned && step != STEP_WAKE)
+        return;
     if (step == STEP_FILE)
         end_open(ring, number, result);
     else if (step == STEP_WAKE) {
@@ -493,6 +510,32 @@ static void ring_wake(struct source_queue *queue) {
         continue;
 }
 
+static void ring_forget(struct source_queue *queue, uint32_t object) {
+    struct ring *ring = (struct ring *)queue;
+    for (uint32_t i = 0; i < ring->file_count; i++) {
+        struct ring_file *file = &ring->files[i];
+        if (file->state != FILE_OPEN || file->object != object)
+            continue;
+        file->stale = true;
+        if (file->users == 0) {
+            file_shut(&file->fd);
+            file->state = FILE_FREE;
+        }
+    }
+}
+
+static uint32_t ring_abandon(struct source_queue *queue, struct source_read **done, uint32_t room) {
+    struct ring *ring = (struct ring *)queue;
+    uint32_t count = take_done(ring, done, room);
+    ring->abandoned = true;
+    for (uint32_t i = 0; i < ring->depth; i++) {
+        if (ring->ops[i].read && count < room)
+            done[count++] = ring->ops[i].read;
+        ring->ops[i].read = NULL;
+    }
+    return count;
+}
+
 /* Cancel what the kernel can cancel, and wait for all that it owes: until then it may write to the
  * buffers. */
 static void drain(struct ring *ring) {
@@ -512,11 +555,17 @@ static void drain(struct ring *ring) {
     }
 }
 
+/* liburing maps a ring's memory by system calls of its own, which ThreadSanitizer does not see: a
+ * ring that takes the addresses of one just closed would look to it as if both threads used one
+ * ring. So each close comes before each later opening in an order that it does see. */
+static atomic_uint rings_closed;
+
 static void ring_close(struct source_queue *queue) {
     struct ring *ring = (struct ring *)queue;
     if (ring->opened) {
         if (ring->owed > 0)
             drain(ring);
+        atomic_fetch_add_explicit(&rings_closed, 1, memory_order_release);
         io_uring_queue_exit(&ring->uring);
     }
     for (uint32_t i = 0; ring->files && i < ring->file_count; i++)
@@ -544,7 +593,10 @@ static void register_all(struct ring *ring) {
                        io_uring_register_buffers(&ring->uring, &buffers, 1) == 0;
     for (uint32_t i = 0; slots && i < ring->depth; i++)
         slots[i] = -1;
-    ring->chains = slots && io_uring_register_files(&ring->uring, slots, ring->depth) == 0;
+    /* Another machine's file is looked at by its descriptor, which does not wait for the machine.
+     */
+    ring->chains =
+        slots && !ring->remote && io_uring_register_files(&ring->uring, slots, ring->depth) == 0;
 }
 
 static int open_uring(struct ring *ring, struct opiml_error *err) {
@@ -560,6 +612,7 @@ static int open_uring(struct ring *ring, struct opiml_error *err) {
         return opiml_fail(err, OPIML_ENOTSUP, "io_uring is not to be had here: %s", strerror(-rc));
     if (rc < 0)
         return base_fail_errno(err, -rc, "io_uring");
+    atomic_load_explicit(&rings_closed, memory_order_acquire);
     ring->opened = true;
     return 0;
 }
@@ -579,7 +632,12 @@ int file_ring_open(struct file_source *source, uint32_t depth, bool direct, void
     if (!ring)
         return base_fail_memory(err, sizeof(*ring), "a queue");
     ring->wake_fd = -1;
-    ring->base = (struct source_queue){ring_close, ring_submit, ring_wait, ring_wake};
+    ring->base = (struct source_queue){.close = ring_close,
+                                       .submit = ring_submit,
+                                       .wait = ring_wait,
+                                       .wake = ring_wake,
+                                       .forget = ring_forget,
+                                       .abandon = ring_abandon};
     ring->source = source;
     ring->depth = depth > DEPTH_MAX ? DEPTH_MAX : depth;
     ring->buffers = buffers;
@@ -595,6 +653,7 @@ int file_ring_open(struct file_source *source, uint32_t depth, bool direct, void
     for (uint32_t i = 0; i < ring->depth; i++)
         ring->ops[i].next = i + 1 < ring->depth ? i + 1 : NONE;
     ring->asked_direct = direct;
+    ring->remote = source_is_remote(&source->base);
     set_how(ring, direct, false);
     ring->wake_fd = eventfd(0, EFD_CLOEXEC);
     if (ring->wake_fd < 0)

@@ -231,6 +231,11 @@ static int check_end(struct tar *tar, uint64_t at, struct opiml_error *err) {
 int tar_next(struct tar *tar, struct tar_member *ret_member, struct opiml_error *err) {
     for (;;) {
         uint64_t at = tar->at, bytes;
+        if (at >= tar->bytes && tar->bytes % BLOCK != 0) /* nor would an end mark mend it */
+            return damaged(at,
+                           "the archive stops within a block of 512 bytes, so it is cut short; "
+                           "copy it again",
+                           err);
         if (at >= tar->bytes)
             return damaged(at,
                            "the archive stops without its end mark, so members may be missing; "

@@ -155,6 +155,7 @@ struct found {
 struct walk {
     int root;
     const char *name;
+    const struct pattern *pattern; /* NULL: everything is wanted */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     const char **waiting; /* folders to look through, borrowed from some found.memory */
@@ -193,17 +194,30 @@ static int push_folder(struct walk *walk, const char *path) {
     return 0;
 }
 
+/* What of a path is wanted, should it be a file, or a folder. */
+struct wanted {
+    bool file, folder;
+};
+
+static struct wanted what_is_wanted(const struct walk *walk, const char *path, char kind) {
+    const struct pattern *pattern = walk->pattern;
+    return (struct wanted){kind != 'd' && (!pattern || pattern_matches(pattern, path)),
+                           kind != 'f' && (!pattern || pattern_leads_into(pattern, path))};
+}
+
 /* What a link leads to: 1 and *object, or 0 when it is left out. */
-static int visit_link(struct walk *walk, const char *path, struct source_object *object,
-                      struct opiml_error *err) {
+static int visit_link(struct walk *walk, const char *path, struct wanted wanted,
+                      struct source_object *object, struct opiml_error *err) {
     bool folder = false;
+    if (!wanted.file && !wanted.folder)
+        return 0;
     int rc = walk_stat(walk->root, path, object, &folder);
-    if (rc == -ENOENT) {
+    if (rc == -ENOENT && wanted.file) {
         /* It leads nowhere: the record will be a bad one, like any other missing file. */
         *object = (struct source_object){path, 0, 0};
         return 1;
     }
-    if (rc == -ENODEV)
+    if (rc == -ENODEV || rc == -ENOENT || (rc == 0 && !(folder ? wanted.folder : wanted.file)))
         return 0;
     if (rc == -EXDEV || rc == -ELOOP)
         return opiml_fail(
@@ -225,6 +239,9 @@ static int visit_entry(struct walk *walk, struct found *found, DIR *folder,
                        struct opiml_error *err) {
     struct source_object object;
     struct stat stat;
+    struct wanted wanted = what_is_wanted(walk, path, kind);
+    if ((kind == 'd' && !wanted.folder) || (kind == 'f' && !wanted.file))
+        return 0;
     char *key = source_keep(&found->memory, path, bytes);
     if (!key)
         return base_fail_memory(err, bytes, "a listing");
@@ -235,7 +252,7 @@ static int visit_entry(struct walk *walk, struct found *found, DIR *folder,
         return rc < 0 ? base_fail_memory(err, sizeof(key), "a listing") : 0;
     }
     if (kind == 'l') {
-        int rc = visit_link(walk, key, &object, err);
+        int rc = visit_link(walk, key, wanted, &object, err);
         if (rc <= 0)
             return rc;
     } else {
@@ -375,9 +392,9 @@ static int gather(struct walker *walkers, uint32_t count, struct source_listing 
     return 0;
 }
 
-int walk_folder(int root, const char *name, uint32_t threads, struct source_listing *ret_listing,
-                struct opiml_error *err) {
-    struct walk walk = {.root = root, .name = name};
+int walk_folder(int root, const char *name, const struct pattern *pattern, uint32_t threads,
+                struct source_listing *ret_listing, struct opiml_error *err) {
+    struct walk walk = {.root = root, .name = name, .pattern = pattern};
     struct walker walkers[THREADS_MAX] = {0};
     CLEANUP(source_listing_release) struct source_listing listing = {0};
     threads = threads < 1 ? 1 : threads > THREADS_MAX ? THREADS_MAX : threads;

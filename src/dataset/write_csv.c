@@ -39,10 +39,10 @@ static int csv_check(struct write_plan *plan, void *params, struct opiml_error *
         bool number = field->dtype == OPIML_I32 || field->dtype == OPIML_I64 ||
                       field->dtype == OPIML_F32 || field->dtype == OPIML_F64;
         if (!write_is_text(field) && (field->ndim > 0 || !number))
-            return write_unfit("csv", field,
-                               "a cell is one i32, i64, f32, f64 or a text; jsonl takes arrays and "
-                               "other integers, and --fields leaves it out",
-                               err);
+            return write_unfit_of("csv", plan->schema, field,
+                                  "a cell is one i32, i64, f32, f64 or a text; jsonl takes arrays "
+                                  "and other integers",
+                                  err);
         if (field->name[0] == ' ' || strpbrk(field->name, "\r\n\t"))
             return write_unfit("csv", field,
                                "a heading without blanks before it is wanted; rename it with "
@@ -123,10 +123,10 @@ static int csv_admit(void *state, const struct opiml_value *values, struct opiml
         const struct opiml_field *field = &csv->schema->fields[i];
         text_add_bytes(&csv->row, &csv->delimiter, i > 0);
         if (write_is_text(field) && !is_cell_text(&values[i]))
-            return write_refuse(field,
-                                "bytes that are no text (UTF-8 without zeros); jsonl, tfrecord and "
-                                "npz take them, and --fields leaves it out",
-                                err);
+            return write_unfit_of(NULL, csv->schema, field,
+                                  "bytes that are no text (UTF-8 without zeros); jsonl, tfrecord "
+                                  "and npz take them",
+                                  err);
         if (write_is_text(field))
             add_cell(csv, values[i].data, values[i].bytes);
         else if (write_plain_float(field->dtype, values[i].data, &finite))

@@ -36,10 +36,10 @@ static int hdf5_check(struct write_plan *plan, void *params, struct opiml_error 
     for (uint32_t i = 0; i < plan->schema->count; i++) {
         const struct opiml_field *field = &plan->schema->fields[i];
         if (!opiml_field_fixed(field) || field->ndim == OPIML_MAX_DIMS)
-            return write_unfit("hdf5", field,
-                               "records of one size, of at most 4 dimensions, are wanted, as rows "
-                               "of a dataset; npz takes others, and --fields leaves it out",
-                               err);
+            return write_unfit_of("hdf5", plan->schema, field,
+                                  "records of one size, of at most 4 dimensions, are wanted, as "
+                                  "rows of a dataset; npz takes others",
+                                  err);
         if (field->dtype == OPIML_BF16)
             return write_unfit("hdf5", field,
                                "HDF5 has no such type; safetensors and tfrecord take it", err);

@@ -31,14 +31,23 @@ static bool is_affine(const struct nifti_options *options, const struct opiml_fi
     return options->affine[0] && strcmp(field->name, options->affine) == 0;
 }
 
+static int fail_affine(const struct opiml_schema *schema, const char *name,
+                       struct opiml_error *err) {
+    AUTO_TEXT struct text names = {0};
+    for (uint32_t i = 0; i < schema->count; i++)
+        text_printf(&names, "%s%s", i ? ", " : "", schema->fields[i].name);
+    return opiml_fail(err, OPIML_EINVAL,
+                      "format nifti: affine: there is no field \"%s\"; there are %s", name,
+                      names.at ? names.at : "none");
+}
+
 static int check_affine(const struct write_plan *plan, const struct nifti_options *options,
                         struct opiml_error *err) {
     int at = opiml_schema_find(plan->schema, options->affine);
     if (!options->affine[0])
         return 0;
     if (at < 0)
-        return opiml_fail(err, OPIML_EINVAL, "format nifti: affine: there is no field \"%s\"",
-                          options->affine);
+        return fail_affine(plan->schema, options->affine, err);
     const struct opiml_field *field = &plan->schema->fields[at];
     if (field->dtype != OPIML_F64 || field->ndim != 2 || field->shape[0] != 3 ||
         field->shape[1] != 4)
@@ -47,17 +56,18 @@ static int check_affine(const struct write_plan *plan, const struct nifti_option
                                     : 0;
 }
 
-static int check_volume(const struct opiml_field *field, struct opiml_error *err) {
+static int check_volume(const struct opiml_schema *schema, const struct opiml_field *field,
+                        struct opiml_error *err) {
     if (field->ndim == 0)
-        return write_unfit("nifti", field,
-                           "a volume has dimensions, and this is a single number; npz and tfrecord "
-                           "take it, and --fields leaves it out",
-                           err);
+        return write_unfit_of("nifti", schema, field,
+                              "a volume has dimensions, and this is a single number; npz and "
+                              "tfrecord take it",
+                              err);
     if (!nifti_takes_dtype(field->dtype))
-        return write_unfit("nifti", field,
-                           "volumes of u8, i8, u16, i16, i32, i64, f32 or f64 are wanted; npz and "
-                           "tfrecord take others, and --fields leaves it out",
-                           err);
+        return write_unfit_of("nifti", schema, field,
+                              "volumes of u8, i8, u16, i16, i32, i64, f32 or f64 are wanted; "
+                              "npz and tfrecord take others",
+                              err);
     if (!write_folder_safe(field->name) || strpbrk(field->name, ":*") ||
         2 * strlen(field->name) + strlen(":/*.nii.gz") >= OPIML_NAME_BYTES)
         return write_unfit(
@@ -74,7 +84,7 @@ static int nifti_check(struct write_plan *plan, void *params, struct opiml_error
     plan->loose = true;
     for (uint32_t i = 0; rc == 0 && i < plan->schema->count; i++)
         if (!is_affine(options, &plan->schema->fields[i]))
-            rc = check_volume(&plan->schema->fields[i], err);
+            rc = check_volume(plan->schema, &plan->schema->fields[i], err);
     if (rc == 0 && plan->schema->count > OPIML_LIST_MAX)
         return opiml_fail(err, OPIML_EINVAL, "format nifti: %u fields; there are at most %d",
                           plan->schema->count, OPIML_LIST_MAX);

@@ -13,10 +13,10 @@ static int safetensors_check(struct write_plan *plan, void *params, struct opiml
     for (uint32_t i = 0; i < plan->schema->count; i++) {
         const struct opiml_field *field = &plan->schema->fields[i];
         if (!opiml_field_fixed(field) || field->ndim == OPIML_MAX_DIMS)
-            return write_unfit("safetensors", field,
-                               "records of one size, of at most 4 dimensions, are wanted, as rows "
-                               "of a tensor; npz takes others, and --fields leaves it out",
-                               err);
+            return write_unfit_of("safetensors", plan->schema, field,
+                                  "records of one size, of at most 4 dimensions, are wanted, as "
+                                  "rows of a tensor; npz takes others",
+                                  err);
         if (strcmp(field->name, "__metadata__") == 0)
             return write_unfit("safetensors", field,
                                "that name means something else; rename it with --fields new=old",

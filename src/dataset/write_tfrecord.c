@@ -34,6 +34,30 @@ static int tfrecord_check(struct write_plan *plan, void *params, struct opiml_er
     return write_check_fields(plan->schema, "tfrecord", false, err);
 }
 
+static bool is_wide_float(const struct opiml_field *field) {
+    return field->dtype == OPIML_F64 || field->dtype == OPIML_F16 || field->dtype == OPIML_BF16;
+}
+
+/* Float lists are f32, which would change most numbers of other types. */
+static void tfrecord_note(const struct write_plan *plan, struct text *to) {
+    const struct opiml_field *first = NULL;
+    uint32_t count = 0;
+    for (uint32_t i = plan->schema->count; i-- > 0;)
+        if (is_wide_float(&plan->schema->fields[i])) {
+            first = &plan->schema->fields[i];
+            count++;
+        }
+    if (count == 0)
+        return;
+    write_quoted(to, first->name);
+    text_printf(to, " of type %s", opiml_dtype_text(first->dtype));
+    if (count > 1)
+        text_printf(to, " and %u more of types wider or narrower than f32", count - 1);
+    text_printf(to,
+                " went as raw bytes, since float lists are f32: tf.io.decode_raw reads "
+                "them; f32 goes as float lists, as types: [\"NAME:f32\"] makes columns of csv\n");
+}
+
 static int tfrecord_begin(void *state, const struct write_shard *shard, struct opiml_error *err) {
     struct tfrecord *self = state;
     const struct tfrecord_options *options = shard->plan->params;
@@ -154,6 +178,7 @@ const struct writer writer_tfrecord = {
     .state_bytes = sizeof(struct tfrecord),
     .check = tfrecord_check,
     .describe = write_describe_fields,
+    .note = tfrecord_note,
     .begin = tfrecord_begin,
     .admit = tfrecord_admit,
     .append = tfrecord_append,

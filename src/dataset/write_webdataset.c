@@ -28,10 +28,10 @@ static int webdataset_check(struct write_plan *plan, void *params, struct opiml_
         const struct opiml_field *field = &plan->schema->fields[i];
         bool label = strcmp(field->name, "label") == 0;
         if (label ? field->dtype != OPIML_I32 || field->ndim != 0 : !write_is_text(field))
-            return write_unfit("webdataset", field,
-                               "members are files or texts (u8 *), and an i32 label; tfrecord, npz "
-                               "and hdf5 take numbers, and --fields leaves it out",
-                               err);
+            return write_unfit_of("webdataset", plan->schema, field,
+                                  "members are files or texts (u8 *), and an i32 label; tfrecord, "
+                                  "npz and hdf5 take numbers",
+                                  err);
         if (!is_extension(field->name))
             return write_unfit("webdataset", field,
                                "its name is no extension in small letters; rename it with --fields "
@@ -79,8 +79,8 @@ static int webdataset_admit(void *state, const struct opiml_value *values,
     if (image < 0 || write_image_kind(&values[image]))
         return 0;
     return write_refuse(&self->schema->fields[image],
-                        "neither a JPEG nor a PNG file; rename it with --fields new=old to keep it "
-                        "as other bytes",
+                        "neither a JPEG nor a PNG file (with --fields new=old it goes as other "
+                        "bytes)",
                         err);
 }
 

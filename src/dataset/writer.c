@@ -100,6 +100,15 @@ int write_refuse(const struct opiml_field *field, const char *what, struct opiml
     return opiml_fail(err, OPIML_EINVAL, "field \"%s\": %s", field->name, what);
 }
 
+int write_unfit_of(const char *format, const struct opiml_schema *schema,
+                   const struct opiml_field *field, const char *what, struct opiml_error *err) {
+    AUTO_TEXT struct text text = {0};
+    text_printf(&text, "%s%s", what, schema->count > 1 ? ", and --fields leaves it out" : "");
+    if (text.at)
+        what = text.at;
+    return format ? write_unfit(format, field, what, err) : write_refuse(field, what, err);
+}
+
 bool write_reads_as_text(const struct opiml_value *value) {
     const uint8_t *at = value->data;
     for (uint64_t i = 0; i < value->bytes;) {
@@ -134,10 +143,10 @@ int write_check_fields(const struct opiml_schema *schema, const char *format, bo
                 return write_unfit(format, field, "a dimension of 0, or of more than 2^31", err);
         }
         if (fixed && varying)
-            return write_unfit(format, field,
-                               "its records differ in size, and must not; npy, npz and tfrecord "
-                               "take them, and --fields leaves it out",
-                               err);
+            return write_unfit_of(format, schema, field,
+                                  "its records differ in size, and must not; npy, npz and tfrecord "
+                                  "take them",
+                                  err);
         if (varying > 1)
             return write_unfit(format, field,
                                "it varies in more than one dimension; npy and npz take that", err);

@@ -47,6 +47,8 @@ struct writer {
     /* Append to a dataset's mapping in YAML what reading the files takes beside uri and format:
      * ", fields: [x]". NULL: nothing. */
     void (*describe)(const struct write_plan *plan, struct text *to);
+    /* Append lines of what a user of the files has to know and would not guess. NULL: nothing. */
+    void (*note)(const struct write_plan *plan, struct text *to);
     /* Make what all shards share, such as folders. NULL: nothing. */
     int (*prepare)(const struct write_plan *plan, struct opiml_error *err);
     /* A shard: begin, for each of `count` records admit and append, finish, and in any case
@@ -94,6 +96,10 @@ int write_unfit(const char *format, const struct opiml_field *field, const char 
                 struct opiml_error *err);
 /* The same of a record's value. */
 int write_refuse(const struct opiml_field *field, const char *what, struct opiml_error *err);
+/* One of the two, with ", and --fields leaves it out" behind where other fields are left. `format`
+ * NULL: it is a record's value. */
+int write_unfit_of(const char *format, const struct opiml_schema *schema,
+                   const struct opiml_field *field, const char *what, struct opiml_error *err);
 
 static inline bool write_is_text(const struct opiml_field *field) {
     return field->dtype == OPIML_U8 && field->ndim == 1 && field->shape[0] < 0;

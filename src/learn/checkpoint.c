@@ -12,7 +12,8 @@
 
 void checkpoint_release(struct checkpoint *checkpoint) {
     js_free(checkpoint->classes);
-    checkpoint->classes = NULL;
+    js_free(checkpoint->columns);
+    checkpoint->classes = checkpoint->columns = NULL;
 }
 
 const char *checkpoint_isa(void) {
@@ -106,6 +107,7 @@ static void set_overlaps(struct js *to, const struct checkpoint *from) {
 static struct js *metadata_of(const struct checkpoint *from) {
     struct js *to = js_object();
     AUTO_FREE char *classes = from->classes ? js_dump(from->classes, 0) : NULL;
+    AUTO_FREE char *columns = from->columns ? js_dump(from->columns, 0) : NULL;
     AUTO_TEXT struct text loss = {0};
 
     js_set(to, "format", js_text("opiml-checkpoint-1"));
@@ -143,6 +145,8 @@ static struct js *metadata_of(const struct checkpoint *from) {
     js_set(to, "data", js_text(from->data));
     if (classes)
         js_set(to, "class_names", js_text(classes));
+    if (columns)
+        js_set(to, "columns", js_text(columns));
     return to;
 }
 
@@ -336,6 +340,40 @@ static int read_classes(const struct safetensors *file, struct checkpoint *self,
     return 0;
 }
 
+/* One column, as many channels as it takes. */
+static bool read_column(const struct js *column, uint64_t *numbers, uint64_t *codes) {
+    const char *name = js_as_text(js_get(column, "name"), "");
+    const char *kind = js_as_text(js_get(column, "kind"), "");
+    int64_t width = js_as_int(js_get(column, "width"), 0);
+    bool number = strcmp(kind, "number") == 0;
+
+    if (!name[0] || width < 1 || width > LEARN_NUMBERS_MAX ||
+        (!number && (strcmp(kind, "category") != 0 || width != 1)) ||
+        (number && *codes > 0)) /* numbers come first */
+        return false;
+    *(number ? numbers : codes) += (uint64_t)width;
+    return true;
+}
+
+/* Older files have none. */
+static int read_columns(const struct safetensors *file, struct checkpoint *self,
+                        struct opiml_error *err) {
+    const char *text = safetensors_metadata(file, "columns");
+    uint64_t numbers = 0, codes = 0;
+
+    if (!text)
+        return 0;
+    if (js_parse(text, strlen(text), &self->columns, NULL) < 0 ||
+        js_count(self->columns) > LEARN_COLUMNS_MAX)
+        return no_model(file, "columns is no list of a table's columns", err);
+    for (size_t i = 0; i < js_count(self->columns); i++)
+        if (!read_column(js_at(self->columns, i), &numbers, &codes))
+            return no_model(file, "columns has what is no column", err);
+    if (numbers + codes != self->channels || codes != self->model.codes)
+        return no_model(file, "columns are not as many as the model takes", err);
+    return 0;
+}
+
 /* The file holds such a model's weights. Asked of a plan of the network, which takes no memory to
  * speak of: what is built later is as large as the file warrants, whatever the metadata say. */
 static int check_tensors(const struct safetensors *file, const struct checkpoint *self,
@@ -371,11 +409,12 @@ int checkpoint_describe(const struct safetensors *file, struct checkpoint *ret_c
                           "\"format\")",
                           file->name);
     if ((rc = read_sizes(file, &self, err)) < 0 || (rc = read_classes(file, &self, err)) < 0 ||
-        (rc = read_overlaps(file, &self, err)) < 0 || (rc = check_tensors(file, &self, err)) < 0)
+        (rc = read_columns(file, &self, err)) < 0 || (rc = read_overlaps(file, &self, err)) < 0 ||
+        (rc = check_tensors(file, &self, err)) < 0)
         return rc;
     read_texts(file, &self);
     *ret_checkpoint = self;
-    self.classes = NULL;
+    self.classes = self.columns = NULL;
     return 0;
 }
 

@@ -22,6 +22,7 @@ struct checkpoint {
     char token[OPIML_TOKEN_BYTES];
     char data[4096];    /* the evaluation pipeline's file; may be empty */
     struct js *classes; /* array of names by label; NULL or empty: they have none */
+    struct js *columns; /* of tables, as learn_table_columns; NULL: none, or not known */
 };
 void checkpoint_release(struct checkpoint *checkpoint);
 

@@ -107,8 +107,9 @@ static int check_values(const struct learn_config *config, const struct yaml *ya
     if (config->class_names.count > 0 && config->model.classes > 0 &&
         config->class_names.count != config->model.classes)
         return yaml_fail(yaml, yaml_get(yaml->root, "class_names"), err,
-                         "train: class_names: %u names; model.classes says %u",
-                         config->class_names.count, config->model.classes);
+                         "train: class_names: %u name%s; model.classes says %u",
+                         config->class_names.count, text_s(config->class_names.count),
+                         config->model.classes);
     if (config->model.classes == 1)
         return yaml_fail(yaml, yaml_get(yaml_get(yaml->root, "model"), "classes"), err,
                          "model: classes: 1 is out of range: 2 to 100000, or 0: as many as the "
@@ -116,12 +117,15 @@ static int check_values(const struct learn_config *config, const struct yaml *ya
     return 0;
 }
 
-static void note_place(const struct yaml *yaml, const char *section, char to[340]) {
-    const struct yaml_node *node = yaml_get(yaml->root, section), *name = yaml_get(node, "name");
+/* Of a section's key, or of the key itself where it stands in none. */
+static void note_place(const struct yaml *yaml, const char *section, const char *key,
+                       char to[LEARN_PLACE_BYTES]) {
+    const struct yaml_node *node = section ? yaml_get(yaml->root, section) : yaml->root;
+    const struct yaml_node *value = yaml_get(node, key);
 
-    node = name ? name : node ? node : yaml->root;
+    node = value ? value : node ? node : yaml->root;
     if (yaml->name[0])
-        snprintf(to, 340, "%.300s:%u:%u: ", yaml->name, node->line, node->column);
+        snprintf(to, LEARN_PLACE_BYTES, "%.300s:%u:%u: ", yaml->name, node->line, node->column);
 }
 
 static int read_config(const struct yaml *yaml, const char *path, struct learn_config *ret_config,
@@ -133,7 +137,8 @@ static int read_config(const struct yaml *yaml, const char *path, struct learn_c
     if (yaml->root->kind != YAML_MAPPING)
         return yaml_fail(yaml, yaml->root, err,
                          "a training file is a mapping that starts with \"opiml: 1\"");
-    if ((rc = conf_read_head(head_rows, names, &config, yaml, yaml->root, "train", err)) < 0)
+    if ((rc = conf_check_kind(yaml, "train", err)) < 0 ||
+        (rc = conf_read_head(head_rows, names, &config, yaml, yaml->root, "train", err)) < 0)
         return rc;
     for (size_t i = 0; i < COUNT_OF(sections); i++)
         if ((rc = conf_read(sections[i].rows, &config, yaml, yaml_get(yaml->root, sections[i].name),
@@ -145,8 +150,11 @@ static int read_config(const struct yaml *yaml, const char *path, struct learn_c
         (rc = conf_path(path, config.weights, err)) < 0 ||
         (rc = conf_path(path, config.out, err)) < 0)
         return rc;
-    note_place(yaml, "model", config.model_at);
-    note_place(yaml, "loss", config.loss_at);
+    note_place(yaml, "model", "name", config.model_at);
+    note_place(yaml, "loss", "name", config.loss_at);
+    note_place(yaml, "data", "train", config.train_at);
+    note_place(yaml, "data", "eval", config.eval_at);
+    note_place(yaml, NULL, "weights", config.weights_at);
     *ret_config = config;
     return 0;
 }
@@ -172,7 +180,7 @@ int learn_model_set(struct nn_model_conf *model, const char *key, const char *te
     int rc = conf_set(model_rows, &config, key, text, err);
 
     if (rc < 0)
-        return OPIML_EINVAL;
+        return rc;
     *model = config.model;
     return 0;
 }

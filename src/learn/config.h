@@ -9,6 +9,8 @@ enum learn_loss { LEARN_CROSS_ENTROPY, LEARN_DICE_CROSS_ENTROPY, LEARN_BINARY_CR
 
 enum learn_precision { LEARN_AUTO, LEARN_F32, LEARN_BF16 };
 
+#define LEARN_PLACE_BYTES 340
+
 struct learn_config {
     uint32_t version, kind;
     uint64_t seed;
@@ -19,9 +21,10 @@ struct learn_config {
         char train[OPIML_TEXT_MAX], eval[OPIML_TEXT_MAX];
     } data; /* made relative to the training file's folder */
     struct nn_model_conf model;
-    /* "t.yaml:7:15: ", where model.name and loss.name stand, for what only the data show to be
-     * wrong; "": in no file. */
-    char model_at[340], loss_at[340];
+    /* "t.yaml:7:15: ", where model.name, loss.name and names of files stand, for what only opening
+     * them shows to be wrong; "": in no file. */
+    char model_at[LEARN_PLACE_BYTES], loss_at[LEARN_PLACE_BYTES];
+    char train_at[LEARN_PLACE_BYTES], eval_at[LEARN_PLACE_BYTES], weights_at[LEARN_PLACE_BYTES];
     char weights[OPIML_TEXT_MAX];       /* a safetensors file to start from; "": none */
     struct opiml_text_list class_names; /* where the data have none */
     struct {

@@ -3,6 +3,9 @@
 
 #include <strings.h>
 
+#include "base/text.h"
+#include "batch/schema.h"
+
 static uint32_t count_classes(const struct opiml_pipeline *pipeline) {
     uint32_t count = 0;
 
@@ -46,12 +49,13 @@ static int find_classes(const struct opiml_pipeline *pipeline, const char *name,
                           name);
     if (fields->kind == LEARN_SHARES
             ? label->shape[0] != classes
-            : fields->kind == LEARN_LABEL && (label->dtype != OPIML_I32 || label->ndim != 0))
+            : fields->kind == LEARN_LABEL && (!schema_is_int(label->dtype) || label->ndim != 0))
         return opiml_fail(err, OPIML_EINVAL,
-                          "%s: \"label\" is %s with %u dimensions; training wants "
-                          "one i32, f32 [%u] as one_hot makes it, or for segmentation u8 of the "
-                          "image's size",
-                          name, opiml_dtype_text(label->dtype), label->ndim, classes);
+                          "%s: \"label\" is %s with %u dimension%s; training wants one whole "
+                          "number, such as `cast: {field: label, to: i32}` makes of a number, f32 "
+                          "[%u] as one_hot makes it, or for segmentation u8 of the image's size",
+                          name, opiml_dtype_text(label->dtype), label->ndim, text_s(label->ndim),
+                          classes);
     if (fields->kind == LEARN_VOXELS && classes > NN_DICE_CLASSES_MAX)
         return opiml_fail(err, OPIML_ELIMIT, "%s: %u classes; segmentation tells up to %d apart",
                           name, classes, NN_DICE_CLASSES_MAX);
@@ -67,10 +71,10 @@ static int find_image(const struct opiml_schema *schema, const char *name,
         !opiml_field_fixed(image))
         return opiml_fail(
             err, OPIML_EINVAL,
-            "%s: \"image\" is %s with %u dimensions%s; training wants f32 [channels, height, "
+            "%s: \"image\" is %s with %u dimension%s%s; training wants f32 [channels, height, "
             "width], or [channels, depth, height, width], of one size: end with normalize: {to: "
             "f32, layout: nchw}, or with a crop of volumes",
-            name, opiml_dtype_text(image->dtype), image->ndim,
+            name, opiml_dtype_text(image->dtype), image->ndim, text_s(image->ndim),
             opiml_field_fixed(image) ? "" : " and of varying size");
     fields->channels = (uint32_t)image->shape[0];
     fields->depth = image->ndim == 4 ? (uint32_t)image->shape[1] : 0;
@@ -80,9 +84,9 @@ static int find_image(const struct opiml_schema *schema, const char *name,
     return 0;
 }
 
-static int find_columns(const struct opiml_schema *schema, const char *name,
-                        const struct nn_model_conf *model, struct learn_fields *fields,
-                        struct opiml_error *err) {
+int learn_columns_find(const struct opiml_schema *schema, const char *name,
+                       const struct nn_model_conf *model, struct learn_fields *fields,
+                       struct opiml_error *err) {
     int rc = learn_table_find(schema, fields->label, name, &fields->table, err);
 
     if (rc < 0)
@@ -108,14 +112,15 @@ int learn_fields_find(struct opiml_pipeline *pipeline, const char *name,
                           "%s: training wants the fields \"image\" and \"label\" (of tables, for "
                           "model.name mlp, a label alone); \"%s\" is missing",
                           name, fields.label < 0 ? "label" : "image");
-    rc = table ? find_columns(schema, name, model, &fields, err)
+    rc = table ? learn_columns_find(schema, name, model, &fields, err)
                : find_image(schema, name, &fields, err);
     if (rc < 0 ||
         (rc = find_classes(pipeline, name, model->binary ? 2 : model->classes, &fields, err)) < 0)
         return rc;
     if (model->binary && fields.kind != LEARN_LABEL)
         return opiml_fail(err, OPIML_EINVAL,
-                          "%s: \"label\" has to be one i32, 0 or 1, for binary_cross_entropy",
+                          "%s: \"label\" has to be one whole number, 0 or 1, for "
+                          "binary_cross_entropy",
                           name);
     if (model->binary)
         fields.kind = LEARN_BINARY;
@@ -140,9 +145,14 @@ int learn_fields_fit(const struct learn_fields *fields, const char *name,
     if ((fields->kind == LEARN_VOXELS) != voxels)
         return opiml_fail(err, OPIML_EINVAL, "%s has a label for each %s; %s for each %s", name,
                           voxels ? "image" : "voxel", trained_name, voxels ? "voxel" : "image");
-    if (fields->table.codes != trained->table.codes)
-        return opiml_fail(err, OPIML_EINVAL, "%s has rows with %u categories, %s with %u", name,
-                          fields->table.codes, trained_name, trained->table.codes);
+    if (fields->table.columns > 0 &&
+        (fields->table.codes != trained->table.codes || fields->channels != trained->channels))
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s has rows of %u numbers and %u categories, %s of %u and %u: whole "
+                          "numbers are categories unless `types` of the pipeline file's dataset "
+                          "says otherwise",
+                          name, fields->table.numbers, fields->table.codes, trained_name,
+                          trained->channels - trained->table.codes, trained->table.codes);
     if (fields->channels == trained->channels && !fields->depth == !trained->depth &&
         (voxels || (fields->height == trained->height && fields->width == trained->width &&
                     fields->depth == trained->depth)))
@@ -235,21 +245,23 @@ static uint8_t largest(const uint8_t *values, uint64_t count) {
 }
 
 static int refuse(struct learn_rows *rows, struct opiml_feed *feed, const struct opiml_batch *batch,
-                  uint32_t r, int32_t label, struct opiml_error *err) {
-    char reason[96];
+                  uint32_t r, int64_t label, struct opiml_error *err) {
+    char reason[112];
 
-    snprintf(reason, sizeof(reason), "label %d; there are %u classes (model.classes, class_names)",
-             label, rows->fields->classes);
+    snprintf(reason, sizeof(reason),
+             "label %" PRId64 "; there are %u classes (model.classes, class_names)", label,
+             rows->fields->classes);
     return opiml_feed_refuse(feed, batch, r, reason, err);
 }
 
 /* 1: taken; 0: the row is a bad record now. */
 static int take_label(struct learn_rows *rows, struct opiml_feed *feed,
                       const struct opiml_batch *batch, uint32_t r, struct opiml_error *err) {
+    const struct opiml_field *field = &batch->schema->fields[rows->fields->label];
     const uint8_t *labels = batch->data[rows->fields->label];
     uint32_t classes = rows->fields->classes;
     uint64_t voxels = rows->fields->voxels;
-    int32_t label;
+    int64_t label;
 
     switch (rows->fields->kind) {
     case LEARN_SHARES:
@@ -258,16 +270,16 @@ static int take_label(struct learn_rows *rows, struct opiml_feed *feed,
         return 1;
     case LEARN_VOXELS:
         label = largest(labels + r * voxels, voxels);
-        if ((uint32_t)label >= classes)
+        if (label >= classes)
             return refuse(rows, feed, batch, r, label, err);
         memcpy(rows->voxels + rows->rows * voxels, labels + r * voxels, voxels);
         return 1;
     default: break;
     }
-    memcpy(&label, labels + r * sizeof(label), sizeof(label));
-    if ((uint32_t)label >= classes)
+    label = schema_read_int(field->dtype, labels + r * field->max_bytes);
+    if (label < 0 || label >= classes)
         return refuse(rows, feed, batch, r, label, err);
-    rows->labels[rows->rows] = label;
+    rows->labels[rows->rows] = (int32_t)label;
     return 1;
 }
 
@@ -292,11 +304,9 @@ static int take_image(struct learn_rows *rows, struct opiml_feed *feed,
     const struct learn_fields *fields = rows->fields;
     size_t count = fields->channels * fields->voxels;
 
-    if (fields->table.columns > 0 &&
-        learn_table_take(&fields->table, batch, r, rows->images + rows->rows * count))
-        return 1;
     if (fields->table.columns > 0)
-        return opiml_feed_refuse(feed, batch, r, "a row with numbers that are none", err);
+        return learn_table_row(&fields->table, feed, batch, r, rows->images + rows->rows * count,
+                               &rows->outside, err);
     if (copy_numbers(rows->images + rows->rows * count,
                      batch->data[fields->image] + r * count * sizeof(float), count))
         return 1;

@@ -10,10 +10,10 @@
 
 /* What a sample's target is. */
 enum learn_kind {
-    LEARN_LABEL,  /* its class, one i32 */
+    LEARN_LABEL,  /* its class, one whole number */
     LEARN_SHARES, /* of each class, f32 [classes] that sum to 1 */
     LEARN_VOXELS, /* the class of each pixel or voxel, u8 of the image's size */
-    LEARN_BINARY, /* 0 or 1, one i32, told by a single output */
+    LEARN_BINARY, /* 0 or 1, one whole number, told by a single output */
 };
 
 /* Which fields of a pipeline are the image and the target, checked once. Rows without an image are
@@ -31,6 +31,10 @@ struct learn_fields {
 int learn_fields_find(struct opiml_pipeline *pipeline, const char *name,
                       const struct nn_model_conf *model, struct learn_fields *ret_fields,
                       struct opiml_error *err);
+/* Of a table alone: its columns, all but `fields`'s label, which may be -1. */
+int learn_columns_find(const struct opiml_schema *schema, const char *name,
+                       const struct nn_model_conf *model, struct learn_fields *fields,
+                       struct opiml_error *err);
 
 /* Whether samples can be evaluated by what was trained on `trained`: images of the same size, or,
  * with a label for each voxel, of the same channels. OPIML_EINVAL; `name` and `trained_name` say
@@ -53,6 +57,7 @@ int learn_class_names_match(const struct js *names, const char *where, const str
 struct learn_rows {
     const struct learn_fields *fields;
     uint32_t room, rows;
+    uint64_t outside; /* of tables, so far: rows with a category outside the model's buckets */
     float *images;
     int32_t *labels; /* by kind, one of the three */
     float *shares;

@@ -124,6 +124,7 @@ static int conclude(const struct work *work, const struct opiml_feed_stats *stat
         .samples = score->samples,
         .errors = stats->errors,
         .dropped = stats->dropped,
+        .outside = work->rows.outside,
         .loss = score->loss / (double)score->samples,
         .metric = learn_metric(fields),
         .score = learn_metric_of_whole(score, fields),

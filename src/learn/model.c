@@ -1,5 +1,5 @@
 /* Trained models: evaluate and predict. */
-#include <opiml/train.h>
+#include "learn/model.h"
 
 #include "base/file.h"
 #include "learn/checkpoint.h"
@@ -163,20 +163,51 @@ int opiml_model_segment(struct opiml_model *self, const float *image, const uint
     return choose_classes(logits, self->info.model.classes, voxels, ret_classes, err);
 }
 
+static struct learn_fields takes_of(const struct opiml_model *self) {
+    return (struct learn_fields){.kind = opiml_model_segments(self) ? LEARN_VOXELS : LEARN_LABEL,
+                                 .table.codes = self->info.model.codes,
+                                 .channels = self->info.channels,
+                                 .depth = self->info.depth,
+                                 .height = self->info.height,
+                                 .width = self->info.width};
+}
+
+bool model_takes_tables(const struct opiml_model *self) {
+    return self->info.model.name == NN_MLP;
+}
+
+bool model_knows_columns(const struct opiml_model *self) {
+    return self->info.columns != NULL;
+}
+
+uint32_t model_buckets(const struct opiml_model *self) {
+    return self->info.model.buckets;
+}
+
+int model_find_columns(const struct opiml_model *self, const struct opiml_schema *schema,
+                       const char *path, struct learn_table *ret_table, struct opiml_error *err) {
+    const struct learn_fields takes = takes_of(self);
+    struct learn_fields fields = {.image = -1, .label = opiml_schema_find(schema, "label")};
+    int rc = learn_columns_find(schema, path, &self->info.model, &fields, err);
+
+    if (rc < 0 ||
+        (rc = learn_table_match(&fields.table, schema, path, self->info.columns, "the model",
+                                err)) < 0 ||
+        (rc = learn_fields_fit(&fields, path, &takes, "the model", err)) < 0)
+        return rc;
+    *ret_table = fields.table;
+    return 0;
+}
+
 /* The model and the pipeline speak of the same images and classes. */
 static int check_data(const struct opiml_model *self, struct opiml_pipeline *pipeline,
                       const char *path, struct learn_fields *fields, struct opiml_error *err) {
     AUTO_JS struct js *names = learn_class_names(pipeline);
-    const struct learn_fields takes = {.kind =
-                                           opiml_model_segments(self) ? LEARN_VOXELS : LEARN_LABEL,
-                                       .table.codes = self->info.model.codes,
-                                       .channels = self->info.channels,
-                                       .depth = self->info.depth,
-                                       .height = self->info.height,
-                                       .width = self->info.width};
+    const struct learn_fields takes = takes_of(self);
     int rc = learn_fields_find(pipeline, path, &self->info.model, fields, err);
 
-    if (rc < 0)
+    if (rc < 0 || (rc = learn_table_match(&fields->table, opiml_pipeline_schema(pipeline), path,
+                                          self->info.columns, "the model", err)) < 0)
         return rc;
     if ((rc = learn_fields_fit(fields, path, &takes, "the model", err)) < 0)
         return rc;

@@ -1,7 +1,6 @@
 /* The network that a training file asks for. */
+#include "base/cores.h"
 #include "learn/network.h"
-
-#include "pipeline/plan.h"
 
 /* Tables are small work, of few sums each: rounding them gains nothing. */
 static bool gains_by_bf16(const struct nn_model_conf *model) {
@@ -28,7 +27,7 @@ int learn_network_build(const struct learn_config *config, const struct learn_fi
     struct learn_network *self = ret_network;
     int rc;
 
-    self->threads = config->threads ? config->threads : plan_cores();
+    self->threads = config->threads ? config->threads : cores_count();
     if ((rc = nn_kernels_open(learn_kernels_text(config), self->threads, &self->kernels,
                               self->version, sizeof(self->version), err)) < 0 ||
         (rc = nn_net_create(self->kernels, rows, &self->net, err)) < 0 ||

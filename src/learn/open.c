@@ -4,17 +4,27 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "learn/network.h"
 #include "learn/run.h"
+
+/* A file that is not there, or may not be read, is a mistake in the training file. */
+static int check_file(const char *path, const char *at, struct opiml_error *err) {
+    return access(path, R_OK) < 0 ? base_fail_errno(err, errno, "%s%s", at, path) : 0;
+}
 
 static int open_eval(struct opiml_train *self, struct opiml_error *err) {
     const struct learn_config *config = &self->config;
     AUTO_JS struct js *names = NULL;
     int rc;
 
-    if ((rc = opiml_pipeline_open(config->data.eval, &self->eval, err)) < 0 ||
+    if ((rc = check_file(config->data.eval, config->eval_at, err)) < 0 ||
+        (rc = opiml_pipeline_open(config->data.eval, &self->eval, err)) < 0 ||
         (rc = learn_fields_find(self->eval, config->data.eval, &config->model, &self->eval_fields,
-                                err)) < 0)
+                                err)) < 0 ||
+        (rc = learn_table_match(&self->eval_fields.table, opiml_pipeline_schema(self->eval),
+                                config->data.eval, self->state.columns, config->data.train, err)) <
+            0)
         return rc;
     if ((rc = learn_fields_fit(&self->eval_fields, config->data.eval, &self->fields,
                                config->data.train, err)) < 0)
@@ -35,7 +45,8 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
         return opiml_fail(err, OPIML_EINVAL,
                           "%sloss.name binary_cross_entropy is for model.name mlp",
                           config->loss_at);
-    if ((rc = opiml_pipeline_open(config->data.train, &self->data, err)) < 0 ||
+    if ((rc = check_file(config->data.train, config->train_at, err)) < 0 ||
+        (rc = opiml_pipeline_open(config->data.train, &self->data, err)) < 0 ||
         (rc = learn_fields_find(self->data, config->data.train, &config->model, &self->fields,
                                 err)) < 0)
         return rc;
@@ -47,6 +58,9 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
                           self->fields.kind == LEARN_VOXELS ? "voxel" : "image",
                           self->fields.kind == LEARN_VOXELS ? "dice_cross_entropy"
                                                             : "cross_entropy");
+    if (self->fields.table.columns > 0)
+        self->state.columns =
+            learn_table_columns(&self->fields.table, opiml_pipeline_schema(self->data));
     self->state.classes = learn_class_names(self->data);
     if (js_count(self->state.classes) == 0)
         for (uint32_t k = 0; k < config->class_names.count; k++)
@@ -59,12 +73,23 @@ static int open_data(struct opiml_train *self, struct opiml_error *err) {
     return config->data.eval[0] ? open_eval(self, err) : 0;
 }
 
+/* In millions, or, where those would round away, in thousands or as it is. */
+static const char *amount(char *to, size_t room, uint64_t count, int digits) {
+    if (count < 1000)
+        snprintf(to, room, "%" PRIu64, count);
+    else if (count < 100000)
+        snprintf(to, room, "%.1f k", (double)count * 1e-3);
+    else
+        snprintf(to, room, "%.*f M", digits, (double)count * 1e-6);
+    return to;
+}
+
 static int build_model(struct opiml_train *self, struct opiml_error *err) {
     const struct learn_fields *fields = &self->fields;
     uint32_t rows = opiml_pipeline_batch_rows(self->data);
     struct learn_network built = {0};
     uint64_t weights = 0;
-    char shape[48] = "";
+    char shape[48] = "", parameters[24], macs[24];
     int rc = learn_network_build(&self->config, fields, rows, &built, err);
 
     self->net = built.net;
@@ -95,11 +120,12 @@ static int build_model(struct opiml_train *self, struct opiml_error *err) {
         snprintf(shape, sizeof(shape), " depth %u, %s pool,", self->config.model.depth,
                  self->config.model.pool ? "max" : "mean");
     self->description =
-        base_printf("%s%s width %u: %.2f M parameters, %.1f M multiply-adds an image; %s, %u "
-                    "threads, %s",
+        base_printf("%s%s width %u: %s parameters, %s multiply-adds %s; %s, %u thread%s, %s",
                     nn_model_name(&self->config.model), shape, self->config.model.width,
-                    (double)weights * 1e-6, (double)nn_net_macs(self->net) * 1e-6,
-                    self->state.kernels, built.threads, self->state.precision);
+                    amount(parameters, sizeof(parameters), weights, 2),
+                    amount(macs, sizeof(macs), nn_net_macs(self->net), 1),
+                    fields->table.columns > 0 ? "a row" : "an image", self->state.kernels,
+                    built.threads, text_s(built.threads), self->state.precision);
     return self->description ? 0 : base_fail_memory(err, 200, "a description");
 }
 
@@ -113,11 +139,11 @@ static void warn_of_difference(struct opiml_train *self, const struct checkpoint
         strcmp(before->isa, self->state.isa) == 0)
         return;
     snprintf(note, sizeof(note),
-             "the checkpoint comes from %s, %u threads, %s, %s; here it is %s, %u threads, %s, "
+             "the checkpoint comes from %s, %u thread%s, %s, %s; here it is %s, %u thread%s, %s, "
              "%s: results will differ%s",
-             before->kernels, before->threads, before->isa, was, self->state.kernels,
-             self->state.threads, self->state.isa, self->state.precision,
-             precision ? " in the last bits" : "");
+             before->kernels, before->threads, text_s(before->threads), before->isa, was,
+             self->state.kernels, self->state.threads, text_s(self->state.threads), self->state.isa,
+             self->state.precision, precision ? " in the last bits" : "");
     learn_tell(self, 0, note);
 }
 
@@ -139,6 +165,29 @@ static int check_same(const struct opiml_train *self, const struct checkpoint *b
     return 0;
 }
 
+/* A table's columns as the weights know them, wherever they stand in the files by now. */
+static int take_columns(struct opiml_train *self, struct checkpoint *before, const char *path,
+                        struct opiml_error *err) {
+    int rc;
+
+    if (!before->columns) {
+        if (self->state.columns)
+            learn_tell(self, 0,
+                       "the checkpoint does not say which columns it was trained on: they are "
+                       "taken in their order");
+        return 0;
+    }
+    if ((rc = learn_table_match(&self->fields.table, opiml_pipeline_schema(self->data),
+                                self->config.data.train, before->columns, path, err)) < 0 ||
+        (self->eval &&
+         (rc = learn_table_match(&self->eval_fields.table, opiml_pipeline_schema(self->eval),
+                                 self->config.data.eval, before->columns, path, err)) < 0))
+        return rc;
+    js_free(self->state.columns);
+    self->state.columns = TAKE(before->columns);
+    return 0;
+}
+
 /* Of another model, or of another program, such as torchvision's. */
 static int start_from_weights(struct opiml_train *self, struct opiml_error *err) {
     CLEANUP(safetensors_release) struct safetensors file = {0};
@@ -147,7 +196,8 @@ static int start_from_weights(struct opiml_train *self, struct opiml_error *err)
 
     if (!self->config.weights[0] || self->options.resume)
         return 0;
-    if ((rc = safetensors_read(self->config.weights, &file, err)) < 0 ||
+    if ((rc = check_file(self->config.weights, self->config.weights_at, err)) < 0 ||
+        (rc = safetensors_read(self->config.weights, &file, err)) < 0 ||
         (rc = checkpoint_load_weights(&file, self->net, &kept, err)) < 0)
         return rc;
     if (kept)
@@ -187,6 +237,7 @@ static int resume(struct opiml_train *self, struct opiml_error *err) {
         (rc = learn_class_names_match(self->state.classes, self->config.data.train, before.classes,
                                       path, err)) < 0 ||
         (rc = check_same(self, &before, path, err)) < 0 ||
+        (rc = take_columns(self, &before, path, err)) < 0 ||
         (rc = checkpoint_load(&file, self->net, self->average, err)) < 0)
         return rc;
     self->state.step = self->progress.step = before.step;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <opiml/feed.h>
 
+#include "base/text.h"
 #include "batch/schema.h"
 
 static bool is_number(const struct opiml_field *field) {
@@ -21,9 +22,9 @@ static bool is_code(const struct opiml_field *field) {
 static int unfit(const struct opiml_field *field, const char *name, struct opiml_error *err) {
     return opiml_fail(
         err, OPIML_EINVAL,
-        "%s: \"%s\" is %s with %u dimensions; of a table training takes f32 and f64 "
+        "%s: \"%s\" is %s with %u dimension%s; of a table training takes f32 and f64 "
         "numbers and single whole numbers as categories: `cast` or `select` the fields",
-        name, field->name, opiml_dtype_text(field->dtype), field->ndim);
+        name, field->name, opiml_dtype_text(field->dtype), field->ndim, text_s(field->ndim));
 }
 
 int learn_table_find(const struct opiml_schema *schema, int label, const char *name,
@@ -60,6 +61,101 @@ int learn_table_find(const struct opiml_schema *schema, int label, const char *n
     return 0;
 }
 
+struct js *learn_table_columns(const struct learn_table *table, const struct opiml_schema *schema) {
+    struct js *columns = js_array();
+
+    for (uint32_t c = 0; c < table->columns; c++) {
+        const struct opiml_field *field = &schema->fields[table->column[c]];
+        struct js *column = js_object();
+
+        js_set(column, "name", js_text(field->name));
+        js_set(column, "kind", js_text(is_number(field) ? "number" : "category"));
+        js_set(column, "width", js_u64(elements(field)));
+        js_add(columns, column);
+    }
+    return columns;
+}
+
+/* The name of a column that the network does not know; NULL: there is none. */
+static const char *find_extra(const struct learn_table *table, const struct opiml_schema *schema,
+                              const struct js *columns) {
+    for (uint32_t c = 0; c < table->columns; c++) {
+        const char *name = schema->fields[table->column[c]].name;
+        size_t i = 0;
+
+        while (i < js_count(columns) &&
+               strcmp(js_as_text(js_get(js_at(columns, i), "name"), ""), name) != 0)
+            i++;
+        if (i == js_count(columns))
+            return name;
+    }
+    return NULL;
+}
+
+static int lacks(const char *name, const char *column, const char *extra, const char *trained,
+                 struct opiml_error *err) {
+    if (!extra)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s has no column \"%s\", which %s has: add it to the file", name, column,
+                          trained);
+    return opiml_fail(err, OPIML_EINVAL,
+                      "%s has no column \"%s\", which %s has; it has \"%s\" besides: if that is "
+                      "the same, `rename: {from: %s, to: %s}` in the pipeline file",
+                      name, column, trained, extra, extra, column);
+}
+
+/* The names are the same: are the values? */
+static int check_column(const struct opiml_field *field, const char *name, const struct js *column,
+                        const char *trained, struct opiml_error *err) {
+    bool number = strcmp(js_as_text(js_get(column, "kind"), ""), "number") == 0;
+    int64_t width = js_as_int(js_get(column, "width"), 1);
+
+    if (is_number(field) != number)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: column \"%s\" is %s, a %s; in %s it is a %s: say its type with "
+                          "`types: [\"%s:%s\"]` of the pipeline file's dataset, or `cast` it",
+                          name, field->name, opiml_dtype_text(field->dtype),
+                          number ? "category" : "number", trained, number ? "number" : "category",
+                          field->name, number ? "f32" : "i64");
+    if (elements(field) != (uint64_t)width)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: column \"%s\" has %" PRIu64 " values a row, in %s %" PRId64, name,
+                          field->name, elements(field), trained, width);
+    return 0;
+}
+
+int learn_table_match(struct learn_table *table, const struct opiml_schema *schema,
+                      const char *name, const struct js *columns, const char *trained,
+                      struct opiml_error *err) {
+    struct learn_table ordered = *table;
+    const char *extra;
+    int rc;
+
+    if (!columns)
+        return 0;
+    extra = find_extra(table, schema, columns);
+    for (size_t i = 0; i < js_count(columns); i++) {
+        const char *wanted = js_as_text(js_get(js_at(columns, i), "name"), "");
+        uint32_t c = 0;
+
+        while (c < table->columns && strcmp(schema->fields[table->column[c]].name, wanted) != 0)
+            c++;
+        if (c == table->columns)
+            return lacks(name, wanted, extra, trained, err);
+        if ((rc = check_column(&schema->fields[table->column[c]], name, js_at(columns, i), trained,
+                               err)) < 0)
+            return rc;
+        ordered.column[i] = table->column[c];
+    }
+    if (extra)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s has a column \"%s\", which %s has not: leave it out with `select` in "
+                          "the pipeline file",
+                          name, extra, trained);
+    *table = ordered;
+    return 0;
+}
+
 /* False when a number is infinite or none, as f32. */
 static bool take_numbers(const struct opiml_field *field, const uint8_t *from, float *to) {
     bool sound = true;
@@ -78,9 +174,10 @@ static bool take_numbers(const struct opiml_field *field, const uint8_t *from, f
     return sound;
 }
 
-bool learn_table_take(const struct learn_table *table, const struct opiml_batch *batch,
-                      uint32_t row, float *to) {
-    bool sound = true;
+const char *learn_table_take(const struct learn_table *table, const struct opiml_batch *batch,
+                             uint32_t row, float *to, bool *ret_outside) {
+    const char *wrong = NULL;
+    bool outside = false;
 
     for (uint32_t c = 0; c < table->columns; c++) {
         const struct opiml_field *field = &batch->schema->fields[table->column[c]];
@@ -88,12 +185,32 @@ bool learn_table_take(const struct learn_table *table, const struct opiml_batch 
         int64_t code;
 
         if (c >= table->number_columns) {
-            code = schema_read_int(field->dtype, from) % (int64_t)table->buckets;
+            code = schema_read_int(field->dtype, from);
+            outside |= code < 0 || code >= table->buckets;
+            code %= (int64_t)table->buckets;
             *to++ = (float)(code < 0 ? code + table->buckets : code);
             continue;
         }
-        sound &= take_numbers(field, from, to);
+        if (!take_numbers(field, from, to) && !wrong)
+            wrong = field->name;
         to += elements(field);
     }
-    return sound;
+    *ret_outside = outside;
+    return wrong;
+}
+
+int learn_table_row(const struct learn_table *table, struct opiml_feed *feed,
+                    const struct opiml_batch *batch, uint32_t row, float *to, uint64_t *outside,
+                    struct opiml_error *err) {
+    bool is_outside;
+    const char *wrong = learn_table_take(table, batch, row, to, &is_outside);
+    char why[OPIML_NAME_BYTES + 100];
+
+    if (!wrong) {
+        *outside += is_outside;
+        return 1;
+    }
+    snprintf(why, sizeof(why), "column \"%s\" is infinite or no number there, as an empty cell is",
+             wrong);
+    return opiml_feed_refuse(feed, batch, row, why, err);
 }

@@ -2,9 +2,11 @@
 #ifndef LEARN_TABLE_H
 #define LEARN_TABLE_H
 
+#include "base/json.h"
 #include "nn/nn.h"
 
 struct opiml_batch;
+struct opiml_feed;
 struct opiml_schema;
 
 #define LEARN_COLUMNS_MAX NN_EMBEDDING_FIELDS_MAX
@@ -24,8 +26,25 @@ struct learn_table {
  * OPIML_EINVAL names a field that is neither. */
 int learn_table_find(const struct opiml_schema *schema, int label, const char *name,
                      struct learn_table *ret_table, struct opiml_error *err);
-/* A row of a batch as the network's channels. False when a number is infinite or none. */
-bool learn_table_take(const struct learn_table *table, const struct opiml_batch *batch,
-                      uint32_t row, float *to);
+/* Its columns in the network's order, for a checkpoint to keep: an array of objects with name, kind
+ * (number or category) and width, the values of a row. */
+struct js *learn_table_columns(const struct learn_table *table, const struct opiml_schema *schema);
+/* Put the table's columns in the order of those that a network was trained on, found by their
+ * names; `columns` NULL: not known, which leaves them as they are. OPIML_EINVAL names a column that
+ * is missing, of another kind or width, or one too many. `name` and `trained` say whose they are.
+ */
+int learn_table_match(struct learn_table *table, const struct opiml_schema *schema,
+                      const char *name, const struct js *columns, const char *trained,
+                      struct opiml_error *err);
+/* A row of a batch as the network's channels. NULL, or the first field of which a number is
+ * infinite or none. *ret_outside: whether a category is outside [0, buckets), so that it shares the
+ * embedding of one inside. */
+const char *learn_table_take(const struct learn_table *table, const struct opiml_batch *batch,
+                             uint32_t row, float *to, bool *ret_outside);
+/* The same for a row of a feed: 1, and *outside is one more where that is true; 0 when it is a bad
+ * record now, for such a number; or negative, as opiml_feed_refuse. */
+int learn_table_row(const struct learn_table *table, struct opiml_feed *feed,
+                    const struct opiml_batch *batch, uint32_t row, float *to, uint64_t *outside,
+                    struct opiml_error *err);
 
 #endif

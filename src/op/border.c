@@ -2,12 +2,13 @@
 #include "op/border.h"
 
 #include "base/base.h"
+#include "base/text.h"
 
 int border_read_fill(const struct opiml_u32_list *value, uint32_t channels,
                      uint8_t fill[BORDER_CHANNELS_MAX], struct opiml_error *err) {
     if (value->count != 1 && value->count != channels)
-        return opiml_fail(err, OPIML_EINVAL, "value: %u numbers for %u channels; give 1 or %u",
-                          value->count, channels, channels);
+        return opiml_fail(err, OPIML_EINVAL, "value: %u numbers for %u channel%s; give 1 or %u",
+                          value->count, channels, text_s(channels), channels);
     for (uint32_t c = 0; c < BORDER_CHANNELS_MAX; c++) /* channels that are not there get any */
         fill[c] = (uint8_t)value->at[value->count == 1 ? 0 : c];
     return 0;

@@ -1,6 +1,7 @@
 /* Crops and resizes, of images and of encoded pictures. */
 #include "op/crop.h"
 
+#include "base/text.h"
 #include "op/codec.h"
 #include "op/resample.h"
 
@@ -135,10 +136,11 @@ int crop_encoded_field(const struct opiml_schema *in, const char *name, uint32_t
         return rc;
     field = &in->fields[index];
     if (field->dtype != OPIML_U8 || field->ndim != 1)
-        return opiml_fail(err, OPIML_EINVAL,
-                          "field: \"%s\" is %s with %u dimensions, not an encoded picture (u8 with "
-                          "one); it may be decoded already",
-                          name, opiml_dtype_text(field->dtype), field->ndim);
+        return opiml_fail(
+            err, OPIML_EINVAL,
+            "field: \"%s\" is %s with %u dimension%s, not an encoded picture (u8 with "
+            "one); it may be decoded already",
+            name, opiml_dtype_text(field->dtype), field->ndim, text_s(field->ndim));
     *ret_index = index;
     return 0;
 }

@@ -42,8 +42,8 @@ int op_field_image(const struct opiml_schema *schema, const char *name, uint32_t
     if (field->ndim != 3)
         return opiml_fail(
             err, OPIML_EINVAL,
-            "field: \"%s\" has %u dimensions; an image has height, width and channels", name,
-            field->ndim);
+            "field: \"%s\" has %u dimension%s; an image has height, width and channels", name,
+            field->ndim, text_s(field->ndim));
     if (field->dtype != OPIML_U8)
         return opiml_fail(err, OPIML_EINVAL,
                           "field: \"%s\" is %s; this operator works on u8 pixels: put it before "

@@ -3,6 +3,7 @@
 
 #include "base/base.h"
 #include "base/fixed.h"
+#include "base/text.h"
 #include "op/field.h"
 
 #define TRIES 10
@@ -28,8 +29,8 @@ static int check_size(struct geometry_params *p, struct opiml_error *err) {
 static int check_range(const struct opiml_f64_list *list, const char *name, double least,
                        double most, struct opiml_error *err) {
     if (list->count != 2)
-        return opiml_fail(err, OPIML_EINVAL, "%s: %u numbers; give [least, most]", name,
-                          list->count);
+        return opiml_fail(err, OPIML_EINVAL, "%s: %u number%s; give [least, most]", name,
+                          list->count, text_s(list->count));
     if (!(list->at[0] >= least && list->at[0] <= list->at[1] && list->at[1] <= most))
         return opiml_fail(err, OPIML_EINVAL, "%s: [%g, %g] is no range within %g to %g", name,
                           list->at[0], list->at[1], least, most);

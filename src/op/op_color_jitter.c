@@ -1,6 +1,7 @@
 /* color_jitter: brightness, contrast, saturation and hue by random amounts, in random order.
  * The adjustments are those of torchvision's ColorJitter on PIL images, in integer fixed point. */
 #include "base/base.h"
+#include "base/text.h"
 #include "op/field.h"
 
 #define ONE 65536 /* a factor of 1, in Q16 */
@@ -82,8 +83,8 @@ static int check(void *params, const struct opiml_schema *in, struct opiml_op_sh
             return rc;
         if (p->range[k].active && p->channels != 3 && (k == SATURATION || k == HUE))
             return opiml_fail(err, OPIML_EINVAL,
-                              "%s: \"%s\" has %u channels and no colours to change; leave it out",
-                              rows[1 + k].name, p->field, p->channels);
+                              "%s: \"%s\" has %u channel%s and no colours to change; leave it out",
+                              rows[1 + k].name, p->field, p->channels, text_s(p->channels));
     }
     shape->from[p->index] = OPIML_OP_NEW;
     return 0;

@@ -1,5 +1,6 @@
 /* normalize: (x - mean) / std for each channel, to floats, planes or pixels. */
 #include "base/base.h"
+#include "base/text.h"
 #include "op/field.h"
 #include "op/half.h"
 #include "op/kernels_pixel.h"
@@ -32,8 +33,8 @@ static const struct opiml_param rows[] = {
 static int pick(const char *name, const struct opiml_f64_list *list, uint32_t channels, uint32_t c,
                 double *ret_x, struct opiml_error *err) {
     if (list->count != 1 && list->count != channels)
-        return opiml_fail(err, OPIML_EINVAL, "%s: %u numbers for %u channels; give 1 or %u", name,
-                          list->count, channels, channels);
+        return opiml_fail(err, OPIML_EINVAL, "%s: %u numbers for %u channel%s; give 1 or %u", name,
+                          list->count, channels, text_s(channels), channels);
     *ret_x = list->at[list->count == 1 ? 0 : c];
     return 0;
 }

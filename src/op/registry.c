@@ -28,7 +28,8 @@ static const struct opiml_op *const built_in[] = {
 
 #define NAME_LONGEST 36 /* a label is the name and "#12", and both fit in OPIML_NAME_BYTES */
 
-/* A name stands in YAML as a plain key. "cache" and "label" mean something else there. */
+/* A name stands in YAML as a plain key. "cache", "label" and "place" mean
+ * something else there. */
 static const char *name_problem(const char *name) {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
     size_t length;
@@ -40,7 +41,7 @@ static const char *name_problem(const char *name) {
         return "its name is longer than 36 characters";
     if (strspn(name, letters) != length || (name[0] >= '0' && name[0] <= '9'))
         return "its name is not of the form [a-z_][a-z0-9_]*";
-    if (strcmp(name, "cache") == 0 || strcmp(name, "label") == 0)
+    if (strcmp(name, "cache") == 0 || strcmp(name, "label") == 0 || strcmp(name, "place") == 0)
         return "its name is a word of the pipeline file";
     return NULL;
 }

@@ -2,6 +2,7 @@
 #include "op/volume.h"
 
 #include "base/base.h"
+#include "base/text.h"
 #include "op/field.h"
 
 /* ---- checking ---- */
@@ -21,10 +22,11 @@ static int check_field(const struct opiml_field *field, struct opiml_error *err)
                           "every row",
                           field->name);
     if (!is_volume(field))
-        return opiml_fail(err, OPIML_EINVAL,
-                          "fields: \"%s\" has %u dimensions; a volume is [depth, height, width] or "
-                          "[channels, depth, height, width]",
-                          field->name, field->ndim);
+        return opiml_fail(
+            err, OPIML_EINVAL,
+            "fields: \"%s\" has %u dimension%s; a volume is [depth, height, width] or "
+            "[channels, depth, height, width]",
+            field->name, field->ndim, text_s(field->ndim));
     for (uint32_t d = field->ndim - 3; d < field->ndim; d++)
         if (field->shape[d] == 0 || field->shape[d] > VOLUME_SIDE_MAX)
             return opiml_fail(err, OPIML_EINVAL,
@@ -118,8 +120,9 @@ int volume_padding_check(struct volume_padding *padding, const struct volume_set
     const struct opiml_f64_list *value = &padding->value;
 
     if (value->count != 1 && value->count != set->names.count)
-        return opiml_fail(err, OPIML_EINVAL, "value: %u numbers for %u fields; give 1 or %u",
-                          value->count, set->names.count, set->names.count);
+        return opiml_fail(err, OPIML_EINVAL, "value: %u numbers for %u field%s; give 1 or %u",
+                          value->count, set->names.count, text_s(set->names.count),
+                          set->names.count);
     for (uint32_t k = 0; k < set->names.count; k++) {
         const struct opiml_field *field = &in->fields[set->index[k]];
         double x = value->at[value->count == 1 ? 0 : k];

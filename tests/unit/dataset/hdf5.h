@@ -29,6 +29,14 @@ static inline bool hdf5_make(struct hdf5_maker *self, const char *path) {
     return true;
 }
 
+static inline void hdf5_group(struct hdf5_maker *self, const char *name) {
+    int64_t group =
+        HDF5_CALL(self, int64_t, "H5Gcreate2",
+                  (int64_t, const char *, int64_t, int64_t, int64_t))(self->file, name, 0, 0, 0);
+    assert_true(group >= 0);
+    HDF5_CALL(self, int, "H5Gclose", (int64_t))(group);
+}
+
 /* Elements of a type such as "H5T_STD_I32LE_g", of `rows` × `columns` (0: one dimension). With
  * `filters` in chunks of one row, 1 deflated and 2 shuffled; -1: in chunks of two rows. */
 static inline void hdf5_add(struct hdf5_maker *self, const char *name, const char *type,

@@ -35,9 +35,9 @@ static inline uint32_t small_bytes(uint32_t i) {
     return i % 7 == 0 ? 0 : i % 5 == 0 ? 4096 : i * 13 % 4200;
 }
 
-static inline int bed_setup(void **state) {
+/* Everything but the source. */
+static inline struct bed *bed_fill(void) {
     struct bed *bed = calloc(1, sizeof(*bed));
-    struct opiml_error err;
     uint8_t data[4300];
     char path[4096];
 
@@ -60,11 +60,23 @@ static inline int bed_setup(void **state) {
         abort();
     strcpy(bed->keys[OBJECT_FOLDER], "folder");
     test_mkdir(bed->folder, "folder");
-    if (source_open(bed->folder, NULL, &bed->source, &err) < 0)
+    return bed;
+}
+
+static inline int bed_open(struct bed *bed, const char *uri, void **state) {
+    struct opiml_error err;
+
+    if (source_open(uri, NULL, &bed->source, &err) < 0)
         abort();
     source_bind(bed->source, bed_key, bed);
     *state = bed;
     return 0;
+}
+
+static inline int bed_setup(void **state) {
+    struct bed *bed = bed_fill();
+
+    return bed_open(bed, bed->folder, state);
 }
 
 static inline int bed_teardown(void **state) {

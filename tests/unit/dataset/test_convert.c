@@ -143,12 +143,19 @@ static void the_budget_is_of_all_calls(void **state) {
     struct dataset *from = test_opened(folder, "{uri: rows.jsonl, fields: [\"a:i32\"]}");
     const struct convert_ask ask = {.budget = 0.25, .shard_records = 2, .threads = 1};
     for (int i = 0; i < 3; i++)
-        convert_refused(from, folder, "to", "raw", &ask, OPIML_EBUDGET, "more than 1 bad records");
+        convert_refused(from, folder, "to", "raw", &ask, OPIML_EBUDGET, "more than 1 bad record, ");
+    /* A larger one goes on where a smaller one has ended; the other way round is too late. */
     const struct convert_ask two = {.budget = 0.5, .shard_records = 2};
-    convert_refused(from, folder, "to", "raw", &two, OPIML_EEXIST, "the options are others");
+    converted(from, folder, "to", "raw", &two, &report);
+    assert_int_equal(report.skipped, 2);
+    assert_int_equal(report.resumed, 1);
+    convert_report_release(&report);
+    convert_refused(from, folder, "to", "raw", &ask, OPIML_EBUDGET,
+                    "2 bad records were left out by an earlier call, and the budget is 1 now");
     converted(from, folder, "other", "raw", &two, &report);
     assert_int_equal(report.skipped, 2);
     convert_report_release(&report);
+    assert_same_file(folder, "to/000000.bin", "other/000000.bin");
     converted(from, folder, "other", "raw", &two, &report);
     assert_int_equal(report.skipped, 2);
     convert_report_release(&report);
@@ -200,6 +207,27 @@ static void one_file_is_safe_when_it_is_done(void **state) {
     test_folder_remove(folder);
 }
 
+static bool stop_checking(void *context, const char *what, uint64_t done, uint64_t total) {
+    return strcmp(what, "checked") != 0 || done < 10;
+}
+
+static void one_file_that_was_not_compared_is_none(void **state) {
+    char *folder = test_folder();
+    struct dataset *from = convert_rows(folder, -1);
+    struct convert_report report;
+    const struct convert_ask stopped = {.single = true, .threads = 1, .progress = stop_checking},
+                             single = {.single = true};
+    convert_refused(from, folder, "a.npz", "npz", &stopped, OPIML_ECANCELED, "stopped");
+    AUTO_FREE char *path = base_printf("%s/a.npz", folder);
+    assert_int_equal(access(path, F_OK), -1);
+    converted(from, folder, "a.npz", "npz", &single, &report);
+    assert_true(report.checked);
+    convert_report_release(&report);
+    assert_int_equal(access(path, F_OK), 0);
+    dataset_close(from);
+    test_folder_remove(folder);
+}
+
 /* Neither emptying a folder nor replacing a file takes away what is converted. */
 static void a_source_is_not_overwritten(void **state) {
     static const char *const sources[] = {"'to/*.csv'", "to/000000.csv", "to/sub", "'*/0*.csv'",
@@ -235,6 +263,7 @@ static void bad_records_and_the_budget(void **state) {
     struct convert_report report;
     struct convert_ask ask = {0};
     convert_refused(from, folder, "to", "npz", &ask, OPIML_ECORRUPT, "record 7 (file:///");
+    convert_refused(from, folder, "to", "npz", &ask, OPIML_ECORRUPT, "; --budget leaves such");
     ask.budget = 0.04; /* of 20: none */
     convert_refused(from, folder, "none", "npz", &ask, OPIML_ECORRUPT, "record 7 (file:///");
     ask.budget = 0.05;
@@ -247,7 +276,7 @@ static void bad_records_and_the_budget(void **state) {
     test_write(folder, "rows.jsonl", "{\"a\": 1}\n{\"a\": x}\n{\"a\": x}\n{\"a\": 2}\n", 36);
     from = test_opened(folder, "{uri: rows.jsonl, fields: [\"a:i32\"], index: rebuild}");
     ask.budget = 0.25;
-    convert_refused(from, folder, "two", "npz", &ask, OPIML_EBUDGET, "more than 1 bad records");
+    convert_refused(from, folder, "two", "npz", &ask, OPIML_EBUDGET, "more than 1 bad record, ");
     ask.budget = 0.5;
     ask.shard_records = 1; /* two of them have no records, and no files */
     converted(from, folder, "three", "npz", &ask, &report);
@@ -302,9 +331,10 @@ static void what_a_format_cannot_hold_is_a_bad_record(void **state) {
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         AUTO_FREE char *other = base_printf("no-%s", names[i]);
         struct convert_ask ask = {.shard_records = 2, .threads = 1};
-        convert_refused(from, folder, other, names[i], &ask, OPIML_EINVAL,
+        convert_refused(from, folder, other, names[i], &ask, OPIML_ECORRUPT,
                         "rows.jsonl at offset 39): field \"image\": neither a JPEG nor a PNG");
-        ask.overwrite = true;
+        convert_refused(from, folder, other, names[i], &ask, OPIML_ECORRUPT,
+                        "; --budget leaves such records out");
         ask.budget = 0.34;
         convert_refused(from, folder, other, names[i], &ask, OPIML_EBUDGET, "more than 2 bad");
         ask.budget = 0.5;
@@ -330,7 +360,7 @@ static void labels_of_no_class_are_bad_records(void **state) {
               "{\"image\": [255, 216, 255], \"label\": -1}\n");
     struct dataset *from =
         test_opened(folder, "{uri: rows.jsonl, fields: [\"image:u8:*\", \"label:i32\"]}");
-    convert_refused(from, folder, "to", "image-folder", &plain, OPIML_EINVAL,
+    convert_refused(from, folder, "to", "image-folder", &plain, OPIML_ECORRUPT,
                     "rows.jsonl at offset 39): label -1 is no class's number");
     const struct convert_ask ask = {.budget = 0.5};
     converted(from, folder, "to", "image-folder", &ask, &report);
@@ -397,6 +427,7 @@ int main(void) {
         cmocka_unit_test(the_budget_is_of_all_calls),
         cmocka_unit_test(places_that_are_taken),
         cmocka_unit_test(one_file_is_safe_when_it_is_done),
+        cmocka_unit_test(one_file_that_was_not_compared_is_none),
         cmocka_unit_test(a_source_is_not_overwritten),
         cmocka_unit_test(bad_records_and_the_budget),
         cmocka_unit_test(missing_files_are_bad_records),

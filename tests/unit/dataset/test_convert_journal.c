@@ -68,6 +68,19 @@ static void another_head_is_refused(void **state) {
         OPIML_EEXIST);
     assert_non_null(strstr(err.message, "--overwrite starts over"));
     convert_journal_release(&journal);
+    test_text(folder, CONVERT_JOURNAL, "{\"from\": \"a\", \"fields\": \"x\", \"records\": 3}\n");
+    static const char *const heads[][2] = {
+        {"{\"from\": \"b\", \"fields\": \"x\", \"records\": 3}\n", "of another source;"},
+        {"{\"from\": \"a\", \"fields\": \"y\", \"records\": 4}\n", "with other --fields;"},
+        {"{\"from\": \"a\", \"fields\": \"x\", \"records\": 4}\n", "before it changed;"},
+        {"no JSON\n", "of another kind;"}};
+    for (size_t i = 0; i < COUNT_OF(heads); i++) {
+        assert_int_equal(convert_journal_open(&journal, folder, heads[i][0], shards, SHARDS, &err),
+                         OPIML_EEXIST);
+        if (!strstr(err.message, heads[i][1]))
+            fail_msg("\"%s\" lacks \"%s\"", err.message, heads[i][1]);
+        convert_journal_release(&journal);
+    }
     test_folder_remove(folder);
 }
 
@@ -83,6 +96,43 @@ static void one_process_at_a_time(void **state) {
     convert_journal_release(&one);
     assert_int_equal(convert_journal_open(&other, folder, HEAD, shards, SHARDS, &err), 0);
     convert_journal_release(&other);
+    test_folder_remove(folder);
+}
+
+/* What a conversion of another version wrote is told, whatever else differs. */
+static void another_version_is_told(void **state) {
+    static const char *const heads[][2] = {
+        {"{\"convert\": 0, \"budget\": 3}\n", "of another version of opiml"},
+        {"{\"convert\": 1, \"from_version\": \"7\"}\n", "of the source as it was"},
+    };
+    char *folder = test_folder();
+    for (size_t i = 0; i < COUNT_OF(heads); i++) {
+        struct convert_journal journal = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+        struct convert_shard shards[SHARDS];
+        struct opiml_error err;
+        fresh(shards);
+        test_text(folder, CONVERT_JOURNAL, heads[i][0]);
+        assert_int_equal(convert_journal_open(&journal, folder, HEAD, shards, SHARDS, &err),
+                         OPIML_EEXIST);
+        assert_non_null(strstr(err.message, heads[i][1]));
+        convert_journal_release(&journal);
+    }
+    test_folder_remove(folder);
+}
+
+static void names_of_classes_are_remembered(void **state) {
+    static const char *const heads[][2] = {{"{\"labels\": \"a.labels.txt\"}\n{}", "a.labels.txt"},
+                                           {"{\"labels\": \"../a.labels.txt\"}\n", ""},
+                                           {"{\"labels\": 7}\n", ""},
+                                           {"noise", ""},
+                                           {"", ""}};
+    char *folder = test_folder(), path[4096];
+    snprintf(path, sizeof(path), "%s/" CONVERT_JOURNAL, folder);
+    for (size_t i = 0; i < COUNT_OF(heads); i++) {
+        test_text(folder, CONVERT_JOURNAL, heads[i][0]);
+        AUTO_FREE char *labels = convert_journal_labels(path);
+        assert_string_equal(labels, heads[i][1]);
+    }
     test_folder_remove(folder);
 }
 
@@ -137,8 +187,12 @@ static void in_order_at_the_end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_cut_is_gone_on_with), cmocka_unit_test(another_head_is_refused),
-        cmocka_unit_test(one_process_at_a_time),     cmocka_unit_test(lines_that_are_none_end_it),
+        cmocka_unit_test(every_cut_is_gone_on_with),
+        cmocka_unit_test(another_head_is_refused),
+        cmocka_unit_test(one_process_at_a_time),
+        cmocka_unit_test(another_version_is_told),
+        cmocka_unit_test(names_of_classes_are_remembered),
+        cmocka_unit_test(lines_that_are_none_end_it),
         cmocka_unit_test(in_order_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

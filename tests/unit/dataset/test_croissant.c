@@ -26,20 +26,22 @@ static void a_folder_of_images(void **state) {
     test_mkdir(folder, "set");
     test_mkdir(folder, "set/cat");
     test_text(folder, "set/cat/1.jpg", "x");
-    test_text(folder, "set/cat/2.png", "x");
+    test_text(folder, "set/cat/2.PNG", "x");
+    test_text(folder, "set/cat/3.jpeg", "x");
     struct dataset *dataset = test_opened(folder, "{uri: set}");
     const struct croissant_about about = {.license = "https://example.org/l", .creator = "us"};
     AUTO_JS struct js *document = made(dataset, &about);
     const struct js *files = js_at(js_get(document, "distribution"), 0);
     assert_text(js_get(document, "name"), "set");
-    assert_text(js_get(document, "description"), "2 records, as image-folder");
+    assert_text(js_get(document, "description"), "3 records, as image-folder");
     assert_text(js_get(document, "conformsTo"), "http://mlcommons.org/croissant/1.1");
     assert_text(js_get(document, "license"), "https://example.org/l");
     assert_text(js_get(js_get(document, "creator"), "name"), "us");
     assert_null(js_get(document, "datePublished")); /* nobody said */
     assert_text(js_at(js_get(files, "includes"), 0), "*/*.jpg");
-    assert_text(js_at(js_get(files, "includes"), 1), "*/*.png");
+    assert_text(js_at(js_get(files, "includes"), 1), "*/*.PNG");
     assert_text(js_at(js_get(files, "encodingFormat"), 1), "image/png");
+    assert_int_equal(js_count(js_get(files, "encodingFormat")), 2);
     assert_text(js_get(field_of(document, 0), "dataType"), "sc:ImageObject");
     const struct js *source = js_get(field_of(document, 1), "source");
     assert_text(js_get(js_get(source, "transform"), "regex"), "([^/]*)/[^/]*$");

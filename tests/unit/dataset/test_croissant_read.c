@@ -73,6 +73,34 @@ static void columns_of_csv(void **state) {
     croissant_release(&croissant);
 }
 
+/* Several names are one pattern; those that a document has from here are as they were written. */
+static void all_names_are_told(void **state) {
+    static const struct {
+        const char *includes, *patterns, *says;
+    } cases[] = {
+        {"[\"a/*.csv\", \"b/*.csv\"]", "a/*.csv,b/*.csv", "{uri: \"{a/*.csv,b/*.csv}\", format"},
+        {"[\"a/*.csv\"]", "a/*.csv", "{uri: \"a/*.csv\", format"},
+        {"[\"a/{x,y}.csv\"]", "a/{x,y}.csv", "{uri: \"a/{x,y}.csv\", format"},
+        {"[\"a/{x,y}.csv\", \"b.csv\"]", "a/{x,y}.csv,b.csv", "cannot be told as one"},
+        {"[\"a.csv\", \"../b.csv\"]", "a.csv,../b.csv", "no name below"},
+        {"[\"a.csv\", \"http://x/b.csv\"]", "a.csv,http://x/b.csv", "download them"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct croissant croissant;
+        AUTO_FREE char *text = base_printf(
+            HEAD
+            "\"distribution\": [{\"@type\": \"cr:FileSet\", \"@id\": \"t\", \"encodingFormat\": "
+            "\"text/csv\", \"includes\": %s}]}",
+            cases[i].includes);
+        read_text(text, &croissant);
+        const struct croissant_files *files = &croissant.files[0];
+        assert_string_equal(files->patterns.at, cases[i].patterns);
+        if (!strstr(files->why ? files->why : files->dataset.at, cases[i].says))
+            fail_msg("%s: %s", cases[i].includes, files->why ? files->why : files->dataset.at);
+        croissant_release(&croissant);
+    }
+}
+
 static void others_are_refused(void **state) {
     AUTO_TEXT struct text many = {0};
     assert_refused("", OPIML_ECORRUPT, "no JSON");
@@ -104,6 +132,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_of_all_sorts),
         cmocka_unit_test(columns_of_csv),
+        cmocka_unit_test(all_names_are_told),
         cmocka_unit_test(others_are_refused),
         cmocka_unit_test(parts_of_wrong_types_are_nothing),
     };

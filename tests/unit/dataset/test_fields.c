@@ -46,6 +46,9 @@ static void mistakes_are_named(void **state) {
         if (!strstr(err.message, bad[i].what))
             fail_msg("%s: %s", bad[i].text, err.message);
     }
+    assert_int_equal(add("a:u16:8888x887622", 0, &schema, &err), OPIML_ELIMIT);
+    assert_non_null(strstr(err.message, "2 GiB"));
+    assert_int_equal(add("a:u16:32768x32767", 0, &schema, &err), 0);
     assert_int_equal(add("a:u8:**", 9, &schema, &err), OPIML_EINVAL);
     assert_non_null(strstr(err.message, "*x3"));
 }

@@ -100,7 +100,7 @@ static void bad_rows_are_bad_records(void **state) {
     assert_int_equal(dataset_count(dataset), 7);
     static const char *const messages[] = {NULL,
                                            "line 3, column \"a\": \"x\" is no i64",
-                                           "line 4 has 1 cells instead of 2",
+                                           "line 4 has 1 cell instead of 2",
                                            "line 5 has 3 cells instead of 2",
                                            "line 6, cell 1: text after the closing quote",
                                            "line 7, column \"b\": \"1.5\" is no i64",
@@ -162,14 +162,43 @@ static void bad_files_and_parameters(void **state) {
     test_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "x.csv at offset 0 (line 1): a control");
     test_text(folder, "x.csv", "a,b\r1,2\r");
     test_refused(folder, "{uri: x.csv}", OPIML_ECORRUPT, "with line feeds?");
+    test_text(folder, "x.csv", "a;b\n1;2\n");
+    test_refused(folder, "{uri: x.csv}", OPIML_EINVAL,
+                 "x.csv at offset 0 (line 1): one column, with semicolons in its name");
+    test_refused(folder, "{uri: x.csv}", OPIML_EINVAL, "dataset: {..., delimiter: \";\"}");
+    test_text(folder, "x.csv", "\"a\"\t\"b\"\n1\t2\n");
+    test_refused(folder, "{uri: x.csv}", OPIML_EINVAL, "delimiter: tab}");
+    test_text(folder, "x.tsv", "a,b\n1,2\n");
+    dataset_close(test_opened(folder, "{uri: x.tsv}")); /* numbers and names may have commas */
     test_text(folder, "x.csv", "a,,c\n1,2,3\n");
     test_refused(folder, "{uri: x.csv}", OPIML_ELIMIT, "a column's name is empty");
     test_text(folder, "x.csv", "a,b\n1,2\n");
     test_refused(folder, "{uri: x.csv, delimiter: abc}", OPIML_EINVAL, "not one character");
     test_refused(folder, "{uri: x.csv, quote: \",\"}", OPIML_EINVAL, "other than the delimiter");
-    test_refused(folder, "{uri: x.csv, types: [\"c:i64\"]}", OPIML_EINVAL, "no column \"c\"");
+    test_refused(folder, "{uri: x.csv, types: [\"c:i64\"]}", OPIML_EINVAL,
+                 "no column \"c\"; there are a, b");
     test_refused(folder, "{uri: x.csv, types: [\"a:u8\"]}", OPIML_EINVAL, "column:type");
     test_refused(folder, "{uri: x.csv, types: [a]}", OPIML_EINVAL, "column:type");
+    test_folder_remove(folder);
+}
+
+/* One column is one where somebody says so. */
+static void delimiters_in_names(void **state) {
+    static const char *const yaml[] = {"{uri: x.csv, delimiter: \";\"}",
+                                       "{uri: x.csv, delimiter: \",\"}",
+                                       "{uri: x.csv, columns: [a]}"};
+    static const uint32_t fields[] = {2, 1, 1};
+    char *folder = test_folder();
+    test_text(folder, "x.csv", "a;b\n1;2\n");
+    for (size_t i = 0; i < COUNT_OF(yaml); i++) {
+        struct dataset *dataset = test_opened(folder, yaml[i]);
+        assert_int_equal(dataset_schema(dataset)->count, fields[i]);
+        dataset_close(dataset);
+    }
+    test_text(folder, "x.csv", "\"a;b\"\n12\n");
+    struct dataset *dataset = test_opened(folder, "{uri: x.csv}");
+    assert_string_equal(dataset_schema(dataset)->fields[0].name, "a;b");
+    dataset_close(dataset);
     test_folder_remove(folder);
 }
 
@@ -264,6 +293,7 @@ int main(void) {
         cmocka_unit_test(bad_rows_are_bad_records),
         cmocka_unit_test(several_files),
         cmocka_unit_test(bad_files_and_parameters),
+        cmocka_unit_test(delimiters_in_names),
         cmocka_unit_test(marks_and_zero_bytes),
         cmocka_unit_test(growing_file),
         cmocka_unit_test(long_files),

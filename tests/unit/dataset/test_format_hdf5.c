@@ -57,7 +57,10 @@ static void files_and_what_is_not_read(void **state) {
     test_record_release(&record);
     dataset_close(dataset);
     test_refused(folder, "{uri: ., format: hdf5, fields: [pairs]}", OPIML_ENOTSUP,
-                 "chunks that are not a row each");
+                 "chunks that are not a row each; rewrite it contiguous (h5repack -l CONTI, of "
+                 "Debian's hdf5-tools) or with such chunks");
+    test_refused(folder, "{uri: ., format: hdf5, records: file, fields: [pairs]}", OPIML_ENOTSUP,
+                 "hdf5-tools)");
     test_refused(folder, "{uri: ., format: hdf5, fields: [none]}", OPIML_EINVAL,
                  "no dataset \"none\"");
     test_text(folder, "b.h5", "no such file");
@@ -65,10 +68,42 @@ static void files_and_what_is_not_read(void **state) {
     test_folder_remove(folder);
 }
 
+static void what_there_is_instead_is_told(void **state) {
+    static const float numbers[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    char *folder = test_folder(), path[4096];
+    struct hdf5_maker maker = {0};
+    snprintf(path, sizeof(path), "%s/group.h5", folder);
+    if (!hdf5_make(&maker, path)) {
+        test_folder_remove(folder);
+        skip();
+    }
+    hdf5_group(&maker, "train");
+    hdf5_group(&maker, "train/deep");
+    hdf5_add(&maker, "train/x", "H5T_IEEE_F32LE_g", 4, 2, 0, numbers);
+    hdf5_add(&maker, "train/deep/y", "H5T_IEEE_F32LE_g", 4, 0, 0, numbers);
+    hdf5_made(&maker);
+    test_refused(folder, "{uri: group.h5}", OPIML_EINVAL,
+                 "no datasets in its root, and in groups there are train/deep/y, train/x: name "
+                 "with `fields` which to take");
+    dataset_close(test_opened(folder, "{uri: group.h5, fields: [train/x]}"));
+    snprintf(path, sizeof(path), "%s/text.h5", folder);
+    assert_true(hdf5_make(&maker, path));
+    hdf5_add(&maker, "names", "H5T_C_S1_g", 4, 0, 0, "abcd");
+    hdf5_add(&maker, "x", "H5T_IEEE_F32LE_g", 4, 2, 0, numbers);
+    hdf5_add(&maker, "y", "H5T_IEEE_F32LE_g", 3, 2, 0, numbers);
+    hdf5_made(&maker);
+    test_refused(folder, "{uri: text.h5}", OPIML_ENOTSUP,
+                 "names: text of 1 byte each: a type without a counterpart here; `fields: [...]`");
+    test_refused(folder, "{uri: text.h5, fields: [x, y]}", OPIML_EINVAL,
+                 "\"y\" has 3 rows, and the first field, \"x\", has 4; take only fields of one");
+    test_folder_remove(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_of_every_kind),
         cmocka_unit_test(files_and_what_is_not_read),
+        cmocka_unit_test(what_there_is_instead_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,6 +95,13 @@ static void patterns(void **state) {
     assert_key(dataset, 0, "cat/a");
     assert_key(dataset, 1, "dog.d/b");
     dataset_close(dataset);
+    /* A folder that the pattern does not lead into is no class. */
+    snprintf(uri, sizeof(uri), "%s/d*/*", folder);
+    dataset = test_open(uri, "image-folder");
+    assert_int_equal(dataset_count(dataset), 1);
+    assert_string_equal(dataset_class(dataset, 0), "dog.d");
+    assert_null(dataset_class(dataset, 1));
+    dataset_close(dataset);
     snprintf(uri, sizeof(uri), "%s/cat/REA*", folder);
     assert_int_equal(test_open_fails(uri, "image-folder", &err), OPIML_ENOENT);
     snprintf(uri, sizeof(uri), "%s/{cat,dog.d}/README", folder);

@@ -55,6 +55,21 @@ static void pairs_plain_and_compressed(void **state) {
     test_folder_remove(folder);
 }
 
+static void files_of_two_kinds_are_parts(void **state) {
+    char *folder = test_folder();
+    uint8_t data[1024];
+    write_gzip(folder, "0_img.nii.gz", data, volume(data, 3, 10, true));
+    write_gzip(folder, "0_label.nii.gz", data, volume(data, 3, 1, false));
+    test_refused(
+        folder, "{uri: ., format: nifti}", OPIML_EINVAL,
+        "0_label.nii.gz: \"image\" is u8 with 3 dimensions; in 0_img.nii.gz it is f32 with "
+        "3; files that make a record together are named by parts, such as parts: "
+        "[\"image:*_img.nii.gz\", \"label:*_label.nii.gz\"]");
+    dataset_close(test_opened(folder, "{uri: ., format: nifti, parts: [\"image:*_img.nii.gz\", "
+                                      "\"label:*_label.nii.gz\"]}"));
+    test_folder_remove(folder);
+}
+
 static void damage_is_a_bad_record(void **state) {
     char *folder = test_folder(), path[4096];
     uint8_t data[1024];
@@ -77,6 +92,37 @@ static void damage_is_a_bad_record(void **state) {
     assert_int_equal(test_fetch(dataset, 2, &record), OPIML_ECORRUPT);
     assert_non_null(strstr(record.err.message, "more than they should be"));
     test_record_release(&record);
+    dataset_close(dataset);
+    test_folder_remove(folder);
+}
+
+/* What is wrong is told of the one file as of one among others. */
+static void what_is_cut_and_what_is_none(void **state) {
+    char *folder = test_folder();
+    uint8_t data[1024];
+    struct test_record record;
+    size_t bytes = volume(data, 3, 10, false);
+    test_write(folder, "b.nii", data, bytes - 1);
+    test_text(folder, "c.nii", "hello");
+    test_write(folder, "d.nii", data, 300);
+    test_refused(folder, "{uri: b.nii}", OPIML_ECORRUPT, "; b.nii: an array of ");
+    test_refused(folder, "{uri: b.nii}", OPIML_ECORRUPT, " are there: it is cut short");
+    test_refused(folder, "{uri: c.nii}", OPIML_ECORRUPT, "; c.nii: no NIfTI file, for all");
+    test_refused(folder, "{uri: d.nii}", OPIML_ECORRUPT, "; d.nii: the NIfTI header is cut short");
+    test_refused(folder, "{uri: .}", OPIML_ECORRUPT, "; b.nii: an array of "); /* the first */
+    test_write(folder, "a.nii", data, bytes);
+    struct dataset *dataset = test_opened(folder, "{uri: .}");
+    static const char *const why[] = {NULL,
+                                      "\"image\": 6 bytes of elements, and fewer are there: "
+                                      "it is cut short",
+                                      "\"image\": no NIfTI file", "header is cut short"};
+    for (uint64_t i = 0; i < COUNT_OF(why); i++) {
+        assert_int_equal(test_fetch(dataset, i, &record), why[i] ? OPIML_ECORRUPT : 0);
+        if (why[i] &&
+            (!strstr(record.err.message, why[i]) || strstr(record.err.message, "e\": \"")))
+            fail_msg("\"%s\" lacks \"%s\"", record.err.message, why[i]);
+        test_record_release(&record);
+    }
     dataset_close(dataset);
     test_folder_remove(folder);
 }
@@ -128,7 +174,9 @@ static void an_affine_needs_a_name_of_its_own(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs_plain_and_compressed),
+        cmocka_unit_test(files_of_two_kinds_are_parts),
         cmocka_unit_test(damage_is_a_bad_record),
+        cmocka_unit_test(what_is_cut_and_what_is_none),
         cmocka_unit_test(an_affine_beside),
         cmocka_unit_test(an_affine_needs_a_name_of_its_own),
     };

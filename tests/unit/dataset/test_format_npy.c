@@ -77,7 +77,7 @@ static void a_row_is_a_record(void **state) {
     dataset_close(dataset);
     npy_write(folder, "y.npy", "{'descr': '>u2', 'fortran_order': False, 'shape': (2,)}", big, 4);
     test_refused(folder, "{uri: ., format: npy, records: row, parts: [\"x:x.npy\", \"y:y.npy\"]}",
-                 OPIML_EINVAL, "another number of rows");
+                 OPIML_EINVAL, "take only fields of one length");
     npy_write(folder, "x.npy", "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2)}", numbers,
               24);
     test_refused(folder, "{uri: x.npy, format: npy, records: row}", OPIML_EINVAL,
@@ -129,6 +129,8 @@ static void what_does_not_fit_is_told(void **state) {
     npy_write(folder, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2)}", numbers,
               20);
     test_refused(folder, "{uri: x.npy}", OPIML_ECORRUPT, "no file has a sound array for \"data\"");
+    test_refused(folder, "{uri: x.npy}", OPIML_ECORRUPT,
+                 "; x.npy: an array of 24 bytes, of which 20 are there: it is cut short");
     npy_write(folder, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (90000, 90000)}",
               numbers, 20);
     test_refused(folder, "{uri: x.npy}", OPIML_ECORRUPT, "no file has a sound array");
@@ -147,8 +149,11 @@ static void what_does_not_fit_is_told(void **state) {
               24);
     npy_write(folder, "y.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (6,)}", numbers,
               24);
-    test_refused(folder, "{uri: ., format: npy}", OPIML_EINVAL,
-                 "y.npy: \"data\" is f32 with 1 dimensions; in x.npy it is f32 with 2");
+    test_refused(
+        folder, "{uri: ., format: npy}", OPIML_EINVAL,
+        "y.npy: \"data\" is f32 with 1 dimension; in x.npy it is f32 with 2; files that make "
+        "a record together are named by parts, such as parts: [\"image:*_img.npy\", "
+        "\"label:*_label.npy\"]");
     test_remove(folder, "y.npy");
     dataset = test_opened(folder, "{uri: x.npy}");
     npy_write(folder, "x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}", numbers,

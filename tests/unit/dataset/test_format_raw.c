@@ -41,6 +41,8 @@ static void bad_parameters_and_files(void **state) {
     char *folder = test_folder();
     struct opiml_error err;
     test_text(folder, "x.bin", "0123456789");
+    test_text(folder, "x.npy.gz", "01");
+    dataset_close(test_opened(folder, "{uri: x.npy.gz, format: raw, fields: [\"a:u8\"]}"));
 #define RAW(fields) "{uri: x.bin, format: raw, fields: " fields "}"
     test_refused(folder, RAW("[\"a:u8:4\"]"), OPIML_ECORRUPT, "x.bin at offset 8: 2 stray bytes");
     test_refused(folder, RAW("[\"a:u9\"]"), OPIML_EINVAL, "\"u9\" is no dtype");

@@ -52,6 +52,9 @@ static void damage_and_mistakes(void **state) {
     struct test_record record;
     save(folder, "b.safetensors", PAIR, data, 18);
     save(folder, "a.safetensors", PAIR, data, 17);
+    test_refused(folder, "{uri: a.safetensors}", OPIML_ECORRUPT,
+                 "no file has a sound array for \"x\"; a.safetensors: a tensor of which 15 of 16 "
+                 "bytes are there: it is cut short");
     struct dataset *dataset = test_opened(folder, "{uri: ., format: safetensors, fields: [x]}");
     assert_int_equal(test_fetch(dataset, 0, &record), OPIML_ECORRUPT);
     test_record_release(&record);

@@ -52,7 +52,7 @@ static void datasets_are_found(void **state) {
     assert_true(rows[0].bytes > 0 && rows[0].offset != rows[1].offset);
     assert_int_equal(hdf5_find(file, "none", &dataset, &err), OPIML_ENOENT);
     assert_int_equal(hdf5_find(file, "wide", &dataset, &err), OPIML_ENOTSUP);
-    assert_non_null(strstr(err.message, "8 bytes, unsigned"));
+    assert_non_null(strstr(err.message, "unsigned integers of 8 bytes"));
     for (size_t i = 0; i < 4; i++)
         assert_true(hdf5_name(file, i, &name) && name[0]);
     assert_false(hdf5_name(file, 4, &name));

@@ -15,6 +15,8 @@ static uint8_t *made(size_t *ret_bytes) {
     draft.id = 4711;
     draft.flags = INDEX_KEYS;
     draft.parts = 2;
+    draft.left_out = 3;
+    draft.left_out_names = ".gif (3)";
     opiml_schema_add(&draft.schema, "image", OPIML_U8, 1, (int64_t[]){-1}, 500, NULL);
     opiml_schema_add(&draft.schema, "label", OPIML_I32, 0, NULL, 0, NULL);
     for (uint32_t i = 0; i < 4; i++) {
@@ -44,6 +46,8 @@ static void what_was_built_is_read(void **state) {
     assert_string_equal(index.pool + index.classes[0], "cat");
     assert_string_equal(index.pool + index.folders[1].key, "sub");
     assert_int_equal(index.folders[0].bytes, 77);
+    assert_int_equal(index.header->left_out, 3);
+    assert_string_equal(index.pool + index.header->left_out_names, ".gif (3)");
     for (uint64_t i = 0; i < 4; i++) { /* sorted by key, which ran backwards */
         assert_int_equal(index.records[i].label, 3 - i);
         assert_int_equal(index.pool[index.records[i].key + 1], '6' + (int)i);

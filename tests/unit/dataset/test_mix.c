@@ -8,7 +8,8 @@ static struct mix make(uint32_t datasets, const uint64_t *records, const double 
                        uint64_t positions) {
     struct mix mix;
     struct opiml_error err = {0};
-    int rc = mix_init(&mix, datasets, records, weights, positions, ORDER_GLOBAL, 0, 0, 9, &err);
+    int rc =
+        mix_init(&mix, datasets, records, NULL, weights, positions, ORDER_GLOBAL, 0, 0, 9, &err);
     assert_int_equal(rc, 0);
     return mix;
 }
@@ -116,32 +117,62 @@ static void datasets_have_orders_of_their_own(void **state) {
     assert_in_range(same, 0, 10);
 }
 
+/* Each dataset's sample is gone through pass after pass; another one in each where it says so. */
+static void choices_are_of_each(void **state) {
+    const uint64_t records[] = {100, 40};
+    struct choices choices = {
+        .count = 1,
+        .step[0] = {.kind = CHOICE_SAMPLE, .share = CHOICE_WHOLE / 4, .per_pass = true}};
+    struct mix mix;
+    uint64_t epochs[2][35];
+    assert_int_equal(mix_init(&mix, 2, records, &choices, NULL, 0, ORDER_GLOBAL, 0, 0, 9, NULL), 0);
+    assert_int_equal(mix.positions, 35);
+    assert_int_equal(mix.quota[1], 10);
+    for (uint64_t epoch = 0; epoch < 2; epoch++) {
+        uint8_t seen[140] = {0};
+        for (uint64_t i = 0; i < 35; i++) {
+            struct mix_at at;
+            mix_find(&mix, epoch, i, &at);
+            assert_true(at.record < records[at.dataset]);
+            assert_int_equal(at.sample, at.record + (at.dataset ? 100 : 0));
+            assert_int_equal(seen[at.sample]++, 0);
+            epochs[epoch][i] = at.sample;
+        }
+    }
+    assert_memory_not_equal(epochs[0], epochs[1], sizeof(epochs[0]));
+    choices.step[0] = (struct choice){.kind = CHOICE_TAKE, .from = 40, .count = 9};
+    struct opiml_error err;
+    assert_int_equal(mix_init(&mix, 2, records, &choices, NULL, 0, ORDER_NONE, 0, 0, 0, &err),
+                     OPIML_EINVAL);
+    assert_string_equal(err.message, "of the 40 records of dataset 2 none is left to deliver");
+}
+
 static void bad_mixes_are_refused(void **state) {
     const uint64_t records[] = {10, 0, 5}, huge[] = {UINT64_MAX, 5};
     struct mix mix;
     struct opiml_error err;
     const double bad[][2] = {{0, 0}, {-1, 2}, {NAN, 1}, {INFINITY, 1}};
-    assert_int_equal(mix_init(&mix, 2, records, NULL, 0, ORDER_NONE, 0, 0, 0, &err), OPIML_EINVAL);
-    assert_non_null(strstr(err.message, "dataset 2"));
-    assert_int_equal(mix_init(&mix, 0, records, NULL, 0, ORDER_NONE, 0, 0, 0, &err), OPIML_EINVAL);
-    assert_int_equal(mix_init(&mix, MIX_MAX + 1, records, NULL, 0, ORDER_NONE, 0, 0, 0, &err),
+    assert_int_equal(mix_init(&mix, 2, records, NULL, NULL, 0, ORDER_NONE, 0, 0, 0, &err),
                      OPIML_EINVAL);
-    assert_int_equal(mix_init(&mix, 2, huge, NULL, 0, ORDER_NONE, 0, 0, 0, &err), OPIML_ELIMIT);
+    assert_non_null(strstr(err.message, "dataset 2"));
+    assert_int_equal(mix_init(&mix, 0, records, NULL, NULL, 0, ORDER_NONE, 0, 0, 0, &err),
+                     OPIML_EINVAL);
+    assert_int_equal(mix_init(&mix, MIX_MAX + 1, records, NULL, NULL, 0, ORDER_NONE, 0, 0, 0, &err),
+                     OPIML_EINVAL);
+    assert_int_equal(mix_init(&mix, 2, huge, NULL, NULL, 0, ORDER_NONE, 0, 0, 0, &err),
+                     OPIML_ELIMIT);
     for (int i = 0; i < 4; i++)
         assert_int_equal(
-            mix_init(&mix, 2, (const uint64_t[]){1, 1}, bad[i], 0, ORDER_NONE, 0, 0, 0, &err),
+            mix_init(&mix, 2, (const uint64_t[]){1, 1}, NULL, bad[i], 0, ORDER_NONE, 0, 0, 0, &err),
             OPIML_EINVAL);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(single_is_its_order),
-        cmocka_unit_test(quotas_are_by_largest_remainder),
-        cmocka_unit_test(shares_are_even),
-        cmocka_unit_test(passes_go_on_across_epochs),
-        cmocka_unit_test(samples_are_distinct),
-        cmocka_unit_test(datasets_have_orders_of_their_own),
-        cmocka_unit_test(bad_mixes_are_refused),
+        cmocka_unit_test(single_is_its_order),  cmocka_unit_test(quotas_are_by_largest_remainder),
+        cmocka_unit_test(shares_are_even),      cmocka_unit_test(passes_go_on_across_epochs),
+        cmocka_unit_test(samples_are_distinct), cmocka_unit_test(datasets_have_orders_of_their_own),
+        cmocka_unit_test(choices_are_of_each),  cmocka_unit_test(bad_mixes_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

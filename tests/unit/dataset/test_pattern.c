@@ -86,6 +86,14 @@ static void matching(void **state) {
     assert_true(pattern_matches(&pattern, "b/-99.tar"));
     assert_false(pattern_matches(&pattern, "c/x-10.tar"));
     assert_false(pattern_matches(&pattern, "a/d/x-10.tar"));
+    assert_true(pattern_leads_into(&pattern, "a") && pattern_leads_into(&pattern, "b"));
+    assert_false(pattern_leads_into(&pattern, "c") || pattern_leads_into(&pattern, "a/x-10.tar"));
+    pattern_release(&pattern);
+    assert_int_equal(pattern_expand("?x/*/{c,d}/*", &pattern, NULL), 0);
+    assert_true(pattern_leads_into(&pattern, "ax") && pattern_leads_into(&pattern, "ax/b") &&
+                pattern_leads_into(&pattern, "ax/b/d"));
+    assert_false(pattern_leads_into(&pattern, "x") || pattern_leads_into(&pattern, "ax/b/e") ||
+                 pattern_leads_into(&pattern, "ax/b/c/d"));
     pattern_release(&pattern);
     assert_true(pattern_is("x{1}") && pattern_is("*") && pattern_is("[a]") && !pattern_is("abc"));
     assert_true(pattern_is_glob("?") && !pattern_is_glob("{a,b}"));

@@ -58,10 +58,23 @@ static void ends_and_failures_are_told(void **state) {
     free(file);
 }
 
+static void an_object_is_named_once(void **state) {
+    struct source source = {.prefix = "file:///data/"};
+    const struct peek_object at = {&source, "a.tar"};
+    struct opiml_error why = {.message = "at offset 7: noise"}, err;
+
+    assert_int_equal(peek_fail(&at, OPIML_ECORRUPT, &why, &err), OPIML_ECORRUPT);
+    assert_string_equal(err.message, "file:///data/a.tar at offset 7: noise");
+    why = (struct opiml_error){.message = "file:///data/a.tar: No such file or directory"};
+    assert_int_equal(peek_fail(&at, OPIML_ENOENT, &why, &err), OPIML_ENOENT);
+    assert_string_equal(err.message, why.message);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_are_what_lies_there),
         cmocka_unit_test(ends_and_failures_are_told),
+        cmocka_unit_test(an_object_is_named_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

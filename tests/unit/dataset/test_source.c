@@ -40,7 +40,7 @@ static void kinds_are_whole(void **state) {
 static void schemes(void **state) {
     struct source *source = NULL;
     struct opiml_error err;
-    assert_int_equal(source_open("s3://bucket/x", NULL, &source, &err), OPIML_ENOTSUP);
+    assert_int_equal(source_open("gopher://bucket/x", NULL, &source, &err), OPIML_ENOTSUP);
     assert_non_null(strstr(err.message, "there are: file"));
     assert_int_equal(source_open("", NULL, &source, &err), OPIML_EINVAL);
     assert_int_equal(source_open("file://relative", NULL, &source, &err), OPIML_EINVAL);
@@ -82,11 +82,43 @@ static void keys_are_kept(void **state) {
     source_listing_release(&listing);
 }
 
+/* What others know by a URI lies in a folder here. */
+static void aliases_lead_to_folders(void **state) {
+    char *folder = test_folder();
+    struct source_listing listing;
+    struct source *source;
+    struct opiml_error err;
+
+    test_write(folder, "x.bin", "abc", 3);
+    assert_int_equal(source_alias("s3://elsewhere/a", "/nowhere", NULL), 0);
+    assert_int_equal(source_alias("s3://elsewhere", folder, NULL), 0);
+    assert_int_equal(source_open("s3://elsewhere", NULL, &source, &err), 0);
+    assert_string_equal(source->local, folder);
+    assert_int_equal(source->ops->list(source, &listing, &err), 0);
+    assert_int_equal(listing.count, 1);
+    assert_string_equal(listing.objects[0].key, "x.bin");
+    source_listing_release(&listing);
+    source_close(source);
+    assert_int_equal(source_open("s3://elsewhere/x.bin", NULL, &source, &err), 0);
+    assert_true(source->single);
+    source_close(source);
+    /* The longest one counts, and only whole names do. */
+    assert_true(source_open("s3://elsewhere/a", NULL, &source, &err) < 0);
+    assert_non_null(strstr(err.message, "/nowhere"));
+    assert_int_equal(source_alias("elsewhere", folder, NULL), OPIML_EINVAL);
+    assert_int_equal(source_alias("s3://x", "relative", NULL), OPIML_EINVAL);
+    test_folder_remove(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(safe_keys),        cmocka_unit_test(room_holds_what_is_read),
-        cmocka_unit_test(kinds_are_whole),  cmocka_unit_test(schemes),
-        cmocka_unit_test(relative_to_base), cmocka_unit_test(keys_are_kept),
+        cmocka_unit_test(aliases_lead_to_folders),
+        cmocka_unit_test(safe_keys),
+        cmocka_unit_test(room_holds_what_is_read),
+        cmocka_unit_test(kinds_are_whole),
+        cmocka_unit_test(schemes),
+        cmocka_unit_test(relative_to_base),
+        cmocka_unit_test(keys_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

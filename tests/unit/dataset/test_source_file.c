@@ -60,6 +60,27 @@ static void folder_file_and_pattern(void **state) {
     assert_non_null(strstr(err.message, "t-03.tar"));
     source_close(source);
 
+    /* What it names has to be there; what is looked for may be there. */
+    test_mkdir(folder, "more");
+    test_text(folder, "more/m-01.tar", "x");
+    source = opened(below(folder, "{more,mroe}/*"));
+    assert_int_equal(source->ops->list(source, &listing, &err), OPIML_ENOENT);
+    assert_non_null(strstr(err.message, "there is no mroe, which its braces name"));
+    source_close(source);
+    source = opened(below(folder, "{more/*,t-04.tar}"));
+    assert_int_equal(source->ops->list(source, &listing, &err), OPIML_ENOENT);
+    assert_non_null(strstr(err.message, "there is no t-04.tar"));
+    source_close(source);
+    source = opened(below(folder, "more/{m,n}-*.{tar,tgz}"));
+    assert_int_equal(source->ops->list(source, &listing, &err), 0);
+    assert_int_equal(listing.count, 1);
+    source_listing_release(&listing);
+    source_close(source);
+    source = opened(below(folder, "{t-,oth}*"));
+    assert_int_equal(source->ops->list(source, &listing, &err), 0);
+    assert_int_equal(listing.count, 4);
+    source_listing_release(&listing);
+    source_close(source);
     source = opened(below(folder, "{other,oth}{,er}"));
     assert_int_equal(source->ops->list(source, &listing, &err), OPIML_ENOENT);
     source_close(source);

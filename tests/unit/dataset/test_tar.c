@@ -244,6 +244,8 @@ static void nothing_is_lost_in_silence(void **state) {
     assert_fails(file, "at offset 3072: the archive stops without its end mark");
     file->bytes = 2 * 1024;
     assert_fails(file, "truncate -s +1024");
+    file->bytes = 3 * 1024 - 100;
+    assert_fails(file, "at offset 2972: the archive stops within a block of 512 bytes");
     file->bytes = 1024 + 512;
     assert_fails(file, "at offset 1536: the archive ends within its member second, after 0 of 1");
     file->bytes = 3 * 1024;

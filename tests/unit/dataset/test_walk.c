@@ -7,7 +7,17 @@
 static int list(const char *folder, uint32_t threads, struct source_listing *listing,
                 struct opiml_error *err) {
     int root = open(folder, O_RDONLY | O_DIRECTORY);
-    int rc = walk_folder(root, folder, threads, listing, err);
+    int rc = walk_folder(root, folder, NULL, threads, listing, err);
+    close(root);
+    return rc;
+}
+
+static int list_pattern(const char *folder, const char *text, struct source_listing *listing,
+                        struct opiml_error *err) {
+    CLEANUP(pattern_release) struct pattern pattern = {0};
+    int root = open(folder, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(pattern_expand(text, &pattern, NULL), 0);
+    int rc = walk_folder(root, folder, &pattern, 2, listing, err);
     close(root);
     return rc;
 }
@@ -107,6 +117,43 @@ static void links(void **state) {
     assert_int_equal(list(folder, 2, &listing, &err), 0);
     assert_int_equal(listing.count, 3);
     source_listing_release(&listing);
+    test_folder_remove(folder);
+}
+
+/* Only where the pattern leads: what lies elsewhere is none of its business, links included. */
+static void a_pattern_bounds_the_walk(void **state) {
+    char *folder = test_folder();
+    struct source_listing listing;
+    struct opiml_error err;
+    test_mkdir(folder, "old");
+    test_mkdir(folder, "old/deep");
+    test_text(folder, "old/deep/o1.x", "");
+    test_text(folder, "old/o2.x", "");
+    test_text(folder, "o3.x", "");
+    link_to(folder, "/etc", "unrelated");
+    link_to(folder, "/etc", "old/deep/o-etc");
+    link_to(folder, "old", "o-link"); /* a folder is nothing that matches, by whatever name */
+    link_to(folder, "o3.x", "o4.x");
+    assert_int_equal(list_pattern(folder, "o*", &listing, &err), 0);
+    assert_int_equal(listing.count, 2);
+    assert_string_equal(listing.objects[0].key, "o3.x");
+    assert_string_equal(listing.objects[1].key, "o4.x");
+    assert_int_equal(listing.folder_count, 1);
+    source_listing_release(&listing);
+    test_remove(folder, "o-link");
+    assert_int_equal(list_pattern(folder, "{o?d/*,o3*}", &listing, &err), 0);
+    assert_int_equal(listing.count, 2);
+    assert_string_equal(listing.objects[1].key, "old/o2.x");
+    assert_int_equal(listing.folder_count, 2);
+    source_listing_release(&listing);
+    assert_int_equal(list_pattern(folder, "o*/deep/*.x", &listing, &err), 0);
+    assert_int_equal(listing.count, 1);
+    source_listing_release(&listing);
+    assert_int_equal(list_pattern(folder, "o*/*/o*", &listing, &err), OPIML_EACCES);
+    assert_non_null(strstr(err.message, "o-etc"));
+    link_to(folder, "old", "o-link");
+    assert_int_equal(list_pattern(folder, "o*/*", &listing, &err), OPIML_ENOTSUP);
+    assert_non_null(strstr(err.message, "/o-link: links to folders"));
     test_folder_remove(folder);
 }
 
@@ -212,6 +259,7 @@ int main(void) {
         cmocka_unit_test(everything_in_order),
         cmocka_unit_test(many_files),
         cmocka_unit_test(links),
+        cmocka_unit_test(a_pattern_bounds_the_walk),
         cmocka_unit_test(no_path_leaves_the_root),
         cmocka_unit_test(names_hash_sees_names),
         cmocka_unit_test(unreadable_folder),

@@ -52,7 +52,7 @@ static void an_affine_goes_into_the_headers(void **state) {
     struct sample sample;
     sample_init(&sample, "nifti");
     sample_set(&sample, "affine", "where");
-    sample_refused(&sample, "there is no field \"where\"");
+    sample_refused(&sample, "there is no field \"where\"; there are ");
     sample_field(&sample, "t1", OPIML_U8, 3, (int64_t[]){2, 2, 2});
     sample_field(&sample, "where", OPIML_F64, 2, (int64_t[]){3, 4});
     sample_torture(&sample, values, 1);

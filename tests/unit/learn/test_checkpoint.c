@@ -13,6 +13,8 @@ static struct nn_net *make(uint64_t seed) {
     return net;
 }
 
+#define COLUMNS "[{\"name\": \"a\", \"kind\": \"number\", \"width\": 3}]"
+
 static void everything_comes_back(void **state) {
     char *folder = test_folder(), path[4096];
     struct nn_net *a = make(1), *b = make(2);
@@ -35,11 +37,13 @@ static void everything_comes_back(void **state) {
         .classes = js_array()};
     struct checkpoint from;
     struct safetensors file;
+    char *columns;
 
     assert_int_equal(nn_shadow_create(a, true, &average, NULL), 0);
     assert_int_equal(nn_shadow_create(b, true, &other, NULL), 0);
     average->values[0][1] = 43;
     js_add(to.classes, js_text("cat"));
+    assert_int_equal(js_parse(COLUMNS, strlen(COLUMNS), &to.columns, NULL), 0);
     nn_net_param(a, 0)->state[0][1] = 42;
     snprintf(path, sizeof(path), "%s/c", folder);
     assert_int_equal(checkpoint_write(path, a, average, &to, NULL), 0);
@@ -57,6 +61,9 @@ static void everything_comes_back(void **state) {
     assert_string_equal(from.token, "opiml1-t");
     assert_string_equal(from.data, "/e.yaml");
     assert_string_equal(js_as_text(js_at(from.classes, 0), ""), "cat");
+    columns = js_dump(from.columns, 0);
+    assert_string_equal(columns, COLUMNS);
+    base_free(columns);
     assert_int_equal(checkpoint_load(&file, b, other, NULL), 0);
     for (uint32_t i = 0; i < nn_net_params(a); i++)
         assert_memory_equal(nn_net_param(a, i)->value, nn_net_param(b, i)->value,
@@ -124,6 +131,13 @@ static void impossible_models_are_refused(void **state) {
         {"class_names", "{\"a\":1}", "class_names"},
         {"class_names", "[1]", "class_names"},
         {"class_names", "[", "class_names"},
+        {"columns", "[]", "columns are not as many"},
+        {"columns", "7", "columns are not as many"},
+        {"columns", "[", "columns is no list"},
+        {"columns", "[{\"name\": \"a\", \"kind\": \"number\", \"width\": 2}]", "not as many"},
+        {"columns", "[{\"name\": \"a\", \"kind\": \"number\", \"width\": -3}]", "no column"},
+        {"columns", "[{\"name\": \"a\", \"kind\": \"other\", \"width\": 3}]", "no column"},
+        {"columns", "[{\"kind\": \"number\", \"width\": 3}]", "no column"},
     };
     char *folder = test_folder(), path[4096];
     struct nn_net *net = make(1);

@@ -53,6 +53,48 @@ static void fields_are_found_or_refused(void **state) {
     test_folder_remove(folder);
 }
 
+static void labels_are_whole_numbers_of_any_width(void **state) {
+    static const char *const fields[] = {"[\"image:f32:1x2x2\", \"label:i64\"]",
+                                         "[\"image:f32:1x2x2\", \"label:u8\"]"};
+    char *folder = test_folder();
+    uint8_t records[3][24] = {{0}};
+
+    for (int f = 0; f < 2; f++) {
+        size_t bytes = f == 0 ? 24 : 17;
+        struct opiml_pipeline *pipeline;
+        struct opiml_feed_options options;
+        struct opiml_feed *feed;
+        const struct opiml_batch *batch;
+        struct learn_fields found;
+        struct learn_rows rows;
+        float images[3 * 4];
+        uint32_t first = 0;
+
+        for (int r = 0; r < 3; r++) { /* labels 3, 4 and, past the 32nd bit, 2 */
+            uint64_t label = r < 2 ? (uint64_t)r + 3 : 2 + (f == 0 ? UINT64_C(1) << 40 : 0);
+
+            memcpy((uint8_t *)records + r * bytes + 16, &label, bytes - 16);
+        }
+        test_write(folder, "train.bin", records, 3 * bytes);
+        pipeline = open_pipeline(folder, fields[f]);
+        assert_int_equal(learn_fields_find(pipeline, "t", LEARN_CLASSES(5), &found, NULL), 0);
+        opiml_feed_options_init(&options);
+        assert_int_equal(opiml_feed_open(pipeline, &options, &feed, NULL), 0);
+        assert_int_equal(opiml_feed_next(feed, &batch, NULL), 1);
+        assert_int_equal(learn_rows_init(&rows, &found, images, 3, NULL), 0);
+        assert_int_equal(learn_rows_take(&rows, feed, batch, &first, NULL),
+                         f == 0 ? OPIML_EBUDGET : 0);
+        assert_true(rows.labels[0] == 3 && rows.labels[1] == 4);
+        if (f == 0)
+            assert_non_null(strstr(opiml_feed_bad(feed, 0), "label 1099511627778; there are 5"));
+        learn_rows_release(&rows);
+        opiml_batch_release(batch);
+        opiml_feed_close(feed);
+        opiml_pipeline_close(pipeline);
+    }
+    test_folder_remove(folder);
+}
+
 static void holes_do_not_count(void **state) {
     const struct learn_fields fields = {
         .label = 1, .channels = 1, .height = 1, .width = 2, .voxels = 2, .classes = 2};
@@ -60,7 +102,11 @@ static void holes_do_not_count(void **state) {
     const uint64_t samples[] = {0, 1, 2, 3};
     float images[8] = {1, 2, 3, 4, 5, 6, 7, 8}, to[4];
     int32_t labels[4] = {1, 99, 0, 1};
+    const struct opiml_schema schema = {
+        .count = 2,
+        .fields = {{.name = "image"}, {.name = "label", .dtype = OPIML_I32, .max_bytes = 4}}};
     struct opiml_batch batch = {.rows = 4,
+                                .schema = &schema,
                                 .status = status,
                                 .samples = samples,
                                 .data = {(uint8_t *)images, (uint8_t *)labels}};
@@ -89,8 +135,11 @@ static void shares_go_along(void **state) {
                                         .kind = LEARN_SHARES};
     const uint8_t status[] = {OPIML_ROW_DROPPED, OPIML_ROW_OK};
     float images[2] = {1, 2}, to[2], shares[4] = {0, 0, 0.25f, 0.75f};
-    struct opiml_batch batch = {
-        .rows = 2, .status = status, .data = {(uint8_t *)images, (uint8_t *)shares}};
+    const struct opiml_schema schema = {.count = 2};
+    struct opiml_batch batch = {.rows = 2,
+                                .schema = &schema,
+                                .status = status,
+                                .data = {(uint8_t *)images, (uint8_t *)shares}};
     struct learn_rows rows;
     uint32_t first = 0;
 
@@ -188,6 +237,7 @@ static void classes_are_counted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_found_or_refused),
+        cmocka_unit_test(labels_are_whole_numbers_of_any_width),
         cmocka_unit_test(holes_do_not_count),
         cmocka_unit_test(shares_go_along),
         cmocka_unit_test(other_names_are_other_classes),

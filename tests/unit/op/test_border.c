@@ -69,7 +69,7 @@ static void fills_are_read(void **state) {
     assert_int_equal(border_read_fill(&three, 3, fill, &err), 0);
     assert_memory_equal(fill, ((uint8_t[]){1, 2, 3}), 3);
     assert_int_equal(border_read_fill(&three, 1, fill, &err), OPIML_EINVAL);
-    assert_non_null(strstr(err.message, "value: 3 numbers for 1 channels"));
+    assert_non_null(strstr(err.message, "value: 3 numbers for 1 channel;"));
 }
 
 int main(void) {

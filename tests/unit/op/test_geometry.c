@@ -257,7 +257,7 @@ static void mistakes_are_named(void **state) {
     refuses(p, "scale: ");
     p = params(GEOMETRY_RANDOM, 1, 10, 0);
     p.ratio.count = 1;
-    refuses(p, "ratio: 1 numbers");
+    refuses(p, "ratio: 1 number;");
     p = params(GEOMETRY_CENTER, 1, 10, 0);
     p.resize = GEOMETRY_OUT_MAX + 1;
     refuses(p, "resize: ");

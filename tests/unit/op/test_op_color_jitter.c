@@ -159,8 +159,8 @@ static void grey_images_work(void **state) {
     make(&b, 1);
     assert_int_equal(op_bench_open(&b, "{brightness: 0.5, contrast: 0.5}"), 0);
     assert_int_equal(op_bench_compare(&b, 0), 0);
-    op_bench_refuses(&b, "{saturation: 0.5}", "saturation|1 channels");
-    op_bench_refuses(&b, "{hue: 0.1}", "hue|1 channels");
+    op_bench_refuses(&b, "{saturation: 0.5}", "saturation|1 channel and");
+    op_bench_refuses(&b, "{hue: 0.1}", "hue|1 channel and");
     op_bench_release(&b);
 }
 

@@ -107,6 +107,7 @@ static void mistakes_in_a_table_are_seen(void **state) {
     CASE("longer", op.name = "a123456789012345678901234567890123456789");
     CASE("word of the pipeline file", op.name = "cache");
     CASE("word of the pipeline file", op.name = "label");
+    CASE("word of the pipeline file", op.name = "place");
     CASE("no help", op.help = "");
     CASE("version", op.version = 0);
     CASE("flags", op.flags |= 1u << 20);
