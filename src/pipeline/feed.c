@@ -2,30 +2,26 @@
  * the error budget and the resume token. */
 #include "base/clock.h"
 #include "base/text.h"
-#include "net/link.h"
 #include "pipeline/bad.h"
-#include "pipeline/stage.h"
+#include "pipeline/cache_advice.h"
+#include "pipeline/feed_stats.h"
+#include "pipeline/join.h"
+#include "pipeline/router.h"
 #include "pipeline/token.h"
+#include "pipeline/where.h"
 
 #define WHERE_BYTES 320
-#define LINK_DEPTH 3 /* frames in flight: one arriving, one waiting, one being worked on */
-
-/* The part behind a loopback link, when the pipeline is cut. */
-struct front {
-    struct plan *plan;
-    struct stage *stage;
-    struct link *link;
-    pthread_t pump;
-    bool pumping;
-};
 
 struct opiml_feed {
     struct opiml_pipeline *pipeline;
     struct opiml_feed_options options;
-    struct front front;
-    struct plan *plan;
-    struct stage *stage;
+    struct feed_router *router; /* NULL: all is made here */
+    struct join *join;          /* the router, where the batches are made by another process */
+    char *name;                 /* ... the name that it serves under */
+    struct leg *leg, *retired;  /* what makes the batches; those of whom some are held */
+    struct stage_waiter waiter;
     uint64_t first; /* number of the first batch, over epochs */
+    uint64_t last;  /* batches to deliver; UINT64_MAX: without end */
     struct hash128 digest;
     uint64_t samples, dropped, errors, batches, bytes;
     uint64_t epoch, epoch_errors; /* the budget counts anew in each epoch */
@@ -35,7 +31,8 @@ struct opiml_feed {
     uint32_t row_bytes;
     struct opiml_error failed; /* sticky */
     char token[OPIML_TOKEN_BYTES];
-    pthread_mutex_t lock; /* over the counters above, for opiml_feed_stats */
+    struct opiml_feed_stats past; /* what legs before this one counted */
+    pthread_mutex_t lock;         /* over the counters above and `leg`, for opiml_feed_stats */
     struct bad bad;
 };
 
@@ -48,21 +45,38 @@ void opiml_feed_options_init(struct opiml_feed_options *options) {
 
 static int check_options(const struct opiml_pipeline *pipeline,
                          const struct opiml_feed_options *options, struct opiml_error *err) {
+    int rc;
+
     if (options->size != sizeof(*options))
         return opiml_fail(err, OPIML_EINVAL, "feed options of %u bytes; this library has %zu",
                           options->size, sizeof(*options));
-    if (options->world == 0 || options->rank >= options->world)
-        return opiml_fail(err, OPIML_EINVAL, "rank %u of %u: ranks count from 0", options->rank,
-                          options->world);
-    if (options->world > pipeline->batch_rows / pipeline->group_rows)
-        return opiml_fail(err, OPIML_EINVAL,
-                          "%u ranks cannot share batches of %u rows in groups of %u",
-                          options->world, pipeline->batch_rows, pipeline->group_rows);
+    if (options->threads > PIPELINE_THREADS_MAX)
+        return opiml_fail(err, OPIML_EINVAL, "threads: %u is out of range: 0 to %d",
+                          options->threads, PIPELINE_THREADS_MAX);
+    if ((rc = pipeline_check_ranks(pipeline, options->rank, options->world, err)) < 0)
+        return rc;
     if (options->cut > (int32_t)pipeline->row_ops)
         return opiml_fail(err, OPIML_EINVAL,
-                          "cut %d: the pipeline has %u operators that can be cut", options->cut,
-                          pipeline->row_ops);
+                          "cut %d: the pipeline has %u operator%s that can be cut", options->cut,
+                          pipeline->row_ops, text_s(pipeline->row_ops));
     return 0;
+}
+
+/* Nothing is left to do but to copy the rows, which one thread does. */
+static int open_join(struct opiml_feed *self, struct opiml_error *err) {
+    struct opiml_feed_options *options = &self->options;
+    int rc;
+
+    if (self->router || options->cut >= 0)
+        return opiml_fail(err, OPIML_EINVAL, "a feed is joined, or made: not both");
+    self->name = base_strdup(options->join);
+    if (!self->name)
+        return base_fail_memory(err, strlen(options->join), "a feed's name");
+    options->join = self->name;
+    options->threads = options->threads ? options->threads : 1;
+    if ((rc = join_open(self->pipeline, options, &self->join, err)) == 0)
+        self->router = join_router(self->join);
+    return rc;
 }
 
 static int read_token(struct opiml_feed *self, const char *text, struct opiml_error *err) {
@@ -121,96 +135,64 @@ static void write_token(struct opiml_feed *self, uint64_t epoch, uint64_t positi
     token_format(&token, to);
 }
 
-/* ---- stages ---- */
+/* ---- legs ---- */
 
-/* Moves frames from the front's slots over the link. */
-static void *pump_main(void *argument) {
-    struct opiml_feed *self = argument;
-    struct front *front = &self->front;
-    struct opiml_error err = {0};
-    struct slot *slot;
-    int rc;
+/* Free the legs that nobody holds a batch of any more. */
+static void close_retired(struct opiml_feed *self, bool all) {
+    struct leg **at = &self->retired;
 
-    while ((rc = stage_next(front->stage, &slot, &err)) == 1) {
-        uint64_t bytes = frame_seal(&slot->frame, true);
+    while (*at) {
+        struct leg *leg = *at;
 
-        rc = front->link->ops->send(front->link, slot->frame.at, bytes, &err);
-        stage_recycle(slot);
-        if (rc < 0)
-            break;
+        if (!all && stage_is_held(leg->stage)) {
+            at = &leg->older;
+            continue;
+        }
+        *at = leg->older;
+        leg_close(leg);
     }
-    if (rc < 0 && rc != OPIML_ECANCELED)
-        stage_fail(self->stage, &err);
-    front->link->ops->end(front->link);
-    return NULL;
 }
 
-/* A request for the whole pipeline, to be narrowed. */
-static struct plan_request make_request(const struct opiml_feed *self) {
-    uint64_t pool =
-        self->options.pool_bytes ? self->options.pool_bytes : self->pipeline->pool_bytes;
-
-    return (struct plan_request){.last = self->pipeline->row_ops,
-                                 .reads = true,
-                                 .delivers = true,
-                                 .threads = self->options.threads,
-                                 .rank = self->options.rank,
-                                 .world = self->options.world,
-                                 .pool_bytes = pool};
-}
-
-static int open_front(struct opiml_feed *self, const struct stage_options *options,
-                      struct opiml_error *err) {
-    struct front *front = &self->front;
-    struct plan_request request = make_request(self);
-    struct stage_options plain = *options;
-    struct inlet *inlet;
+/* Begin the leg that makes what is left, where the router says. */
+static int open_leg(struct opiml_feed *self, struct opiml_error *err) {
+    const struct leg_request request = {
+        .pipeline = self->pipeline,
+        .options = &self->options,
+        .first = self->first + self->batches,
+        .batches = self->last == UINT64_MAX ? UINT64_MAX : self->last - self->batches,
+        .waiter = &self->waiter};
+    struct routes routes;
+    struct leg *leg;
     int rc;
 
-    plain.digest = false;
-    request.last = (uint32_t)self->options.cut;
-    request.delivers = false;
-    request.pool_bytes /= 2;
-    if ((rc = plan_create(self->pipeline, &request, &front->plan, err)) < 0 ||
-        (rc = link_loopback_open(LINK_DEPTH, &front->link, err)) < 0 ||
-        (rc = inlet_reader_create(front->plan, &inlet, err)) < 0)
+    if (self->router && (rc = self->router->arrange(self->router, request.first, request.batches,
+                                                    &routes, err)) < 0)
         return rc;
-    return stage_create(front->plan, inlet, &plain, &front->stage, err);
-}
-
-static int open_stages(struct opiml_feed *self, struct opiml_error *err) {
-    struct stage_options options = {
-        .first = self->first, .batches = batches_to_make(self), .digest = self->options.digest};
-    struct plan_request request = make_request(self);
-    bool cut = self->options.cut >= 0;
-    struct inlet *inlet;
-    int rc;
-
-    if (cut) {
-        request.first = (uint32_t)self->options.cut;
-        request.reads = false;
-        request.pool_bytes /= 2;
-        if ((rc = open_front(self, &options, err)) < 0)
-            return rc;
-    }
-    if ((rc = plan_create(self->pipeline, &request, &self->plan, err)) < 0)
-        return rc;
-    rc = cut ? inlet_link_create(self->plan, self->front.link, LINK_DEPTH,
-                                 self->front.plan->slot_bytes, &inlet, err)
-             : inlet_reader_create(self->plan, &inlet, err);
+    rc = leg_open(&request, self->router ? &routes : NULL, &leg, err);
     if (rc < 0)
         return rc;
-    if ((rc = stage_create(self->plan, inlet, &options, &self->stage, err)) < 0 || !cut)
-        return rc;
-    rc = pthread_create(&self->front.pump, NULL, pump_main, self);
-    if (rc != 0)
-        return base_fail_errno(err, rc, "starting the link's sending thread");
-    self->front.pumping = true;
+    pthread_mutex_lock(&self->lock);
+    self->leg = leg;
+    pthread_mutex_unlock(&self->lock);
     return 0;
 }
 
-int opiml_feed_open(struct opiml_pipeline *pipeline, const struct opiml_feed_options *options,
-                    struct opiml_feed **ret_feed, struct opiml_error *err) {
+/* Stop the leg; what it counted stays. */
+static void retire_leg(struct opiml_feed *self) {
+    struct leg *leg = self->leg;
+
+    leg_stop(leg);
+    pthread_mutex_lock(&self->lock);
+    feed_stats_keep(&self->past, leg);
+    leg->older = self->retired;
+    self->retired = leg;
+    self->leg = NULL;
+    pthread_mutex_unlock(&self->lock);
+}
+
+static int feed_open(struct opiml_pipeline *pipeline, const struct opiml_feed_options *options,
+                     struct feed_router *router, struct opiml_feed **ret_feed,
+                     struct opiml_error *err) {
     struct opiml_feed *self;
     int rc = check_options(pipeline, options, err);
 
@@ -219,17 +201,23 @@ int opiml_feed_open(struct opiml_pipeline *pipeline, const struct opiml_feed_opt
     self = base_alloc(sizeof(*self));
     if (!self)
         return base_fail_memory(err, sizeof(*self), "a feed");
+    self->router = router;
     self->pipeline = pipeline;
     self->options = *options;
-    if (!self->options.threads)
+    if (!self->options.threads && !options->join)
         self->options.threads = pipeline->threads;
     self->opened_ns = clock_now_ns();
     pthread_mutex_init(&self->lock, NULL);
+    stage_waiter_init(&self->waiter);
     for (uint32_t f = 0; f < opiml_pipeline_schema(pipeline)->count; f++)
         self->row_bytes += (uint32_t)opiml_pipeline_schema(pipeline)->fields[f].max_bytes;
     write_token(self, 0, 0, self->token);
-    if ((options->resume && (rc = read_token(self, options->resume, err)) < 0) ||
-        (rc = open_stages(self, err)) < 0) {
+    if (options->resume && (rc = read_token(self, options->resume, err)) < 0) {
+        opiml_feed_close(self);
+        return rc;
+    }
+    self->last = batches_to_make(self);
+    if ((options->join && (rc = open_join(self, err)) < 0) || (rc = open_leg(self, err)) < 0) {
         opiml_feed_close(self);
         return rc;
     }
@@ -238,23 +226,33 @@ int opiml_feed_open(struct opiml_pipeline *pipeline, const struct opiml_feed_opt
     return 0;
 }
 
+int opiml_feed_open(struct opiml_pipeline *pipeline, const struct opiml_feed_options *options,
+                    struct opiml_feed **ret_feed, struct opiml_error *err) {
+    int rc = options->join ? 0 : where_check_here(pipeline, err);
+
+    if (rc == 0 && !options->join)
+        rc = cache_settle(pipeline, options->epochs,
+                          options->threads ? options->threads : pipeline->threads,
+                          options->pool_bytes ? options->pool_bytes : pipeline->pool_bytes, err);
+    return rc < 0 ? rc : feed_open(pipeline, options, NULL, ret_feed, err);
+}
+
+int feed_open_routed(struct opiml_pipeline *pipeline, const struct opiml_feed_options *options,
+                     struct feed_router *router, struct opiml_feed **ret_feed,
+                     struct opiml_error *err) {
+    assert(options->cut < 0);
+    return feed_open(pipeline, options, router, ret_feed, err);
+}
+
 void opiml_feed_close(struct opiml_feed *self) {
     if (!self)
         return;
-    /* The link first: its threads must not wait for a stage that is gone. */
-    if (self->front.link)
-        self->front.link->ops->shut(self->front.link);
-    if (self->front.stage)
-        stage_stop(self->front.stage);
-    if (self->front.pumping)
-        pthread_join(self->front.pump, NULL);
-    stage_destroy(self->stage);
-    stage_destroy(self->front.stage);
-    if (self->front.link)
-        self->front.link->ops->close(self->front.link);
-    base_free(self->front.plan);
-    base_free(self->plan);
+    leg_close(self->leg);
+    close_retired(self, true);
+    join_close(self->join);
+    base_free(self->name);
     bad_release(&self->bad);
+    stage_waiter_release(&self->waiter);
     pthread_mutex_destroy(&self->lock);
     base_free(self);
 }
@@ -304,8 +302,11 @@ static void count_errors(struct opiml_feed *self, const struct slot *slot) {
     }
     self->errors += slot->failed;
     self->epoch_errors += slot->failed;
-    if (slot->failed)
-        keep_bad(self, slot);
+    if (!slot->failed)
+        return;
+    base_alloc_aside(true);
+    keep_bad(self, slot);
+    base_alloc_aside(false);
 }
 
 static void enter_ledger(struct opiml_feed *self, struct slot *slot) {
@@ -355,12 +356,30 @@ static int over_budget(struct opiml_feed *self, struct opiml_error *err) {
     return opiml_fail(err, OPIML_EBUDGET,
                       "%" PRIu64 " bad record%s in epoch %" PRIu64 "; errors.budget allows %" PRIu64
                       ". First: %s",
-                      self->epoch_errors, self->epoch_errors == 1 ? "" : "s", self->epoch, allowed,
+                      self->epoch_errors, text_s(self->epoch_errors), self->epoch, allowed,
                       self->first_bad);
 }
 
 static int fail_for_good(struct opiml_feed *self, struct opiml_error *err) {
     return opiml_fail(err, self->failed.code, "%s", self->failed.message);
+}
+
+/* stage_next; where a route is lost, from what the router arranges in its place. */
+static int next_slot(struct opiml_feed *self, struct slot **ret_slot, struct opiml_error *err) {
+    for (;;) {
+        int rc = stage_next(self->leg->stage, ret_slot, err);
+        int32_t lost;
+
+        if (rc >= 0 || rc == OPIML_EBUSY || !self->router || atomic_load(&self->waiter.cancelled))
+            return rc;
+        if ((lost = stage_lost(self->leg->stage)) < 0)
+            return rc;
+        retire_leg(self);
+        self->router->lost(self->router, (uint32_t)lost, self->first + self->batches, err);
+        if ((rc = open_leg(self, err)) < 0)
+            return rc;
+        err->code = 0;
+    }
 }
 
 int opiml_feed_next(struct opiml_feed *self, const struct opiml_batch **ret_batch,
@@ -371,7 +390,14 @@ int opiml_feed_next(struct opiml_feed *self, const struct opiml_batch **ret_batc
 
     if (self->failed.code)
         return fail_for_good(self, err);
-    rc = stage_next(self->stage, &slot, &self->failed);
+    close_retired(self, false);
+    if (self->router && self->router->move && self->router->move(self->router, self)) {
+        retire_leg(self);
+        if (open_leg(self, &self->failed) < 0)
+            return fail_for_good(self, err);
+        self->failed.code = 0; /* what succeeds may have tried something before */
+    }
+    rc = next_slot(self, &slot, &self->failed);
     if (rc == OPIML_EBUSY) {
         self->failed.code = 0;
         return opiml_fail(err, rc, "%s", self->failed.message);
@@ -391,7 +417,7 @@ int opiml_feed_next(struct opiml_feed *self, const struct opiml_batch **ret_batc
         return fail_for_good(self, err);
     if (rc == 0)
         return 0;
-    show_batch(slot, self->plan);
+    show_batch(slot, self->leg->plan);
     *ret_batch = &slot->batch;
     return 1;
 }
@@ -413,7 +439,9 @@ int opiml_feed_refuse(struct opiml_feed *self, const struct opiml_batch *batch, 
     self->samples--;
     self->errors++;
     self->epoch_errors++;
+    base_alloc_aside(true);
     keep_line(self, line);
+    base_alloc_aside(false);
     over_budget(self, &self->failed);
     pthread_mutex_unlock(&self->lock);
     return self->failed.code ? fail_for_good(self, err) : 0;
@@ -425,7 +453,7 @@ void opiml_batch_release(const struct opiml_batch *batch) {
 }
 
 void opiml_feed_cancel(struct opiml_feed *self) {
-    stage_cancel(self->stage);
+    stage_waiter_cancel(&self->waiter);
 }
 
 const char *opiml_feed_bad(struct opiml_feed *self, uint32_t i) {
@@ -433,51 +461,6 @@ const char *opiml_feed_bad(struct opiml_feed *self, uint32_t i) {
 }
 
 /* ---- statistics ---- */
-
-/* A station of the compute threads, whose counters lie at that offset of each. */
-static void add_station(struct opiml_feed_stats *stats, const struct stage *stage, const char *name,
-                        size_t counters) {
-    struct opiml_station_stats *to = &stats->station[stats->stations++];
-
-    *to = (struct opiml_station_stats){.threads = stage->plan->threads};
-    text_copy(to->name, sizeof(to->name), name);
-    for (uint32_t w = 0; w < stage->plan->threads; w++) {
-        const struct counters *from =
-            (const void *)((const uint8_t *)&stage->workers[w] + counters);
-
-        to->rows += counter_get(&from->rows);
-        to->bytes += counter_get(&from->bytes);
-        to->busy_ns += counter_get(&from->busy_ns);
-        to->wait_ns += counter_get(&from->wait_ns);
-    }
-}
-
-/* The inlet's stations, "parse" and the operators of a stage. Workers that find no task wait for
- * rows: that is the wait of the first station they would work at. */
-static void add_stage(struct opiml_feed_stats *stats, struct stage *stage) {
-    const struct plan *plan = stage->plan;
-    const struct opiml_pipeline *pipeline = plan->pipeline;
-    uint32_t last = plan->delivers ? pipeline->ops : plan->last;
-    uint64_t bytes_read;
-
-    /* Readers of all datasets and of a cache, two stages' own, the operators, "deliver". */
-    _Static_assert(MIX_MAX + 1 + 2 * 3 + PIPELINE_OPS_MAX + 1 <= OPIML_MAX_STATIONS, "stations");
-    stats->stations += stage->inlet->ops->stats(stage->inlet, stats->station + stats->stations,
-                                                MIX_MAX + 1, &bytes_read);
-    stats->bytes_read += bytes_read;
-    stats->pool_bytes += plan->total_bytes;
-    add_station(stats, stage, "parse", offsetof(struct worker, parse));
-    for (uint32_t k = plan->first; k <= last; k++) {
-        if (plan->caches && k == pipeline->cache.at)
-            add_station(stats, stage, "cache", offsetof(struct worker, cache));
-        if (k < last)
-            add_station(stats, stage, pipeline->op[k]->op->name,
-                        offsetof(struct worker, op) + k * sizeof(struct counters));
-    }
-    pthread_mutex_lock(&stage->lock);
-    stats->pool_peak_bytes += plan->total_bytes + stage->charge_peak;
-    pthread_mutex_unlock(&stage->lock);
-}
 
 /* The station that limits the rate: none while the consumer hardly waits; the longest-working
  * operator when the compute threads hardly wait; else, and where there are none, what brings the
@@ -495,7 +478,7 @@ static int32_t find_bottleneck(const struct opiml_feed_stats *stats, bool comput
             idle += station->wait_ns;
             threads += station->threads;
         }
-        if (strncmp(station->name, "read", 4) == 0 || strcmp(station->name, "link") == 0) {
+        if (strncmp(station->name, "read", 4) == 0 || strncmp(station->name, "link", 4) == 0) {
             if (bringer < 0 || station->busy_ns > stats->station[bringer].busy_ns)
                 bringer = (int32_t)i;
         } else if (station->busy_ns > most) {
@@ -508,12 +491,11 @@ static int32_t find_bottleneck(const struct opiml_feed_stats *stats, bool comput
 
 void opiml_feed_stats(struct opiml_feed *self, struct opiml_feed_stats *stats) {
     struct opiml_station_stats *deliver;
+    bool computes;
 
     memset(stats, 0, sizeof(*stats));
-    if (self->front.stage)
-        add_stage(stats, self->front.stage);
-    add_stage(stats, self->stage);
     pthread_mutex_lock(&self->lock);
+    feed_stats_show(&self->past, self->leg, stats);
     stats->samples = self->samples;
     stats->dropped = self->dropped;
     stats->errors = self->errors;
@@ -532,6 +514,7 @@ void opiml_feed_stats(struct opiml_feed *self, struct opiml_feed_stats *stats) {
     stats->digest[0] = self->digest.low;
     stats->digest[1] = self->digest.high;
     memcpy(stats->token, self->token, sizeof(stats->token));
+    computes = !self->leg || !self->leg->plan->in_reader;
     pthread_mutex_unlock(&self->lock);
     deliver = &stats->station[stats->stations++];
     *deliver = (struct opiml_station_stats){.name = "deliver",
@@ -539,5 +522,5 @@ void opiml_feed_stats(struct opiml_feed *self, struct opiml_feed_stats *stats) {
                                             .bytes = stats->bytes_delivered,
                                             .wait_ns = stats->wait_ns,
                                             .threads = 1};
-    stats->bottleneck = find_bottleneck(stats, !self->stage->plan->in_reader);
+    stats->bottleneck = find_bottleneck(stats, computes);
 }

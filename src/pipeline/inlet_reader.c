@@ -5,6 +5,8 @@
  * its rows are read again, each alone and piece by piece, so that only those that cannot be had are
  * bad records.
  */
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "pipeline/reads.h"
 #include "pipeline/span.h"
@@ -13,6 +15,7 @@
 
 #define DEPTH 64        /* reads in flight per reactor: enough for an NVMe drive's parallelism */
 #define SPANS_LEAST 16u /* that the memory for reads is to hold */
+#define NO_HOLD UINT32_MAX
 
 /* Rows that are brought together: their tasks, the memory that was taken for them, and how far
  * their reads have been prepared. */
@@ -22,10 +25,12 @@ struct load {
     bool alone; /* one row, whose pieces are read each by itself */
     uint32_t piece;
     struct span span; /* of all rows, or of the piece */
+    uint8_t *place;   /* where the span lies in the batch; NULL: in memory for reads */
     uint8_t *to;      /* where it goes */
     uint64_t next;    /* where in the object the next read begins */
     uint32_t pending; /* reads that have not come yet */
     int result, errnum;
+    const char *why; /* as source_read has it */
 };
 
 struct flight {
@@ -38,6 +43,7 @@ struct reactor {
     uint32_t dataset; /* the number of datasets: reads the cache's file */
     pthread_t thread;
     bool started;
+    sem_t ended;         /* posted when the thread has looked at all this for the last time */
     struct arena memory; /* read buffers */
     struct reads ring;
     struct source_queue *queue;
@@ -86,6 +92,11 @@ static struct source *source_of(const struct reactor *self) {
     return dataset ? dataset_source(dataset) : cache_source(self->reader->stage->cache);
 }
 
+/* What is worth reading between two rows, to have them with one read. */
+static uint64_t gap_of(const struct reactor *self) {
+    return source_of(self)->ops->exact ? 0 : SPAN_GAP_BYTES;
+}
+
 static bool is_direct(const struct reactor *self) {
     const struct dataset *dataset = dataset_of(self);
 
@@ -124,7 +135,7 @@ static struct task *take_task(struct reactor *self) {
     struct task *task = &self->slot->tasks[self->row];
     bool cached = task->cached.bytes != 0;
 
-    if (reactor_of(self->reader, task, cached) != self)
+    if (task->route != self->reader->inlet.route || reactor_of(self->reader, task, cached) != self)
         return NULL;
     if (!cached || !dataset_of(self))
         return task;
@@ -177,10 +188,27 @@ static bool row_span(const struct reactor *self, const struct task *task, struct
     for (uint32_t i = 1; i < pieces_of(self); i++) {
         struct span span = piece_span(self, task, i);
 
-        if (!span_join(ret_span, &span, INT32_MAX))
+        if (!span_join(ret_span, &span, gap_of(self), INT32_MAX))
             return false;
     }
     return pieces_of(self) == 1 || room_of(self, ret_span) <= room_alone(self, task);
+}
+
+/* Where a row lies in its batch, if its span can be read there and nothing else of the batch is
+ * touched. NULL: it has to be copied. */
+static uint8_t *find_place(const struct reactor *self, const struct task *task,
+                           const struct span *span) {
+    uint64_t alignment = plan_read_alignment(is_direct(self));
+    uint8_t *at;
+
+    if (!self->reader->plan->in_place || !dataset_of(self) || span->whole ||
+        span_bytes(span) != self->reader->plan->out->fields[0].max_bytes)
+        return NULL;
+    at = frame_at(&task->slot->frame, 0, task->row);
+    if ((uintptr_t)at % alignment != span->begin % alignment ||
+        (is_direct(self) && ((span->begin | span_bytes(span)) % alignment != 0)))
+        return NULL;
+    return at;
 }
 
 /* Have the open load's next reads go on with its span, whose first byte comes to load->to. */
@@ -193,11 +221,20 @@ static void aim_piece(struct reactor *self, struct load *load) {
         load->to + source_skip(load->next, is_direct(self)), (uint32_t)span_bytes(&load->span)};
 }
 
-/* Take memory for a load. False when there is not enough yet. */
+/* Find memory for a load. NULL when there is not enough yet. */
+static uint8_t *find_memory(struct reactor *self, const struct load *load, uint32_t *ret_hold) {
+    *ret_hold = NO_HOLD;
+    if (load->place)
+        return load->place - source_skip(load->span.begin, is_direct(self));
+    return reads_take(&self->ring,
+                      load->alone ? room_alone(self, load->first) : room_of(self, &load->span),
+                      load->rows, ret_hold);
+}
+
+/* Begin with a load. False when there is not enough memory yet. */
 static bool open_load(struct reactor *self, const struct load *from) {
-    uint64_t room = from->alone ? room_alone(self, from->first) : room_of(self, &from->span);
     uint32_t hold;
-    uint8_t *to = reads_take(&self->ring, room, from->rows, &hold);
+    uint8_t *to = find_memory(self, from, &hold);
     struct load *load;
 
     if (!to)
@@ -258,7 +295,7 @@ static bool prepare(struct reactor *self) {
  * left as soon as they have been walked: nobody looks at one that may be somebody else's again. */
 static bool have_row(struct reactor *self) {
     for (;;) {
-        if (self->slot && self->row < self->slot->slice.rows)
+        if (self->slot && self->row < self->slot->rows)
             return true;
         if (self->slot) {
             stage_leave(self->slot);
@@ -292,6 +329,17 @@ static bool open_again(struct reactor *self) {
     return opened;
 }
 
+/* Whether a row lies in its batch behind a load as it does in its object, or neither is read there.
+ */
+static bool follows(const struct reactor *self, const struct load *load, const struct task *task,
+                    const struct span *span) {
+    const uint8_t *place = find_place(self, task, span);
+
+    if (!place || !load->place)
+        return !place && !load->place;
+    return span->begin == load->span.end && place == load->place + span_bytes(&load->span);
+}
+
 /* Gather a row, if it goes with those that are gathered already. */
 static bool gather_row(struct reactor *self, struct task *task) {
     struct load *gather = &self->gather;
@@ -301,10 +349,12 @@ static bool gather_row(struct reactor *self, struct task *task) {
     if (gather->rows == 0) {
         *gather = (struct load){.first = task, .last = task, .rows = 1};
         gather->alone = !row_span(self, task, &gather->span);
+        if (!gather->alone)
+            gather->place = find_place(self, task, &gather->span);
         return true;
     }
-    if (gather->alone || !row_span(self, task, &span) ||
-        !span_join(&gather->span, &span, self->span_bytes))
+    if (gather->alone || !row_span(self, task, &span) || !follows(self, gather, task, &span) ||
+        !span_join(&gather->span, &span, gap_of(self), self->span_bytes))
         return false;
     gather->last->next = task;
     gather->last = task;
@@ -366,6 +416,7 @@ static void give_bytes(struct reactor *self, const struct load *load, struct tas
     task->hold = load->hold;
     task->result = load->result;
     task->errnum = load->errnum;
+    task->why = load->why;
     task->bytes = 0;
     for (uint32_t i = 0; i < pieces_of(self); i++)
         task->bytes += task->from[i].bytes;
@@ -377,6 +428,11 @@ static void give_bytes(struct reactor *self, const struct load *load, struct tas
         __builtin_prefetch(task->from->at);
         __builtin_prefetch(last->at + last->bytes - 1);
     }
+}
+
+static void give_back(struct reactor *self, uint32_t hold) {
+    if (hold != NO_HOLD)
+        reads_give(&self->ring, hold);
 }
 
 /* All reads of a load have come: hand its rows to the workers, or have them read again. */
@@ -391,7 +447,7 @@ static void end_load(struct reactor *self, const struct load *load) {
     for (uint32_t i = 0; i < load->rows; i++, task = next) {
         next = task->next; /* a worker may be done with the row any time */
         if (again) {
-            reads_give(&self->ring, load->hold);
+            give_back(self, load->hold);
             ask_again(self, task);
         } else {
             add_ready(self, task);
@@ -408,6 +464,7 @@ static void complete(struct reactor *self, struct source_read *const *done, uint
         if (load->result == 0) {
             load->result = done[i]->result;
             load->errnum = done[i]->errnum;
+            load->why = done[i]->why;
         }
         self->free[self->frees++] = flight;
         if (--load->pending > 0 || load == self->open)
@@ -427,10 +484,26 @@ static void say_what_is_missing(struct reactor *self) {
         atomic_store(&self->wants_slot, false);
 }
 
+/* Where reads were given up the thread stays: to end it would wait for them. */
+static void *end_reactor(struct reactor *self) {
+    struct source *source = source_of(self);
+    bool stuck;
+
+    if (source->ops->settle)
+        source->ops->settle(self->queue);
+    stuck = source->abandoned;
+    sem_post(&self->ended);
+    while (stuck)
+        pause();
+    return NULL;
+}
+
 static void *reactor_main(void *argument) {
     struct reactor *self = argument;
     struct stage *stage = self->reader->stage;
     const struct source_ops *ops = source_of(self)->ops;
+    struct turns_job *job = stage->options.job;
+    uint64_t cpu_ns = job ? clock_cpu_ns() : 0;
 
     while (!stage_stopping(stage)) {
         struct source_read *done[DEPTH];
@@ -448,8 +521,14 @@ static void *reactor_main(void *argument) {
         counter_add(self->in_flight ? &self->counters.busy_ns : &self->counters.wait_ns,
                     clock_now_ns() - start);
         complete(self, done, count);
+        if (job) { /* it does not wait for a turn: reads in flight are what others wait for */
+            uint64_t before = cpu_ns;
+
+            cpu_ns = clock_cpu_ns();
+            turns_charge(job, cpu_ns - before);
+        }
     }
-    return NULL;
+    return end_reactor(self);
 }
 
 /* ---- the inlet ---- */
@@ -462,10 +541,15 @@ static void wake(struct reactor *self, _Atomic bool *wants) {
 static int reader_row(struct inlet *inlet, const struct task *task, struct opiml_value *values,
                       uint8_t *scratch, struct opiml_error *err) {
     struct reader *self = (struct reader *)inlet;
+    struct source *source = dataset_source(self->plan->pipeline->dataset[task->dataset]);
 
+    if (task->result == OPIML_ECANCELED && source->ops->failure)
+        return source->ops->failure(source, err);
     if (task->result < 0)
         return opiml_fail(err, task->result, "%s%s",
-                          task->errnum ? strerror(task->errnum) : opiml_code_text(task->result),
+                          task->why      ? task->why
+                          : task->errnum ? strerror(task->errnum)
+                                         : opiml_code_text(task->result),
                           task->errnum == EMFILE ? ": raise the limit, with ulimit -n" : "");
     if (self->plan->windows)
         return window_parse(self->plan, task, values, scratch, err);
@@ -485,7 +569,7 @@ static void reader_row_done(struct inlet *inlet, const struct task *task) {
 
     if (task_is_cached(task) && dataset_of(reactor))
         return; /* in memory */
-    reads_give(&reactor->ring, task->hold);
+    give_back(reactor, task->hold);
     wake(reactor, &reactor->wants_memory);
 }
 
@@ -512,6 +596,7 @@ static void reader_wake(struct inlet *inlet) {
 
 static int start_reactor(struct reactor *self, struct opiml_error *err) {
     const struct plan *plan = self->reader->plan;
+    struct arena *slots = &self->reader->stage->slots_memory;
     bool direct = is_direct(self);
     uint64_t bytes = plan->read_bytes / self->reader->reactors / 4096 * 4096;
     uint32_t tasks = plan->slots * plan->rows;
@@ -525,9 +610,11 @@ static int start_reactor(struct reactor *self, struct opiml_error *err) {
     if ((rc = arena_init_pages(&self->memory, bytes, err)) < 0 ||
         (rc = reads_init(&self->ring, self->memory.at, bytes, plan_read_alignment(direct), tasks,
                          err)) < 0 ||
-        (rc = source_queue_open(source_of(self), DEPTH, direct, self->memory.at, bytes,
-                                &self->queue, err)) < 0)
+        (rc = source_queue_open(source_of(self), DEPTH, direct,
+                                plan->in_place ? slots->at : self->memory.at,
+                                plan->in_place ? slots->bytes : bytes, &self->queue, err)) < 0)
         return rc;
+    sem_init(&self->ended, 0, 0);
     rc = pthread_create(&self->thread, NULL, reactor_main, self);
     if (rc != 0)
         return base_fail_errno(err, rc, "starting the reader's thread");
@@ -557,7 +644,13 @@ static void reader_stop(struct inlet *inlet) {
         if (!reactor->started)
             continue;
         source_of(reactor)->ops->wake(reactor->queue);
-        pthread_join(reactor->thread, NULL);
+        while (sem_wait(&reactor->ended) < 0 && errno == EINTR)
+            ;
+        if (source_of(reactor)->abandoned)
+            pthread_detach(reactor->thread);
+        else
+            pthread_join(reactor->thread, NULL);
+        sem_destroy(&reactor->ended);
         reactor->started = false;
     }
 }
@@ -572,7 +665,8 @@ static void reader_destroy(struct inlet *inlet) {
         if (reactor->queue)
             source_of(reactor)->ops->queue_close(reactor->queue);
         reads_release(&reactor->ring);
-        arena_release(&reactor->memory);
+        if (!source_of(reactor)->abandoned) /* else the kernel may still write there */
+            arena_release(&reactor->memory);
     }
     base_free(self);
 }

@@ -1,6 +1,8 @@
 /* What follows from a parsed pipeline: its rows, its batches and who gets which. */
 #include "pipeline/pipeline.h"
 
+#include "base/text.h"
+
 const struct opiml_schema *pipeline_schema(const struct opiml_pipeline *self, uint32_t k) {
     return k == 0 ? &self->records : &self->op[k - 1]->shape.out;
 }
@@ -42,6 +44,14 @@ uint64_t opiml_pipeline_records(const struct opiml_pipeline *self) {
     uint64_t records = 0;
 
     for (uint32_t d = 0; d < self->datasets; d++)
+        records += self->mix.chosen[d];
+    return records;
+}
+
+uint64_t pipeline_records_stored(const struct opiml_pipeline *self) {
+    uint64_t records = 0;
+
+    for (uint32_t d = 0; d < self->datasets; d++)
         records += self->mix.records[d];
     return records;
 }
@@ -66,4 +76,15 @@ uint32_t opiml_pipeline_ops(const struct opiml_pipeline *self) {
 
 const char *opiml_pipeline_class(const struct opiml_pipeline *self, uint32_t label) {
     return dataset_class(self->dataset[0], label);
+}
+
+int pipeline_check_ranks(const struct opiml_pipeline *pipeline, uint32_t rank, uint32_t world,
+                         struct opiml_error *err) {
+    if (world == 0 || rank >= world)
+        return opiml_fail(err, OPIML_EINVAL, "rank %u of %u: ranks count from 0", rank, world);
+    if (world > pipeline->batch_rows / pipeline->group_rows)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%u ranks cannot share batches of %u row%s in groups of %u", world,
+                          pipeline->batch_rows, text_s(pipeline->batch_rows), pipeline->group_rows);
+    return 0;
 }

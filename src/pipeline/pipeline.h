@@ -11,6 +11,8 @@
 
 #define PIPELINE_OPS_MAX 32
 #define PIPELINE_BATCH_MAX 65536
+#define PIPELINE_THREADS_MAX 1024
+#define PIPELINE_PLACE_BYTES 264 /* a name of the DNS, and a port */
 
 struct pipeline_op {
     const struct opiml_op *op;
@@ -18,6 +20,7 @@ struct pipeline_op {
     char label[OPIML_NAME_BYTES]; /* stable: keys the operator's random stream */
     uint32_t label_hash;
     uint32_t line, column;
+    char place[PIPELINE_PLACE_BYTES]; /* "here", "node", a node's HOST:PORT, "": as is best */
     struct opiml_op_shape shape;
 };
 
@@ -37,6 +40,8 @@ struct opiml_pipeline {
     uint64_t seed;
     uint32_t datasets;
     struct dataset *dataset[MIX_MAX];
+    uint32_t choosers; /* operators that made the mix's choices; they are none of op[] */
+    struct pipeline_op *chooser[CHOICES_MAX];
     struct mix mix;
     struct opiml_schema records; /* what the datasets give */
     uint32_t ops;                /* all; row operators come first, group operators behind them */
@@ -47,13 +52,19 @@ struct opiml_pipeline {
     bool drop_last;
     double budget; /* below 1: a share of the epoch's positions; else a count */
     uint64_t pool_bytes;
-    uint32_t threads; /* 0: one per usable core */
+    uint32_t threads;   /* 0: one per usable core */
+    bool stays;         /* place: local: no operator runs elsewhere */
+    bool cache_auto;    /* cache: auto: a feed may take a cache where that pays */
+    bool cache_settled; /* ... and one has decided: see cache_settle */
     struct cache_conf cache;
     uint64_t hash, fingerprint;
 };
 
 /* The rows before operator k; k == ops: those delivered. */
 const struct opiml_schema *pipeline_schema(const struct opiml_pipeline *pipeline, uint32_t k);
+
+/* Records of its datasets, those that no operator has chosen included. */
+uint64_t pipeline_records_stored(const struct opiml_pipeline *pipeline);
 
 /* Which rows of an epoch a batch holds for one rank. */
 struct pipeline_slice {
@@ -67,10 +78,20 @@ struct pipeline_slice pipeline_slice(const struct opiml_pipeline *pipeline, uint
                                      uint32_t rank, uint32_t world);
 /* Most rows that a rank's slice can have. */
 uint32_t pipeline_slice_rows(const struct opiml_pipeline *pipeline, uint32_t world);
-/* opiml_pipeline_open with another URI in the place of its dataset's: for a file that a model is to
- * be tried on. */
+/* opiml_pipeline_open and opiml_pipeline_parse with somebody who may have its datasets. */
+int pipeline_open_finding(const char *path, struct dataset_finder *finder,
+                          struct opiml_pipeline **ret_pipeline, struct opiml_error *err);
+int pipeline_parse_finding(const char *text, const char *name, struct dataset_finder *finder,
+                           struct opiml_pipeline **ret_pipeline, struct opiml_error *err);
+/* Whether records of it cannot be read here. */
+bool pipeline_is_elsewhere(const struct opiml_pipeline *pipeline);
+/* opiml_pipeline_open with another URI in the place of its dataset's, all of which is delivered, in
+ * its order: for a file that a model is to be tried on. */
 int pipeline_open_over(const char *path, const char *uri, struct opiml_pipeline **ret_pipeline,
                        struct opiml_error *err);
+/* OPIML_EINVAL: there is no such rank, or so many cannot share a batch. */
+int pipeline_check_ranks(const struct opiml_pipeline *pipeline, uint32_t rank, uint32_t world,
+                         struct opiml_error *err);
 /* Bad records that an epoch may have. */
 uint64_t pipeline_budget(const struct opiml_pipeline *pipeline);
 

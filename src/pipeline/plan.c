@@ -1,8 +1,8 @@
 /* Planning a stage. */
 #include "pipeline/plan.h"
 
-#include <sched.h>
-
+#include "base/cores.h"
+#include "base/text.h"
 #include "batch/frame.h"
 #include "pipeline/cache.h"
 #include "pipeline/window.h"
@@ -12,15 +12,9 @@
 #define READS_AHEAD 256 /* records of the largest size, up to the most */
 #define READS_MOST MIB(16)
 #define READS_MOST_DIRECT MIB(64) /* the kernel reads nothing ahead */
+#define IN_PLACE_LEAST KIB(16)    /* of a row: copying it costs more than a read */
 #define LIGHT_BYTES 256           /* of a row that is delivered: little work to copy */
 #define LIGHT_BYTES_ALL MIB(1)    /* of what its readers work in */
-
-uint32_t plan_cores(void) {
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-
-    return count < 1 ? 1 : (uint32_t)count;
-}
 
 /* ---- scratch: every value written between operators has a place while somebody may read it ----
  */
@@ -134,7 +128,7 @@ static void lay_worker(struct plan *plan) {
     plan->parse_offset = base_align_up(scratch.top, 4096);
     plan->scratch_offset = base_align_up(plan->parse_offset + parse, ALIGNMENT);
     plan->group_offset = base_align_up(plan->scratch_offset + op_scratch, ALIGNMENT);
-    if (plan->delivers && pipeline->ops > pipeline->row_ops) /* run_group's row tables */
+    if (plan_groups(plan)) /* run_group's row tables */
         group = pipeline->group_rows *
                 (plan->out->count * sizeof(struct opiml_value) + sizeof(void *) + sizeof(bool));
     plan->worker_bytes = base_align_up(plan->group_offset + group, 4096);
@@ -174,60 +168,103 @@ static uint64_t heap_bytes(const struct plan *plan, uint64_t pool_bytes) {
     return per_row > most / plan->rows ? most : per_row * plan->rows;
 }
 
-static int size_stage(struct plan *plan, uint64_t pool_bytes, struct opiml_error *err) {
-    uint64_t fixed, charge;
+/* A reserve for what single records need; none where no record is read. */
+static uint64_t reserve_bytes(const struct plan *plan, uint64_t pool_bytes) {
+    return plan->reads ? pool_bytes / 8 : 0;
+}
 
+static void size_reads(struct plan *plan, uint64_t pool_bytes) {
+    uint64_t most;
+
+    plan->readers = plan->pipeline->datasets + cache_is_read(plan);
+    for (uint32_t d = 0; d < plan->pipeline->datasets; d++)
+        plan->pieces =
+            (uint32_t)base_max_u64(plan->pieces, dataset_pieces(plan->pipeline->dataset[d]));
+    most = largest_read(plan) * plan->readers;
+    plan->read_bytes =
+        base_min_u64(most * READS_AHEAD, base_min_u64(reads_most(plan->pipeline), pool_bytes / 4));
+    plan->read_bytes = base_max_u64(plan->read_bytes, base_max_u64(2 * most, READS_LEAST));
+}
+
+/* All sizes in a pool of so many bytes, and in *ret_bytes the sum but for the slots. */
+static int size_parts(struct plan *plan, uint64_t pool_bytes, uint64_t *ret_bytes,
+                      struct opiml_error *err) {
     plan->heap_bytes = plan->delivers
                            ? (uint64_t)base_min_u64(plan->rows, 64) * FRAME_ERROR_BYTES_MAX
                            : heap_bytes(plan, pool_bytes);
     plan->slot_bytes = frame_bytes(plan->out, plan->rows, plan->heap_bytes);
     if (plan->slot_bytes == 0)
         return opiml_fail(err, OPIML_ELIMIT, "a batch of %u rows overflows", plan->rows);
-    if (plan->reads) {
-        uint64_t most;
-
-        plan->readers = plan->pipeline->datasets + cache_is_read(plan);
-        for (uint32_t d = 0; d < plan->pipeline->datasets; d++)
-            plan->pieces =
-                (uint32_t)base_max_u64(plan->pieces, dataset_pieces(plan->pipeline->dataset[d]));
-        most = largest_read(plan) * plan->readers;
-        plan->read_bytes = base_min_u64(most * READS_AHEAD,
-                                        base_min_u64(reads_most(plan->pipeline), pool_bytes / 4));
-        plan->read_bytes = base_max_u64(plan->read_bytes, base_max_u64(2 * most, READS_LEAST));
-    } else {
-        plan->read_bytes = 0;
-        plan->pieces = 1;
-    }
-    charge = plan->reads ? pool_bytes / 8 : 0;
+    plan->pieces = 1;
+    if (plan->reads)
+        size_reads(plan, pool_bytes);
     if (plan->caches)
         plan->cache_bytes = cache_memory_bytes(plan->pipeline);
-    fixed = plan->read_bytes + plan->worker_bytes * plan->threads + plan->cache_bytes + charge;
+    *ret_bytes = plan->read_bytes + plan->worker_bytes * plan->threads + plan->cache_bytes +
+                 reserve_bytes(plan, pool_bytes);
+    return 0;
+}
+
+/* Says how large the pool has to be: some parts grow with it, each by a share of what it does. */
+static int refuse_pool(struct plan *plan, uint64_t pool_bytes, struct opiml_error *err) {
+    uint64_t enough = pool_bytes, fixed = 0, wanted;
+    char pool[32], batch[32], reads[32], cache[32], worker[32], reserve[32];
+    int rc;
+
+    for (;;) {
+        if ((rc = size_parts(plan, enough, &fixed, err)) < 0)
+            return rc;
+        wanted = fixed + PLAN_SLOTS_MIN * plan->slot_bytes;
+        if (wanted <= enough)
+            break;
+        enough = base_align_up(wanted, MIB(1));
+    }
+    return opiml_fail(err, OPIML_ELIMIT,
+                      "%s: pool: %s is too small: %u batches of %s, reads of %s, a cache of %s, "
+                      "%u × %s for threads and a reserve of %s need %" PRIu64 " MiB",
+                      plan->pipeline->name, text_format_bytes(pool, sizeof(pool), pool_bytes),
+                      PLAN_SLOTS_MIN, text_format_bytes(batch, sizeof(batch), plan->slot_bytes),
+                      text_format_bytes(reads, sizeof(reads), plan->read_bytes),
+                      text_format_bytes(cache, sizeof(cache), plan->cache_bytes), plan->threads,
+                      text_format_bytes(worker, sizeof(worker), plan->worker_bytes),
+                      text_format_bytes(reserve, sizeof(reserve), reserve_bytes(plan, enough)),
+                      enough >> 20);
+}
+
+static int size_stage(struct plan *plan, uint64_t pool_bytes, uint32_t wanted,
+                      struct opiml_error *err) {
+    uint64_t fixed = 0, reserve = reserve_bytes(plan, pool_bytes);
+    int rc = size_parts(plan, pool_bytes, &fixed, err);
+
+    if (rc < 0)
+        return rc;
     plan->slots = PLAN_SLOTS_MIN;
     if (fixed + plan->slots * plan->slot_bytes > pool_bytes)
-        return opiml_fail(
-            err, OPIML_ELIMIT,
-            "%s: pool: %" PRIu64 " MiB are too few: %u batches of %.1f MiB, reads of %.1f "
-            "MiB, a cache of %.1f MiB and %u threads of %.1f MiB need %.0f MiB",
-            plan->pipeline->name, pool_bytes >> 20, plan->slots, (double)plan->slot_bytes / MIB(1),
-            (double)plan->read_bytes / MIB(1), (double)plan->cache_bytes / MIB(1), plan->threads,
-            (double)plan->worker_bytes / MIB(1),
-            (double)(fixed + plan->slots * plan->slot_bytes) / MIB(1) + 1);
+        return refuse_pool(plan, pool_bytes, err);
     while (plan->slots < PLAN_SLOTS_MAX &&
-           (plan->slots + 1) * plan->slot_bytes <= PLAN_SLOTS_BYTES &&
+           (plan->slots < wanted || (plan->slots + 1) * plan->slot_bytes <= PLAN_SLOTS_BYTES) &&
            fixed + (plan->slots + 1) * plan->slot_bytes <= pool_bytes)
         plan->slots++;
-    plan->charge_bytes = pool_bytes - fixed + charge - plan->slots * plan->slot_bytes;
-    plan->total_bytes = fixed - charge + plan->slots * plan->slot_bytes;
+    plan->charge_bytes = pool_bytes - fixed + reserve - plan->slots * plan->slot_bytes;
+    plan->total_bytes = fixed - reserve + plan->slots * plan->slot_bytes;
     return 0;
+}
+
+/* Whether a row is one field as it was read, and worth a read of its own. */
+static bool rows_are_records(const struct plan *plan) {
+    return plan->reads && !plan->caches && plan->windows == 0 && plan->first == plan->last &&
+           plan->out->count == 1 && opiml_field_fixed(&plan->out->fields[0]) &&
+           plan->out->fields[0].max_bytes >= IN_PLACE_LEAST;
 }
 
 /* Whether a row is less work than handing it to another thread, who has to be woken: nothing is
  * made of it, and little is delivered. */
-static bool rows_are_light(const struct plan *plan) {
+static bool rows_are_light(const struct plan *plan, bool by_workers) {
     const struct opiml_pipeline *pipeline = plan->pipeline;
     uint64_t bytes = 0;
 
-    if (!plan->reads || !plan->delivers || plan->caches || pipeline->ops > pipeline->row_ops ||
+    if (!plan->reads || by_workers || !plan->delivers || plan->caches ||
+        pipeline->ops > pipeline->row_ops ||
         plan->worker_bytes * pipeline->datasets > LIGHT_BYTES_ALL)
         return false;
     for (uint32_t d = 0; d < pipeline->datasets; d++)
@@ -260,19 +297,21 @@ int plan_create(const struct opiml_pipeline *pipeline, const struct plan_request
     plan->last = request->last;
     plan->reads = request->reads;
     plan->delivers = request->delivers;
-    plan->caches = plan->reads && pipeline->cache.on && pipeline->cache.at <= plan->last;
+    plan->caches =
+        plan->reads && !request->measures && pipeline->cache.on && pipeline->cache.at <= plan->last;
     plan->in = pipeline_schema(pipeline, plan->first);
     plan->out = pipeline_schema(pipeline, plan->delivers ? pipeline->ops : plan->last);
     plan->rank = request->rank;
     plan->world = request->world;
     plan->rows = pipeline_slice_rows(pipeline, plan->world);
     plan->windows = window_find(plan);
+    plan->in_place = rows_are_records(plan);
     lay_worker(plan);
-    plan->in_reader = rows_are_light(plan);
+    plan->in_reader = rows_are_light(plan, request->linked || request->measures);
     plan->threads = plan->in_reader    ? pipeline->datasets
                     : request->threads ? request->threads
-                                       : plan_cores();
-    rc = size_stage(plan, request->pool_bytes, err);
+                                       : cores_count();
+    rc = size_stage(plan, request->pool_bytes, request->slots, err);
     if (rc < 0) {
         base_free(plan);
         return rc;

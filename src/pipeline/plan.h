@@ -19,12 +19,13 @@ struct plan_target {
 /* One stage: the row operators [first, last), from an inlet to slots. */
 struct plan {
     const struct opiml_pipeline *pipeline;
-    uint32_t first, last;
-    bool delivers; /* the last stage: dense batches, group operators; else ragged frames */
-    bool reads;    /* the first stage: its rows come from the dataset */
-    bool caches;   /* ... or from the cache station, which stands in this stage */
+    uint32_t first, last; /* both the number of all operators: rows come finished */
+    bool delivers;        /* the last stage: dense batches, group operators; else ragged frames */
+    bool reads;           /* the first stage: its rows come from the dataset */
+    bool caches;          /* ... or from the cache station, which stands in this stage */
     const struct opiml_schema *in, *out;
     uint32_t rank, world;
+    bool in_place;          /* a row is its record's bytes, which are read to where it lies */
     bool in_reader;         /* rows are light: their readers take them through the operators */
     uint32_t threads, rows; /* threads: that do, or compute; rows: most of a slice */
     uint32_t slots;
@@ -41,18 +42,23 @@ struct plan {
 struct plan_request {
     uint32_t first, last; /* row operators [first, last) */
     bool reads, delivers; /* is the first stage, the last one; both when nothing is cut */
+    bool linked;          /* rows come over links, all or some */
+    bool measures;        /* rows are only measured: nothing is cached, and workers take them */
     uint32_t threads;     /* 0: one per usable core */
     uint32_t rank, world;
     uint64_t pool_bytes; /* all that it may take */
+    uint32_t slots;      /* at least, as far as the pool has room; 0: PLAN_SLOTS_MIN */
 };
 /* OPIML_ELIMIT names the pool that would do. */
 int plan_create(const struct opiml_pipeline *pipeline, const struct plan_request *request,
                 struct plan **ret_plan, struct opiml_error *err);
+/* Whether it ends with operators that mix rows. */
+static inline bool plan_groups(const struct plan *plan) {
+    return plan->delivers && plan->last < plan->pipeline->ops;
+}
 /* Where reads may begin in memory: so that direct ones can be made, or small ones pack. */
 static inline uint32_t plan_read_alignment(bool direct) {
     return direct ? 4096 : 64;
 }
-/* Usable cores: what the scheduler allows this process. */
-uint32_t plan_cores(void);
 
 #endif

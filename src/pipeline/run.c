@@ -132,12 +132,25 @@ static void keep(struct worker *worker, const struct task *task, const struct op
     struct cache *cache = worker->stage->cache;
     uint64_t now;
 
-    if (!cache || task_is_cached(task))
+    if (!cache || task_is_cached(task) || !stage_reads(worker->stage, task->route))
         return;
     cache_put(cache, task->dataset, task->record, values);
     now = clock_now_ns();
     counter_add(&worker->cache.busy_ns, now - *mark);
     *mark = now;
+}
+
+/* Note the row as it comes to operator k. */
+static void trace_row(struct worker *worker, uint32_t k, const struct opiml_value *values) {
+    const struct opiml_schema *schema = pipeline_schema(worker->stage->plan->pipeline, k);
+    uint64_t bytes = sizeof(struct frame_row);
+
+    for (uint32_t f = 0; f < schema->count; f++)
+        bytes += opiml_field_fixed(&schema->fields[f])
+                     ? values[f].bytes
+                     : sizeof(struct frame_extent) + base_align_up(values[f].bytes, 64);
+    worker->trace->bytes[k] = bytes;
+    worker->trace->reached = k;
 }
 
 /* Returns 0, OPIML_OP_DROP or a failure; *ret_values are the stage's outputs. */
@@ -147,7 +160,7 @@ static int run_ops(struct worker *worker, const struct task *task, uint64_t *mar
     uint32_t cache_at = plan->pipeline->cache.at;
     uint32_t side = 0;
 
-    for (uint32_t k = task_is_cached(task) ? cache_at : plan->first; k < plan->last; k++) {
+    for (uint32_t k = task_is_cached(task) ? cache_at : task->first; k < plan->last; k++) {
         const struct pipeline_op *op = plan->pipeline->op[k];
         struct opiml_value *in = worker->values[side], *out = worker->values[side ^ 1];
         uint64_t now;
@@ -155,6 +168,8 @@ static int run_ops(struct worker *worker, const struct task *task, uint64_t *mar
 
         if (k == cache_at)
             keep(worker, task, in, mark);
+        if (worker->trace)
+            trace_row(worker, k, in);
         begin_call(worker, k, task, task->sample);
         aim_outputs(worker, k, task, in, out);
         worker->call.in = in;
@@ -165,11 +180,15 @@ static int run_ops(struct worker *worker, const struct task *task, uint64_t *mar
         counter_add(&worker->op[k].rows, 1);
         counter_add(&worker->op[k].bytes, rc == 0 ? output_bytes(&op->shape, out) : 0);
         counter_add(&worker->op[k].busy_ns, now - *mark);
+        if (worker->trace)
+            worker->trace->op_ns[k] = now - *mark;
         *mark = now;
         if (rc != 0)
             return rc;
         side ^= 1;
     }
+    if (worker->trace)
+        trace_row(worker, plan->last, worker->values[side]);
     if (cache_at == plan->last)
         keep(worker, task, worker->values[side], mark);
     *ret_values = worker->values[side];
@@ -209,7 +228,7 @@ static void clear_row(const struct plan *plan, struct frame *frame, uint32_t row
 }
 
 static void digest_row(struct slot *slot, const struct plan *plan, uint32_t row) {
-    uint64_t key[2] = {slot->slice.epoch, slot->slice.first + row};
+    uint64_t key[2] = {slot->slice.epoch, slot->tasks[row].position};
     struct hash_piece pieces[OPIML_MAX_FIELDS + 1] = {{key, sizeof(key)}};
     uint32_t count = 1;
 
@@ -298,12 +317,12 @@ static int run_group(struct worker *worker, uint32_t k, struct slot *slot, uint3
 static void finish_group(struct worker *worker, struct slot *slot, uint32_t row, uint64_t *mark) {
     const struct opiml_pipeline *pipeline = worker->stage->plan->pipeline;
     uint32_t group = row / pipeline->group_rows, first = group * pipeline->group_rows;
-    uint32_t count = (uint32_t)base_min_u64(pipeline->group_rows, slot->slice.rows - first);
+    uint32_t count = (uint32_t)base_min_u64(pipeline->group_rows, slot->rows - first);
     struct opiml_error err = {0};
 
     if (atomic_fetch_sub(&slot->group_left[group], 1) != 1)
         return;
-    for (uint32_t k = pipeline->row_ops; k < pipeline->ops; k++) {
+    for (uint32_t k = worker->stage->plan->last; k < pipeline->ops; k++) {
         uint64_t now;
 
         if (run_group(worker, k, slot, first, count, &err) < 0) {
@@ -357,15 +376,19 @@ void run_task(struct worker *worker, struct task *task) {
     counter_add(&counters->rows, 1);
     counter_add(&counters->bytes, task_is_cached(task) ? task->cached.bytes : task->bytes);
     counter_add(&counters->busy_ns, now - mark);
+    if (worker->trace) {
+        worker->trace->parsed = rc >= 0; /* dropped rows count, too */
+        worker->trace->parse_ns = now - mark;
+    }
     mark = now;
     if (rc == 0 && (rc = run_ops(worker, task, &mark, &values, &err)) == 0)
         rc = fill_slot(worker, task, values, &err);
     if (rc == OPIML_ENOMEM || rc == OPIML_ECANCELED || task->result == OPIML_ELIMIT ||
-        (rc < 0 && worker->starved))
+        task->result == OPIML_ECANCELED || (rc < 0 && worker->starved))
         fail_stage(worker, task, rc, &err);
     settle(worker, task, rc, &err);
     inlet->ops->row_done(inlet, task);
-    if (plan->delivers && plan->pipeline->ops > plan->pipeline->row_ops)
+    if (plan_groups(plan))
         finish_group(worker, slot, task->row, &mark);
     else
         digest_rows(slot, plan, task->row, 1);

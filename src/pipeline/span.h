@@ -23,9 +23,9 @@ static inline uint64_t span_bytes(const struct span *span) {
     return span->end - span->begin;
 }
 /* Widen the span so that it covers the other one too, where they neighbour: of one object, with at
- * most SPAN_GAP_BYTES between them, in any order, and together at most bytes_max long. False, and
+ * most `gap` bytes between them, in any order, and together at most bytes_max long. False, and
  * nothing changed, otherwise. */
-bool span_join(struct span *span, const struct span *other, uint64_t bytes_max);
+bool span_join(struct span *span, const struct span *other, uint64_t gap, uint64_t bytes_max);
 /* The end of the block that begins at `from`, within the span. All but the first begin, and all but
  * the last end, at multiples of 4096 bytes of the object, as direct reads have to. */
 uint64_t span_block_end(const struct span *span, uint64_t from);

@@ -1,6 +1,8 @@
 /* Stages: threads, slots and their credits. */
 #include "pipeline/stage.h"
 
+#include "base/clock.h"
+
 /* ---- slots ---- */
 
 static int make_slot(struct stage *stage, struct slot *slot, struct opiml_error *err) {
@@ -23,22 +25,58 @@ static int make_slot(struct stage *stage, struct slot *slot, struct opiml_error 
     return 0;
 }
 
-/* Which record stands at each row, and whether it is cached: decided once, for whoever looks. */
-static void resolve_rows(struct stage *stage, struct slot *slot) {
-    for (uint32_t r = 0; r < slot->slice.rows; r++) {
-        struct task *task = &slot->tasks[r];
-        struct mix_at at;
+/* The route that a record comes by; their count: by none. */
+static uint32_t find_route(const struct stage *stage, const struct mix_at *at) {
+    const struct routes *routes = stage->options.routes;
+    const struct dataset *dataset = stage->plan->pipeline->dataset[at->dataset];
+    struct share_record record = {.sample = at->sample, .holders = DATASET_ANYBODY};
 
-        mix_find(&stage->plan->pipeline->mix, slot->slice.epoch, slot->slice.first + r, &at);
+    if (!routes)
+        return 0;
+    if (routes->route[0].share.classes > 1 || routes->route[0].share.class[0].holders != 0) {
+        record.bytes = dataset_record_bytes(dataset, at->record);
+        record.holders = dataset_holders(dataset, at->record);
+    }
+    return routes_find(routes, &record);
+}
+
+static uint32_t first_op(const struct stage *stage, uint32_t route) {
+    return stage->options.routes ? stage->options.routes->route[route].cut : stage->plan->first;
+}
+
+bool stage_reads(const struct stage *stage, uint32_t route) {
+    return !stage->options.routes || !stage->options.routes->route[route].link;
+}
+
+/* Which record stands at each row, how it comes, and whether it is cached: decided once, for
+ * whoever looks. Positions that no route has are left out. */
+static void resolve_rows(struct stage *stage, struct slot *slot) {
+    uint32_t routes = stage->options.routes ? stage->options.routes->count : 1;
+
+    slot->rows = 0;
+    memset(slot->route_rows, 0, sizeof(slot->route_rows));
+    for (uint32_t i = 0; i < slot->slice.rows; i++) {
+        struct task *task = &slot->tasks[slot->rows];
+        struct mix_at at;
+        uint32_t route;
+
+        mix_find(&stage->plan->pipeline->mix, slot->slice.epoch, slot->slice.first + i, &at);
+        route = find_route(stage, &at);
+        if (route == routes)
+            continue;
         *task = (struct task){.slot = slot,
-                              .row = r,
+                              .row = slot->rows,
+                              .route = route,
+                              .first = first_op(stage, route),
+                              .nth = slot->route_rows[route]++,
                               .dataset = at.dataset,
-                              .position = slot->slice.first + r,
+                              .position = slot->slice.first + i,
                               .record = at.record,
                               .sample = at.sample,
-                              .from = slot->from + (size_t)r * stage->plan->pieces};
-        if (stage->cache)
+                              .from = slot->from + (size_t)slot->rows * stage->plan->pieces};
+        if (stage->cache && stage_reads(stage, route))
             task->cached = cache_find(stage->cache, at.dataset, at.record);
+        slot->rows++;
     }
 }
 
@@ -49,19 +87,18 @@ static void begin_slot(struct stage *stage, struct slot *slot, uint64_t seq) {
     slot->seq = seq;
     slot->slice = pipeline_slice(pipeline, stage->options.first + seq, plan->rank, plan->world);
     slot->state = SLOT_FILLING;
-    frame_begin(&slot->frame, slot->slice.epoch, slot->slice.batch, slot->slice.first,
-                slot->slice.rows);
     resolve_rows(stage, slot);
-    atomic_store(&slot->left, slot->slice.rows + stage->inlet->walkers);
-    for (uint32_t r = 0; r < slot->slice.rows; r += pipeline->group_rows)
+    frame_begin(&slot->frame, slot->slice.epoch, slot->slice.batch, slot->slice.first, slot->rows);
+    atomic_store(&slot->left, slot->rows + stage->inlet->walkers);
+    for (uint32_t r = 0; r < slot->rows; r += pipeline->group_rows)
         atomic_store_explicit(&slot->group_left[r / pipeline->group_rows],
-                              (uint32_t)base_min_u64(pipeline->group_rows, slot->slice.rows - r),
+                              (uint32_t)base_min_u64(pipeline->group_rows, slot->rows - r),
                               memory_order_relaxed);
 }
 
 static void count_rows(struct slot *slot) {
     slot->live = slot->dropped = slot->failed = 0;
-    for (uint32_t r = 0; r < slot->slice.rows; r++) {
+    for (uint32_t r = 0; r < slot->rows; r++) {
         uint32_t status = slot->frame.rows[r].status;
 
         slot->live += status == OPIML_ROW_OK;
@@ -94,7 +131,7 @@ void stage_leave(struct slot *slot) {
     pthread_mutex_lock(&stage->lock);
     slot->state = SLOT_READY;
     if (slot->seq == stage->next)
-        sem_post(&stage->changed);
+        sem_post(&stage->waiter->changed);
     pthread_mutex_unlock(&stage->lock);
 }
 
@@ -106,7 +143,7 @@ static int look(struct stage *stage, struct slot **ret_slot, bool *ret_wait,
     *ret_wait = false;
     if (stage->error.code != 0)
         return opiml_fail(err, stage->error.code, "%s", stage->error.message);
-    if (stage->stopped || atomic_load(&stage->cancelled))
+    if (stage->stopped || atomic_load(&stage->waiter->cancelled))
         return opiml_fail(err, OPIML_ECANCELED, "the feed was cancelled");
     if (stage->next >= stage->options.batches)
         return 0;
@@ -122,6 +159,33 @@ static int look(struct stage *stage, struct slot **ret_slot, bool *ret_wait,
     return 1;
 }
 
+/* Whether the next slot is still to be made, and nothing has happened that would be told instead.
+ */
+static bool is_awaited(struct stage *stage) {
+    const struct slot *slot;
+    bool awaited;
+
+    pthread_mutex_lock(&stage->lock);
+    slot = &stage->slots[stage->next % stage->plan->slots];
+    awaited = stage->error.code == 0 && !stage->stopped &&
+              !atomic_load(&stage->waiter->cancelled) && stage->next < stage->options.batches &&
+              slot->state != SLOT_READY && slot->state != SLOT_HELD;
+    pthread_mutex_unlock(&stage->lock);
+    return awaited;
+}
+
+bool stage_wait(struct stage *stage, uint32_t timeout_ms) {
+    uint64_t end = clock_now_ns() + timeout_ms * UINT64_C(1000000);
+    const struct timespec until = {.tv_sec = (time_t)(end / 1000000000),
+                                   .tv_nsec = (long)(end % 1000000000)};
+
+    while (is_awaited(stage))
+        if (sem_clockwait(&stage->waiter->changed, CLOCK_MONOTONIC, &until) < 0 &&
+            errno == ETIMEDOUT)
+            return !is_awaited(stage);
+    return true;
+}
+
 int stage_next(struct stage *stage, struct slot **ret_slot, struct opiml_error *err) {
     for (;;) {
         bool wait;
@@ -132,34 +196,93 @@ int stage_next(struct stage *stage, struct slot **ret_slot, struct opiml_error *
         pthread_mutex_unlock(&stage->lock);
         if (!wait)
             return rc;
-        while (sem_wait(&stage->changed) < 0 && errno == EINTR)
+        while (sem_wait(&stage->waiter->changed) < 0 && errno == EINTR)
             ;
     }
 }
 
-void stage_cancel(struct stage *stage) {
-    atomic_store(&stage->cancelled, true);
-    sem_post(&stage->changed);
+bool stage_ready(struct stage *stage) {
+    bool ready;
+
+    pthread_mutex_lock(&stage->lock);
+    ready = stage->next < stage->options.batches &&
+            stage->slots[stage->next % stage->plan->slots].state == SLOT_READY;
+    pthread_mutex_unlock(&stage->lock);
+    return ready;
+}
+
+void stage_waiter_init(struct stage_waiter *waiter) {
+    sem_init(&waiter->changed, 0, 0);
+    atomic_init(&waiter->cancelled, false);
+}
+
+void stage_waiter_cancel(struct stage_waiter *waiter) {
+    atomic_store(&waiter->cancelled, true);
+    sem_post(&waiter->changed);
+}
+
+void stage_waiter_release(struct stage_waiter *waiter) {
+    sem_destroy(&waiter->changed);
 }
 
 void stage_recycle(struct slot *slot) {
     struct stage *stage = slot->stage;
 
+    atomic_fetch_add(&stage->recycling, 1);
     pthread_mutex_lock(&stage->lock);
     assert(slot->state == SLOT_HELD);
     slot->state = SLOT_FREE;
     pthread_mutex_unlock(&stage->lock);
     stage->inlet->ops->wake(stage->inlet);
+    atomic_fetch_sub(&stage->recycling, 1); /* the last that is seen of the stage here */
+}
+
+bool stage_is_held(struct stage *stage) {
+    bool held = false;
+
+    pthread_mutex_lock(&stage->lock);
+    for (uint32_t s = 0; s < stage->plan->slots; s++)
+        held |= stage->slots[s].state == SLOT_HELD;
+    pthread_mutex_unlock(&stage->lock);
+    return held || atomic_load(&stage->recycling) > 0;
 }
 
 /* ---- failing and stopping ---- */
 
-void stage_fail(struct stage *stage, const struct opiml_error *error) {
+static void fail(struct stage *stage, int32_t lost, const struct opiml_error *error) {
     pthread_mutex_lock(&stage->lock);
-    if (stage->error.code == 0)
+    if (stage->error.code == 0) {
         stage->error = *error;
-    sem_post(&stage->changed);
+        stage->lost = lost;
+    }
+    sem_post(&stage->waiter->changed);
     pthread_mutex_unlock(&stage->lock);
+}
+
+void stage_fail(struct stage *stage, const struct opiml_error *error) {
+    fail(stage, -1, error);
+}
+
+bool stage_failed(struct stage *stage) {
+    bool failed;
+
+    pthread_mutex_lock(&stage->lock);
+    failed = stage->error.code != 0;
+    pthread_mutex_unlock(&stage->lock);
+    return failed;
+}
+
+int32_t stage_lost(struct stage *stage) {
+    int32_t lost;
+
+    pthread_mutex_lock(&stage->lock);
+    lost = stage->lost;
+    pthread_mutex_unlock(&stage->lock);
+    return lost;
+}
+
+void stage_lose(struct stage *stage, uint32_t route, const struct opiml_error *why) {
+    fail(stage, (int32_t)route, why);
 }
 
 bool stage_stopping(struct stage *stage) {
@@ -173,6 +296,23 @@ bool stage_stopping(struct stage *stage) {
 
 /* ---- workers ---- */
 
+/* Nobody has a turn while there is nothing to do. */
+static struct task *next_task(struct worker *worker, uint64_t *wait_ns) {
+    struct tasks *tasks = worker->stage->tasks;
+    struct task *task = NULL;
+
+    if (worker->turn.held) {
+        task = tasks_take(tasks, worker->number);
+        if (!task)
+            turn_give(&worker->turn);
+    }
+    if (!task)
+        task = tasks_pop(tasks, worker->number, wait_ns);
+    if (task)
+        turn_take(&worker->turn);
+    return task;
+}
+
 static void *worker_main(void *argument) {
     struct worker *worker = argument;
     struct stage *stage = worker->stage;
@@ -181,15 +321,18 @@ static void *worker_main(void *argument) {
     uint64_t wait_ns = 0;
     int rc = run_open(worker, &err);
 
+    turn_init(&worker->turn, stage->options.job);
     sem_post(&stage->opened);
     if (rc < 0)
         stage_fail(stage, &err);
     else
-        while ((task = tasks_pop(stage->tasks, worker->number, &wait_ns))) {
+        while ((task = next_task(worker, &wait_ns))) {
             counter_add(&worker->parse.wait_ns, wait_ns);
             wait_ns = 0;
             run_task(worker, task);
+            turn_look(&worker->turn);
         }
+    turn_release(&worker->turn);
     run_close(worker);
     return NULL;
 }
@@ -215,7 +358,7 @@ static int start_worker(struct stage *stage, uint32_t number, struct opiml_error
 
 static int start(struct stage *stage, struct opiml_error *err) {
     const struct plan *plan = stage->plan;
-    uint64_t tasks = (uint64_t)plan->slots * plan->rows;
+    uint64_t tasks = (uint64_t)plan->slots * plan->rows, slots_bytes;
     int rc;
 
     if (plan->caches && (rc = cache_create(plan->pipeline, &stage->cache, err)) < 0)
@@ -225,8 +368,10 @@ static int start(struct stage *stage, struct opiml_error *err) {
     stage->workers = base_alloc_aligned(plan->threads * sizeof(*stage->workers), 64);
     if (!stage->slots || !stage->workers)
         return base_fail_memory(err, plan->threads * sizeof(*stage->workers), "a stage");
-    rc = arena_init_pages(&stage->slots_memory, plan->slots * base_align_up(plan->slot_bytes, 64),
-                          err);
+    slots_bytes = plan->slots * base_align_up(plan->slot_bytes, 64);
+    rc = stage->options.shared
+             ? arena_init_shared(&stage->slots_memory, slots_bytes, "opiml-frames", err)
+             : arena_init_pages(&stage->slots_memory, slots_bytes, err);
     if (rc < 0)
         return rc;
     for (uint32_t s = 0; s < plan->slots; s++)
@@ -257,8 +402,10 @@ int stage_create(const struct plan *plan, struct inlet *inlet, const struct stag
     stage->options = *options;
     stage->inlet = inlet;
     stage->charge_left = plan->charge_bytes;
+    stage->lost = -1;
     pthread_mutex_init(&stage->lock, NULL);
-    sem_init(&stage->changed, 0, 0);
+    stage_waiter_init(&stage->own_waiter);
+    stage->waiter = options->waiter ? options->waiter : &stage->own_waiter;
     sem_init(&stage->opened, 0, 0);
     pthread_cond_init(&stage->charge_free, NULL);
     rc = start(stage, err);
@@ -273,7 +420,7 @@ int stage_create(const struct plan *plan, struct inlet *inlet, const struct stag
 void stage_stop(struct stage *stage) {
     pthread_mutex_lock(&stage->lock);
     stage->stopped = true;
-    sem_post(&stage->changed);
+    sem_post(&stage->waiter->changed);
     pthread_cond_broadcast(&stage->charge_free);
     pthread_mutex_unlock(&stage->lock);
     stage->inlet->ops->stop(stage->inlet);
@@ -307,7 +454,7 @@ void stage_destroy(struct stage *stage) {
     base_free(stage->slots);
     arena_release(&stage->slots_memory);
     pthread_cond_destroy(&stage->charge_free);
-    sem_destroy(&stage->changed);
+    stage_waiter_release(&stage->own_waiter);
     sem_destroy(&stage->opened);
     pthread_mutex_destroy(&stage->lock);
     base_free(stage);

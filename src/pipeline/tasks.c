@@ -138,20 +138,27 @@ static void sleep_until_work(struct tasks *tasks) {
     pthread_mutex_unlock(&tasks->lock);
 }
 
+void *tasks_take(struct tasks *tasks, uint32_t worker) {
+    if (atomic_load_explicit(&tasks->stopped, memory_order_relaxed))
+        return NULL;
+    for (uint32_t i = 0; i < tasks->workers; i++) {
+        void *item = dequeue(&tasks->queues[(worker + i) % tasks->workers], tasks->mask);
+
+        if (item) {
+            atomic_fetch_sub(&tasks->pending, 1);
+            return item;
+        }
+    }
+    return NULL;
+}
+
 void *tasks_pop(struct tasks *tasks, uint32_t worker, uint64_t *wait_ns) {
     for (;;) {
+        void *item = tasks_take(tasks, worker);
         uint64_t start;
 
-        if (atomic_load_explicit(&tasks->stopped, memory_order_relaxed))
-            return NULL;
-        for (uint32_t i = 0; i < tasks->workers; i++) {
-            void *item = dequeue(&tasks->queues[(worker + i) % tasks->workers], tasks->mask);
-
-            if (item) {
-                atomic_fetch_sub(&tasks->pending, 1);
-                return item;
-            }
-        }
+        if (item || atomic_load_explicit(&tasks->stopped, memory_order_relaxed))
+            return item;
         start = clock_now_ns();
         sleep_until_work(tasks);
         *wait_ns += clock_now_ns() - start;

@@ -13,6 +13,8 @@ int tasks_create(uint32_t workers, uint32_t capacity, struct tasks **ret_tasks,
 void tasks_destroy(struct tasks *tasks); /* NULL is fine */
 /* Any thread. Wakes as many workers as there is work for. */
 void tasks_push(struct tasks *tasks, void *const *items, uint32_t count);
+/* What there is now; NULL: nothing, or it is stopped. */
+void *tasks_take(struct tasks *tasks, uint32_t worker);
 /* Waits; NULL once stopped. Adds the time spent waiting to *wait_ns. */
 void *tasks_pop(struct tasks *tasks, uint32_t worker, uint64_t *wait_ns);
 void tasks_stop(struct tasks *tasks);

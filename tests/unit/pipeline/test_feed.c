@@ -277,7 +277,21 @@ static void dropped_rows_are_marked_holes(void **state) {
 }
 
 /* What the consumer cannot use counts as what an operator cannot, wherever the rows come from. */
+/* Allocations once no thread that is still starting makes any. */
+static uint64_t settled(struct opiml_feed *feed, struct opiml_feed_stats *stats) {
+    uint64_t before;
+
+    do {
+        opiml_feed_stats(feed, stats);
+        before = stats->allocations;
+        usleep(20000);
+        opiml_feed_stats(feed, stats);
+    } while (stats->allocations != before);
+    return before;
+}
+
 static void refused_rows_are_bad_records(void **state) {
+    uint64_t allocations;
     struct opiml_pipeline *pipeline = harness_pipeline(
         &data, "batch: {size: 8}\nops:\n  - rename: {from: x, to: y}\nerrors: {budget: 2}\n");
     struct opiml_feed_stats *stats = malloc(sizeof(*stats));
@@ -291,7 +305,10 @@ static void refused_rows_are_bad_records(void **state) {
         feed = harness_feed(pipeline, &options);
         assert_int_equal(opiml_feed_next(feed, &batch, NULL), 1);
         assert_int_equal(opiml_feed_refuse(feed, batch, 8, "odd", &err), OPIML_EINVAL);
+        allocations = settled(feed, stats);
         assert_int_equal(opiml_feed_refuse(feed, batch, 3, "odd", &err), 0);
+        opiml_feed_stats(feed, stats);
+        assert_int_equal(stats->allocations, allocations); /* its line is not the data path's */
         assert_int_equal(opiml_feed_refuse(feed, batch, 3, "odd", &err), 0); /* a hole already */
         assert_int_equal(batch->status[3], OPIML_ROW_FAILED);
         assert_int_equal(batch->live, 7);
@@ -310,6 +327,18 @@ static void refused_rows_are_bad_records(void **state) {
         opiml_feed_close(feed);
     }
     free(stats);
+    opiml_pipeline_close(pipeline);
+}
+
+static void threads_are_limited(void **state) {
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, "batch: {size: 10}\n");
+    struct opiml_feed_options options = two_epochs();
+    struct opiml_error err = {0};
+    struct opiml_feed *feed = NULL;
+
+    options.threads = 1025;
+    assert_int_equal(opiml_feed_open(pipeline, &options, &feed, &err), OPIML_EINVAL);
+    assert_string_equal(err.message, "threads: 1025 is out of range: 0 to 1024");
     opiml_pipeline_close(pipeline);
 }
 
@@ -485,6 +514,7 @@ int main(void) {
         cmocka_unit_test(a_cache_on_disk_changes_nothing),
         cmocka_unit_test(dropped_rows_are_marked_holes),
         cmocka_unit_test(refused_rows_are_bad_records),
+        cmocka_unit_test(threads_are_limited),
         cmocka_unit_test(holding_all_batches_is_busy_not_a_hang),
         cmocka_unit_test(cancelling_ends_an_endless_feed),
         cmocka_unit_test(steady_state_does_not_allocate),

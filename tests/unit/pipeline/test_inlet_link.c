@@ -19,6 +19,7 @@ static int set_up(void **state) {
     struct plan_request request;
     struct stage_options options = {.batches = 3};
     struct inlet *inlet;
+    struct route route;
     uint64_t bytes;
 
     self->data = harness_make(24);
@@ -30,7 +31,8 @@ static int set_up(void **state) {
     self->memory = aligned_alloc(64, bytes);
     frame_init(&self->frame, self->memory, self->plan->in, 8, 4096);
     assert_int_equal(link_loopback_open(2, &self->link, NULL), 0);
-    assert_int_equal(inlet_link_create(self->plan, self->link, 2, bytes, &inlet, NULL), 0);
+    route = (struct route){.link = self->link, .depth = 2, .frame_bytes = bytes};
+    assert_int_equal(inlet_link_create(self->plan, &route, &inlet, NULL), 0);
     assert_int_equal(stage_create(self->plan, inlet, &options, &self->stage, NULL), 0);
     *state = self;
     return 0;
@@ -88,12 +90,21 @@ static void expect_failure(struct fixture *self, uint64_t bytes, int code, const
     assert_int_equal(self->link->ops->send(self->link, self->memory, bytes, NULL), 0);
     assert_int_equal(stage_next(self->stage, &slot, &err), code);
     assert_non_null(strstr(err.message, what));
+    assert_int_equal(self->stage->lost, 0);
 }
 
 static void a_replayed_batch_is_refused(void **state) {
     struct fixture *self = *state;
 
     expect_failure(self, fill(self, 1), OPIML_ECORRUPT, "not the batch that is next");
+}
+
+static void frames_of_another_life_are_refused(void **state) {
+    struct fixture *self = *state;
+
+    fill(self, 0);
+    self->frame.header->generation = 1;
+    expect_failure(self, frame_seal(&self->frame, true), OPIML_ESTALE, "generation");
 }
 
 static void damage_is_refused(void **state) {
@@ -117,7 +128,7 @@ static void an_end_too_early_is_an_error(void **state) {
     struct opiml_error err = {0};
     struct slot *slot;
 
-    self->link->ops->end(self->link);
+    self->link->ops->end(self->link, NULL);
     assert_int_equal(stage_next(self->stage, &slot, &err), OPIML_EIO);
 }
 
@@ -125,6 +136,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rows_come_through, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_replayed_batch_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(frames_of_another_life_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_fields_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_end_too_early_is_an_error, set_up, tear_down),

@@ -235,6 +235,7 @@ static struct {
     const struct source_ops *real;
     struct source_ops ops;
     uint64_t reads, longest, bad_offset; /* UINT64_MAX: none is bad */
+    const uint8_t *first;                /* where the object's first record was read to */
 } tap;
 
 static uint32_t tap_submit(struct source_queue *queue, struct source_read *const *reads,
@@ -242,8 +243,11 @@ static uint32_t tap_submit(struct source_queue *queue, struct source_read *const
     uint32_t taken = tap.real->submit(queue, reads, count);
 
     tap.reads += taken;
-    for (uint32_t i = 0; i < taken; i++)
+    for (uint32_t i = 0; i < taken; i++) {
         tap.longest = base_max_u64(tap.longest, reads[i]->bytes);
+        if (reads[i]->offset <= 64)
+            tap.first = reads[i]->to;
+    }
     return taken;
 }
 
@@ -385,6 +389,76 @@ static void large_records_come_in_blocks(void **state) {
     test_folder_remove(folder);
 }
 
+#define WIDE 16384
+#define WIDES 20
+
+static void feed_wide(const char *folder, const uint8_t *all, uint32_t lead, bool direct,
+                      const char *shuffle, bool bad) {
+    struct opiml_pipeline *pipeline = NULL;
+    struct opiml_feed_options options;
+    const struct opiml_batch *batch;
+    struct opiml_feed *feed;
+    struct opiml_error err = {0};
+    const uint8_t *first = NULL;
+    uint32_t rows = 0;
+    char text[1024];
+
+    snprintf(text, sizeof(text),
+             "opiml: 1\nkind: pipeline\ndataset: {uri: %s/wide-%u.bin, format: raw, direct: %s, "
+             "header_bytes: %u, fields: [\"x:u8:%d\"]}\nshuffle: {mode: %s}\nbatch: {size: 7}\n"
+             "errors: {budget: 1}\n",
+             folder, lead, direct ? "true" : "false", lead, WIDE, shuffle);
+    if (opiml_pipeline_parse(text, strlen(text), "t.yaml", &pipeline, &err) < 0)
+        fail_msg("%s", err.message);
+    tap_into(pipeline, bad ? lead + 8 * WIDE + 9 : UINT64_MAX);
+    opiml_feed_options_init(&options);
+    feed = harness_feed(pipeline, &options);
+    while (opiml_feed_next(feed, &batch, NULL) == 1) {
+        for (uint32_t r = 0; r < batch->rows; r++, rows++) {
+            const uint8_t *row = (const uint8_t *)batch->data[0] + (size_t)r * WIDE;
+            static const uint8_t zeros[WIDE];
+
+            if (batch->samples[r] == 0)
+                first = row;
+            if (bad && batch->samples[r] == 8) {
+                assert_int_equal(batch->status[r], OPIML_ROW_FAILED);
+                assert_memory_equal(row, zeros, WIDE);
+                continue;
+            }
+            assert_int_equal(batch->status[r], OPIML_ROW_OK);
+            assert_memory_equal(row, all + lead + batch->samples[r] * WIDE, WIDE);
+        }
+        opiml_batch_release(batch);
+    }
+    assert_int_equal(rows, WIDES);
+    if (lead % (direct ? 4096 : 64) == 0)
+        assert_ptr_equal(tap.first, first);
+    else
+        assert_ptr_not_equal(tap.first, first);
+    opiml_feed_close(feed);
+    untap(pipeline);
+    opiml_pipeline_close(pipeline);
+}
+
+/* Records that are rows as they are come straight to their places, wherever they lie so that they
+ * can, and look the same where they cannot. */
+static void wide_records_are_read_to_their_places(void **state) {
+    static const uint32_t leads[] = {0, 64, 5};
+    uint8_t *all = malloc(64 + WIDES * WIDE);
+    char *folder = test_folder(), name[64];
+
+    for (uint32_t i = 0; i < 64 + WIDES * WIDE; i++)
+        all[i] = (uint8_t)(i * 2654435761u >> 24) | 1;
+    for (size_t l = 0; l < COUNT_OF(leads); l++) {
+        snprintf(name, sizeof(name), "wide-%u.bin", leads[l]);
+        test_write(folder, name, all, leads[l] + WIDES * WIDE);
+        for (int way = 0; way < 8; way++)
+            feed_wide(folder, all, leads[l], way & 1, way & 2 ? "global" : "none", way & 4);
+    }
+    free(all);
+    test_folder_remove(folder);
+}
+
 /* Numbers that lie at any place of a file, beside an array that is read with them. */
 static void numbers_are_aligned_wherever_they_lie(void **state) {
     static const int64_t numbers[3] = {INT64_MAX - 5, -6, 7};
@@ -441,6 +515,7 @@ int main(void) {
         cmocka_unit_test(the_smallest_pool_is_enough),
         cmocka_unit_test(one_bad_byte_makes_one_bad_record),
         cmocka_unit_test(large_records_come_in_blocks),
+        cmocka_unit_test(wide_records_are_read_to_their_places),
         cmocka_unit_test(numbers_are_aligned_wherever_they_lie),
     };
 

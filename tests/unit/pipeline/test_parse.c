@@ -38,7 +38,7 @@ static void mistakes_name_place_and_remedy(void **state) {
     assert_refused("batch: {size: 4}\nops:\n  - select: {fields: [x]}\n    rename: {}\n",
                    "test.yaml:11:5", "its own");
     assert_refused("batch: {size: 4}\nops: 3\n", "test.yaml:9:6", "list");
-    assert_refused("batch: {size: 200, drop_last: true}\n", "test.yaml:8", "do not fill");
+    assert_refused("batch: {size: 200, drop_last: true}\n", "test.yaml:8", "is not filled");
     assert_refused("batch: {size: 4}\nshuffle: {mode: globl}\n", "test.yaml:9:17",
                    "none, global or block");
     assert_refused("batch: {size: 4}\npool: many\n", "test.yaml:9:7", "MiB");
@@ -61,12 +61,17 @@ static void whole_files_are_checked_too(void **state) {
     const char *none = "opiml: 1\nkind: pipeline\nbatch: {size: 1}\n";
     const char *list = "- opiml: 1\n";
     const char *old = "opiml: 2\nkind: pipeline\n";
+    const char *other = "opiml: 1\nkind: train\nout: r\n";
 
     assert_true(opiml_pipeline_parse(none, strlen(none), "t", &pipeline, &err) < 0);
     assert_non_null(strstr(err.message, "dataset"));
     assert_true(opiml_pipeline_parse(list, strlen(list), "t", &pipeline, &err) < 0);
     assert_true(opiml_pipeline_parse(old, strlen(old), "t", &pipeline, &err) < 0);
     assert_non_null(strstr(err.message, "t:1:8"));
+    assert_true(opiml_pipeline_parse(other, strlen(other), "t", &pipeline, &err) < 0);
+    assert_string_equal(err.message,
+                        "t:2:7: this is a training file, for `opiml train`; a pipeline "
+                        "file is wanted here");
     assert_int_equal(opiml_pipeline_open("/nonexistent.yaml", &pipeline, &err), OPIML_ENOENT);
     assert_non_null(strstr(err.message, "/nonexistent.yaml"));
 }

@@ -1,4 +1,5 @@
 /* Plans: where values are written, and that everything fits the pool. */
+#include "base/cores.h"
 #include "harness.h"
 
 #include "pipeline/plan.h"
@@ -105,6 +106,37 @@ static void light_rows_stay_with_their_reader(void **state) {
     }
 }
 
+/* The pool that a refusal asks for. */
+static uint64_t asked_for(const struct opiml_error *err) {
+    const char *need = strstr(err->message, " need ");
+
+    assert_int_equal(err->code, OPIML_ELIMIT);
+    assert_non_null(strstr(err->message, "is too small: 2 batches of "));
+    assert_non_null(need);
+    return strtoull(need + 6, NULL, 10) * MIB(1);
+}
+
+static void what_is_asked_for_is_enough(void **state) {
+    struct opiml_pipeline *pipeline =
+        harness_pipeline(&data, "batch: {size: 60000}\nops:\n  - cast: {field: x, to: f64}\n");
+    struct plan_request request = harness_request(pipeline, 2);
+    struct opiml_error err = {0};
+    struct plan *plan = NULL;
+
+    request.pool_bytes = 0;
+    assert_int_equal(plan_create(pipeline, &request, &plan, &err), OPIML_ELIMIT);
+    assert_non_null(strstr(err.message, "pool: 0 B is too small"));
+    request.pool_bytes = asked_for(&err);
+    assert_int_equal(plan_create(pipeline, &request, &plan, &err), 0);
+    base_free(plan);
+    request.pool_bytes /= 2;
+    assert_int_equal(plan_create(pipeline, &request, &plan, &err), OPIML_ELIMIT);
+    request.pool_bytes = asked_for(&err);
+    assert_int_equal(plan_create(pipeline, &request, &plan, &err), 0);
+    base_free(plan);
+    opiml_pipeline_close(pipeline);
+}
+
 static void everything_fits_the_pool(void **state) {
     struct opiml_pipeline *pipeline =
         harness_pipeline(&data, "batch: {size: 64}\nops:\n  - cast: {field: x, to: f32}\n");
@@ -127,7 +159,7 @@ static void everything_fits_the_pool(void **state) {
     assert_int_equal(plan_create(pipeline, &request, &plan, &err), OPIML_ELIMIT);
     request = harness_request(pipeline, 0);
     assert_int_equal(plan_create(pipeline, &request, &plan, &err), 0);
-    assert_int_equal(plan->threads, plan_cores());
+    assert_int_equal(plan->threads, cores_count());
     base_free(plan);
     opiml_pipeline_close(pipeline);
 }
@@ -137,6 +169,7 @@ int main(void) {
         cmocka_unit_test(last_writers_write_into_the_batch),
         cmocka_unit_test(scratch_is_shared_over_time),
         cmocka_unit_test(light_rows_stay_with_their_reader),
+        cmocka_unit_test(what_is_asked_for_is_enough),
         cmocka_unit_test(everything_fits_the_pool),
     };
 

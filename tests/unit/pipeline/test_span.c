@@ -20,7 +20,7 @@ static void neighbours_join_in_any_order(void **state) {
                                          };
 
     for (size_t i = 0; i < COUNT_OF(more); i++)
-        assert_true(span_join(&span, &more[i], MIB(1)));
+        assert_true(span_join(&span, &more[i], SPAN_GAP_BYTES, MIB(1)));
     assert_int_equal(span.begin, 4000);
     assert_int_equal(span.end, 17000);
     assert_int_equal(span.object, 1);
@@ -29,14 +29,14 @@ static void neighbours_join_in_any_order(void **state) {
 static void others_do_not(void **state) {
     struct span span = AT(10000, 11000), other = AT(11000, 12000);
 
-    assert_false(span_join(&span, &AT(11000 + SPAN_GAP_BYTES + 1, 20000), MIB(1)));
-    assert_false(span_join(&span, &AT(0, 10000 - SPAN_GAP_BYTES - 1), MIB(1)));
-    assert_false(span_join(&span, &AT(11000, 12001), 2000)); /* too long together */
+    assert_false(span_join(&span, &AT(11000 + SPAN_GAP_BYTES + 1, 20000), SPAN_GAP_BYTES, MIB(1)));
+    assert_false(span_join(&span, &AT(0, 10000 - SPAN_GAP_BYTES - 1), SPAN_GAP_BYTES, MIB(1)));
+    assert_false(span_join(&span, &AT(11000, 12001), SPAN_GAP_BYTES, 2000)); /* too long together */
     other.object = 2;
-    assert_false(span_join(&span, &other, MIB(1)));
+    assert_false(span_join(&span, &other, SPAN_GAP_BYTES, MIB(1)));
     assert_int_equal(span.begin, 10000);
     assert_int_equal(span.end, 11000);
-    assert_true(span_join(&span, &AT(11000, 12000), 2000));
+    assert_true(span_join(&span, &AT(11000, 12000), SPAN_GAP_BYTES, 2000));
 }
 
 /* Only as long as it is the whole object alone: others make it a range. */
@@ -44,15 +44,15 @@ static void a_whole_object_that_is_joined_is_a_range(void **state) {
     struct span span = AT(0, 1000);
 
     span.whole = true;
-    assert_true(span_join(&span, &AT(500, 1000), MIB(1)));
+    assert_true(span_join(&span, &AT(500, 1000), SPAN_GAP_BYTES, MIB(1)));
     assert_false(span.whole);
 }
 
 static void offsets_near_the_end_of_numbers(void **state) {
     struct span span = AT(UINT64_MAX - 10, UINT64_MAX);
 
-    assert_false(span_join(&span, &AT(0, 10), MIB(1)));
-    assert_true(span_join(&span, &AT(UINT64_MAX - 20, UINT64_MAX - 10), MIB(1)));
+    assert_false(span_join(&span, &AT(0, 10), SPAN_GAP_BYTES, MIB(1)));
+    assert_true(span_join(&span, &AT(UINT64_MAX - 20, UINT64_MAX - 10), SPAN_GAP_BYTES, MIB(1)));
     assert_int_equal(span_bytes(&span), 20);
 }
 

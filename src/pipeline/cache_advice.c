@@ -1,0 +1,139 @@
+/* Where a cache in memory would pay. */
+#include "pipeline/cache_advice.h"
+
+#include <math.h>
+#include <pthread.h>
+
+#include "base/log.h"
+#include "batch/arena.h"
+#include "pipeline/profile_store.h"
+
+#define FIELD_BYTES 128 /* of a kept row, for each field: its head, and what it is aligned by */
+#define ROW_BYTES 64
+
+/* Whether rows before operator `at` are the same in every epoch, and all there. */
+static bool is_steady(const struct opiml_pipeline *pipeline, uint32_t at) {
+    for (uint32_t i = 0; i < at; i++)
+        if (pipeline->op[i]->shape.flags & (OPIML_OP_RANDOM | OPIML_OP_GROUP | OPIML_OP_MAY_DROP))
+            return false;
+    return true;
+}
+
+static uint64_t kept_bytes(const struct opiml_pipeline *pipeline,
+                           const struct place_problem *problem, const struct profile *profile,
+                           uint32_t at) {
+    double row = ROW_BYTES + FIELD_BYTES * pipeline_schema(pipeline, at)->count;
+
+    for (uint32_t c = 0; c < profile->classes; c++)
+        row += problem->classes->share[c] * profile->class[c].bytes[at];
+    return (uint64_t)((row + sizeof(uint64_t)) * (double)opiml_pipeline_records(pipeline));
+}
+
+/* A tier as it is when it reads nothing, and its first operators take no time: what is kept is
+ * there. */
+static void keep_rows(const struct profile *from, uint32_t at, struct profile *to) {
+    *to = *from;
+    to->read_bytes_per_s = INFINITY;
+    for (uint32_t c = 0; c < to->classes; c++) {
+        struct profile_class *class = &to->class[c];
+
+        class->read_ns = class->parse_ns = 0;
+        memset(class->op_ns, 0, at * sizeof(class->op_ns[0]));
+    }
+}
+
+static double rate_of(const struct place_problem *problem, uint32_t tier, uint32_t cut) {
+    struct place_plan plan = {.parts = 1, .part[0] = {.tier = tier, .cut = cut, .share = 1}};
+
+    plan.part[0].rows.classes = problem->classes->count;
+    for (uint32_t c = 0; c < problem->classes->count; c++)
+        plan.part[0].rows.class[c] =
+            (struct share_class){problem->classes->bytes_max[c], 0, SHARE_WHOLE};
+    place_rate(problem, &plan);
+    return plan.rate;
+}
+
+void cache_advise(const struct opiml_pipeline *pipeline, const struct place_problem *problem,
+                  uint32_t tier, uint64_t memory_bytes, double before, struct cache_advice *ret) {
+    const struct profile *profile = problem->tier[tier].profile;
+    struct place_problem kept = *problem;
+    struct profile faster;
+
+    *ret = (struct cache_advice){.tier = tier, .before = before, .rate = before};
+    kept.remote = false; /* nothing is read over a network any more */
+    kept.tier[tier].profile = &faster;
+    for (uint32_t at = 0; at <= problem->ops && is_steady(pipeline, at); at++) {
+        uint64_t bytes = kept_bytes(pipeline, problem, profile, at);
+
+        keep_rows(profile, at, &faster);
+        for (uint32_t cut = tier ? at : 0; cut <= (tier ? problem->ops : 0); cut++) {
+            double rate = tier && !problem->tier[tier].cut[cut] ? 0 : rate_of(&kept, tier, cut);
+
+            if (bytes <= memory_bytes && rate > ret->rate)
+                *ret = (struct cache_advice){.worth = rate >= before * CACHE_ADVICE_GAIN,
+                                             .tier = tier,
+                                             .cut = cut,
+                                             .at = at,
+                                             .bytes = bytes,
+                                             .before = before,
+                                             .rate = rate};
+        }
+    }
+}
+
+/* ---- cache: auto ---- */
+
+static int measure(const struct opiml_pipeline *pipeline, uint32_t threads,
+                   struct profile_classes *classes, struct profile *profile,
+                   struct place_problem *problem, struct opiml_error *err) {
+    const struct profile_request request = {.pipeline = pipeline, .classes = classes};
+    int rc;
+
+    profile_classes(pipeline, classes);
+    rc = profile_recall(&request, profile, err);
+    *problem = (struct place_problem){
+        .classes = classes, .ops = pipeline->row_ops, .tiers = 1, .local = true};
+    problem->tier[0].profile = profile;
+    problem->tier[0].cores = profile->cores;
+    if (threads)
+        problem->tier[0].cores = fmin(threads, profile->cores);
+    return rc;
+}
+
+/* Feeds of one pipeline may be opened at once: what one has chosen the others keep to. */
+static pthread_mutex_t settling = PTHREAD_MUTEX_INITIALIZER;
+
+static int settle(struct opiml_pipeline *pipeline, uint32_t threads, uint64_t room,
+                  struct opiml_error *err) {
+    struct profile_classes classes;
+    struct cache_advice advice;
+    struct place_problem problem;
+    struct profile profile;
+    int rc = measure(pipeline, threads, &classes, &profile, &problem, err);
+
+    if (rc < 0)
+        return rc;
+    cache_advise(pipeline, &problem, 0, room, rate_of(&problem, 0, 0), &advice);
+    if (!advice.worth)
+        return 0;
+    pipeline->cache = (struct cache_conf){
+        .on = true, .at = advice.at, .where = CACHE_IN_MEMORY, .bytes = advice.bytes};
+    log_write("pipeline", LOG_INFO, "cache: auto: %" PRIu64 " bytes before operator %u",
+              advice.bytes, advice.at + 1);
+    return 0;
+}
+
+int cache_settle(struct opiml_pipeline *pipeline, uint64_t epochs, uint32_t threads,
+                 uint64_t pool_bytes, struct opiml_error *err) {
+    uint64_t room = base_min_u64(pool_bytes, arena_available_bytes()) / 2;
+    int rc = 0;
+
+    if (!pipeline->cache_auto || epochs == 1 || pipeline_is_elsewhere(pipeline))
+        return 0;
+    pthread_mutex_lock(&settling);
+    if (!pipeline->cache_settled)
+        rc = settle(pipeline, threads, room, err);
+    pipeline->cache_settled = rc == 0;
+    pthread_mutex_unlock(&settling);
+    return rc;
+}

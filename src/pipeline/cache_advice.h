@@ -1,0 +1,30 @@
+/* Where a cache in memory would pay: rows that are the same in every epoch are kept as they are at
+ * one place, and from the second epoch on nothing before it is done. */
+#ifndef PIPELINE_CACHE_ADVICE_H
+#define PIPELINE_CACHE_ADVICE_H
+
+#include "pipeline/place.h"
+
+#define CACHE_ADVICE_GAIN 1.1 /* of the rate, that is worth the memory */
+
+struct cache_advice {
+    bool worth;     /* it fits, and gains so much */
+    uint32_t tier;  /* that keeps the rows ... */
+    uint32_t cut;   /* ... and of a node, where they leave it; the consumer's makes all */
+    uint32_t at;    /* rows are kept as they are before this operator */
+    uint64_t bytes; /* that they take, table included */
+    double before,
+        rate; /* rows in a second by the best plan without, and from the second epoch on */
+};
+
+/* The best place on one tier, in at most so much memory, against a rate that there is without. */
+void cache_advise(const struct opiml_pipeline *pipeline, const struct place_problem *problem,
+                  uint32_t tier, uint64_t memory_bytes, double before,
+                  struct cache_advice *ret_advice);
+/* For `cache: auto`, before a feed that runs here alone: measure, or recall, what rows cost, and
+ * where it pays take a cache into the pipeline, in at most half of `pool_bytes`. One epoch has no
+ * use for it. */
+int cache_settle(struct opiml_pipeline *pipeline, uint64_t epochs, uint32_t threads,
+                 uint64_t pool_bytes, struct opiml_error *err);
+
+#endif

@@ -1,0 +1,20 @@
+/* What profiles share, however their rows come. */
+#ifndef PIPELINE_PROFILE_INSIDE_H
+#define PIPELINE_PROFILE_INSIDE_H
+
+#include "pipeline/profile.h"
+#include "pipeline/stage.h"
+
+#define PROFILE_NS UINT64_C(500000000) /* that measuring takes, where nothing else is said */
+#define PROFILE_WARM_ROWS 2            /* of a class, that are not counted */
+
+uint32_t profile_class_of(const struct profile_classes *classes, uint64_t record_bytes);
+/* Add what became of a row; of `ops` row operators. */
+void profile_class_add(struct profile_class *class, const struct run_trace *trace, uint32_t ops);
+/* Sums become means. A class that no usable record was found of costs what its neighbour does;
+ * `name` is the pipeline's. OPIML_EIO: of none was any. */
+int profile_finish(struct profile *profile, const char *name, struct opiml_error *err);
+/* Of a row, in group operators, which are not run: see there. */
+double profile_group_ns(const struct opiml_pipeline *pipeline);
+
+#endif
