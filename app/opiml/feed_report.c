@@ -3,12 +3,15 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/cores.h"
 #include "base/text.h"
 #include "feed_report.h"
-#include "pipeline/plan.h"
+#include "pipeline/pipeline.h"
 #include "screen.h"
 
 #define BATCHES_TOLD 10 /* fewer tell little of where the time goes */
+/* Behind the first batch: what is shorter shows how a run starts, and nothing of how it goes. */
+#define TOLD_NS 20000000ull
 #define DIGEST_FORMAT "%016" PRIx64 "%016" PRIx64
 
 uint64_t feed_rss_peak_bytes(void) {
@@ -40,6 +43,17 @@ static double utilisation(const struct opiml_feed_stats *stats,
     double available = (double)stats->elapsed_ns * (double)station->threads;
 
     return available > 0 ? (double)station->busy_ns / available : 0;
+}
+
+static bool too_short(const struct opiml_feed_stats *stats) {
+    return stats->elapsed_ns < stats->first_batch_ns + TOLD_NS;
+}
+
+/* The station that limits the rate; NULL: none, or nobody knows. */
+static const struct opiml_station_stats *bottleneck(const struct opiml_feed_stats *stats) {
+    bool any = stats->bottleneck >= 0 && (uint32_t)stats->bottleneck < stats->stations;
+
+    return any && !too_short(stats) ? &stats->station[stats->bottleneck] : NULL;
 }
 
 /* ---- JSON ---- */
@@ -79,12 +93,14 @@ static void add_counts(struct js *root, const struct opiml_feed_stats *stats) {
 int feed_report_json(const struct feed_report *report, struct opiml_error *err) {
     const struct opiml_feed_stats *stats = report->stats;
     AUTO_JS struct js *root = js_object();
+    const struct opiml_station_stats *worst = bottleneck(stats);
     struct js *pool = js_object();
     AUTO_FREE char *text = NULL;
     char digest[40];
 
     js_set(root, "pipeline", js_text(report->path));
     js_set(root, "records", js_u64(opiml_pipeline_records(report->pipeline)));
+    js_set(root, "records_stored", js_u64(pipeline_records_stored(report->pipeline)));
     add_counts(root, stats);
     snprintf(digest, sizeof(digest), DIGEST_FORMAT, stats->digest[1], stats->digest[0]);
     js_set(root, "digest", report->digest ? js_text(digest) : js_null());
@@ -97,8 +113,7 @@ int feed_report_json(const struct feed_report *report, struct opiml_error *err) 
     js_set(root, "allocations", js_u64(stats->allocations));
     js_set(root, "library_allocations", js_u64(stats->library_allocations));
     js_set(root, "library_bytes", js_u64(stats->library_bytes));
-    js_set(root, "bottleneck",
-           stats->bottleneck >= 0 ? js_text(stats->station[stats->bottleneck].name) : js_null());
+    js_set(root, "bottleneck", worst ? js_text(worst->name) : js_null());
     js_set(root, "stations", feed_report_stations(stats));
     js_set(root, "bad", bad_records_json(report->bad));
     if (report->error) {
@@ -125,7 +140,7 @@ void feed_report_table(const struct opiml_feed_stats *stats) {
            "threads", "utilisation");
     for (uint32_t i = 0; i < stats->stations; i++) {
         const struct opiml_station_stats *station = &stats->station[i];
-        bool worst = (int32_t)i == stats->bottleneck;
+        bool worst = station == bottleneck(stats);
         double share = utilisation(stats, station);
         char rows[32];
 
@@ -139,22 +154,32 @@ void feed_report_table(const struct opiml_feed_stats *stats) {
 }
 
 static bool waits_for_bytes(const struct opiml_station_stats *station) {
-    return strncmp(station->name, "read", 4) == 0 || strcmp(station->name, "link") == 0;
+    return strncmp(station->name, "read", 4) == 0 || strncmp(station->name, "link", 4) == 0;
 }
 
 void feed_report_verdict(const struct opiml_feed_stats *stats) {
-    const struct opiml_station_stats *worst;
+    const struct opiml_station_stats *worst = bottleneck(stats);
     uint64_t computing_ns = 0;
-    uint32_t cores = plan_cores();
+    uint32_t cores = cores_count();
 
-    if (stats->bottleneck < 0 || (uint32_t)stats->bottleneck >= stats->stations) {
+    if (too_short(stats)) {
+        printf("\nbottleneck: the run was too short to tell: --epochs N runs longer\n");
+        return;
+    }
+    if (!worst) {
         printf("\nbottleneck: the consumer: the pipeline waits for it, and has time to spare\n");
         return;
     }
-    worst = &stats->station[stats->bottleneck];
     if (stats->batches < BATCHES_TOLD) {
         printf("\nbottleneck: %s, as far as %" PRIu64 " batches tell: --epochs N runs longer\n",
                worst->name, stats->batches);
+        return;
+    }
+    if (strncmp(worst->name, "link", 4) == 0) {
+        printf(
+            "\nbottleneck: %s: everything else waits for what comes over it\n"
+            "  More nodes help, or more operators here (--cut), or --stripes on a fast network.\n",
+            worst->name);
         return;
     }
     if (waits_for_bytes(worst) && utilisation(stats, worst) < 0.5) {
@@ -175,7 +200,7 @@ void feed_report_verdict(const struct opiml_feed_stats *stats) {
             computing_ns += stats->station[i].busy_ns;
     printf("\nbottleneck: %s: %.0f%% of the work of %u compute thread%s\n", worst->name,
            computing_ns ? 100.0 * (double)worst->busy_ns / (double)computing_ns : 0.0,
-           worst->threads, worst->threads == 1 ? "" : "s");
+           worst->threads, text_s(worst->threads));
     if (worst->threads < cores)
         printf("  There are %u cores: --threads %u would use them all.\n", cores, cores);
     else
@@ -185,18 +210,29 @@ void feed_report_verdict(const struct opiml_feed_stats *stats) {
             cores);
 }
 
+static void tell_choice(const struct opiml_pipeline *pipeline) {
+    uint64_t chosen = opiml_pipeline_records(pipeline), stored = pipeline_records_stored(pipeline);
+    char few[32], all[32];
+
+    if (chosen < stored)
+        printf("  of %s record%s an epoch has %s\n", text_format_count(all, sizeof(all), stored),
+               text_s(stored), text_format_count(few, sizeof(few), chosen));
+}
+
 void feed_report_text(const struct feed_report *report) {
     const struct opiml_feed_stats *stats = report->stats;
     char count[32], each[32], bytes[32], delivered[32], pool[32], peak[32];
     double elapsed = seconds(stats->elapsed_ns);
 
-    printf("%s: %s samples in %.2f s: %s/s\n", report->path,
-           text_format_count(count, sizeof(count), stats->samples), elapsed,
+    printf("%s: %s sample%s in %.2f s: %s/s\n", report->path,
+           text_format_count(count, sizeof(count), stats->samples), text_s(stats->samples), elapsed,
            text_format_rate(each, sizeof(each), rate(stats->samples, stats->elapsed_ns)));
-    printf("  read %s (%.1f MB/s), delivered %s in %" PRIu64 " batches\n",
+    tell_choice(report->pipeline);
+    printf("  read %s (%.1f MB/s), delivered %s in %" PRIu64 " batch%s\n",
            text_format_bytes(bytes, sizeof(bytes), stats->bytes_read),
            rate(stats->bytes_read, stats->elapsed_ns) / 1e6,
-           text_format_bytes(delivered, sizeof(delivered), stats->bytes_delivered), stats->batches);
+           text_format_bytes(delivered, sizeof(delivered), stats->bytes_delivered), stats->batches,
+           stats->batches == 1 ? "" : "es");
     printf("  first batch after %.3f s; pool %s of %s; peak memory %s\n",
            seconds(stats->first_batch_ns),
            text_format_bytes(peak, sizeof(peak), stats->pool_peak_bytes),
@@ -207,8 +243,8 @@ void feed_report_text(const struct feed_report *report) {
            stats->allocations, text_format_count(count, sizeof(count), stats->library_allocations),
            text_format_bytes(bytes, sizeof(bytes), stats->library_bytes));
     if (stats->dropped || stats->errors)
-        printf("  holes: %" PRIu64 " left out by filters, %" PRIu64 " bad records\n",
-               stats->dropped, stats->errors);
+        printf("  holes: %" PRIu64 " left out by filters, %" PRIu64 " bad record%s\n",
+               stats->dropped, stats->errors, text_s(stats->errors));
     if (report->digest)
         printf("  digest " DIGEST_FORMAT "\n", stats->digest[1], stats->digest[0]);
     if (stats->token[0])

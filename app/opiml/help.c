@@ -294,7 +294,7 @@ void help_overview(FILE *to, const char *noun) {
     for (size_t i = 0; verb_table[i]; i++)
         if (!noun ||
             (strncmp(verb_table[i]->name, noun, length) == 0 && verb_table[i]->name[length] == ' '))
-            fprintf(to, "  %-14s %s\n", verb_table[i]->name, verb_table[i]->help);
+            fprintf(to, "  %-15s %s\n", verb_table[i]->name, verb_table[i]->help);
     fprintf(to, "\n`opiml VERB -h` shows a verb's options and examples.\n");
 }
 
@@ -310,4 +310,18 @@ void help_overview_markdown(void) {
         printf("- [`opiml %s`](%s.md): %s\n", verb_table[i]->name, file ? file : "",
                verb_table[i]->help);
     }
+}
+
+void help_overview_man(void) {
+    const struct page page = {.form = HELP_MAN};
+
+    puts(".TH opiml 1 \"\" \"opiml " OPIML_VERSION "\" \"opiml manual\"\n.SH NAME\n"
+         "opiml \\- Machine learning on programmable infrastructure\n.SH SYNOPSIS\n"
+         ".B opiml\nVERB [ARGUMENT...] [\\-\\-OPTION...]");
+    heading(&page, "VERBS");
+    for (size_t i = 0; verb_table[i]; i++)
+        item(&page, verb_table[i]->name, verb_table[i]->help);
+    heading(&page, "SEE ALSO");
+    puts("A verb has a page of its own, as opiml-feed(1) and opiml-node-start(1); `opiml VERB -h` "
+         "shows it, too.");
 }

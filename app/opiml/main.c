@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "nn/nn.h"
 #include "screen.h"
 #include "verb.h"
 
@@ -172,6 +173,8 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "--version") == 0)
         argv[1] = version;
     verb = verb_find(argv + 1, argc - 1, &used);
+    if (verb && verb->openmp)
+        nn_threads_settle(argv);
     if (verb)
         return run_verb(verb, argc - 1 - used, argv + 1 + used);
     if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0 ||

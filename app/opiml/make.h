@@ -3,6 +3,8 @@
 #define APP_MAKE_H
 
 #include "base/base.h"
+#include "base/file.h"
+#include "base/text.h"
 
 #define MAKE_CLASSES_MOST 16
 #define MAKE_FIELDS_MOST 48
@@ -35,14 +37,19 @@ struct make_format {
                      size_t room);
 };
 
-/* Image folder, WebDataset and raw images, NULL-terminated; CSV and raw tables; NIfTI and .npy
- * volumes. */
+/* Image folder, WebDataset and raw images, NULL-terminated; CSV and raw tables; CSV and SQLite
+ * payments; NIfTI and .npy volumes. */
 extern const struct make_format make_image_formats[];
 extern const struct make_format make_table_formats[];
+extern const struct make_format make_payment_formats[];
 extern const struct make_format make_volume_formats[];
 
 /* Make a file that is not there yet and write it whole. */
 int make_write_file(const char *path, const void *data, size_t bytes, struct opiml_error *err);
+/* Append the lines of text to a file and empty them, once there are `least` bytes. */
+#define MAKE_FLUSH_BYTES KIB(256)
+int make_add_lines(struct file_writer *file, struct text *lines, size_t least,
+                   struct opiml_error *err);
 /* A path below conf->root; the caller frees; NULL when memory is out. */
 char *make_path(const struct make_conf *conf, const char *format, ...) OPIML_PRINTF(2, 3);
 /* The label of a record: all classes in turn. */

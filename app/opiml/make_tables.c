@@ -7,8 +7,6 @@
 #include "base/text.h"
 #include "make.h"
 
-#define FLUSH_BYTES KIB(256)
-
 /* What the class depends on: for each class a line and some products of neighbours. */
 struct rule {
     float line[MAKE_CLASSES_MOST][MAKE_FIELDS_MOST], product[MAKE_CLASSES_MOST][MAKE_FIELDS_MOST];
@@ -64,20 +62,6 @@ static int csv_begin(const struct make_conf *conf, const struct make_split *spli
     return 0;
 }
 
-static int csv_flush(struct file_writer *file, struct text *lines, size_t least,
-                     struct opiml_error *err) {
-    int rc;
-
-    if (lines->failed)
-        return base_fail_memory(err, lines->room, "rows");
-    if (lines->count < least)
-        return 0;
-    if ((rc = file_writer_add(file, lines->at, lines->count, err)) < 0)
-        return rc;
-    lines->count = 0;
-    return 0;
-}
-
 static int csv_shard(const struct make_conf *conf, const struct make_split *split, uint64_t first,
                      uint64_t count, struct opiml_error *err) {
     AUTO_FREE struct rule *rule = base_alloc(sizeof(*rule));
@@ -101,10 +85,10 @@ static int csv_shard(const struct make_conf *conf, const struct make_split *spli
         for (uint32_t f = 0; f < conf->fields; f++)
             text_printf(&lines, "%.6f,", (double)x[f]);
         text_printf(&lines, "%d\n", label);
-        if ((rc = csv_flush(&file, &lines, FLUSH_BYTES, err)) < 0)
+        if ((rc = make_add_lines(&file, &lines, MAKE_FLUSH_BYTES, err)) < 0)
             return rc;
     }
-    if ((rc = csv_flush(&file, &lines, 1, err)) < 0)
+    if ((rc = make_add_lines(&file, &lines, 1, err)) < 0)
         return rc;
     return file_writer_commit(&file, err);
 }

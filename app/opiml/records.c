@@ -41,22 +41,42 @@ static int open_with_policy(const struct yaml *yaml, const struct yaml_node *nod
     return dataset_open(yaml, &copy, ret_dataset, err);
 }
 
+/* The mapping of the one dataset: of several, taking the first would be silence about the rest. */
+static int find_dataset(const struct yaml *yaml, const char *where,
+                        const struct yaml_node **ret_node, struct opiml_error *err) {
+    const struct yaml_node *node = yaml_get(yaml->root, "dataset");
+    const struct yaml_node *many = yaml_get(yaml->root, "datasets");
+
+    if (!node && many && many->kind == YAML_SEQUENCE) {
+        if (many->count > 1)
+            return opiml_fail(err, OPIML_EINVAL,
+                              "%s: it mixes %u datasets, and one is meant: give each a pipeline "
+                              "file of its own, with \"dataset\", or name its URI instead",
+                              where, many->count);
+        node = many->child;
+    }
+    if (!node || node->kind != YAML_MAPPING)
+        return opiml_fail(err, OPIML_EINVAL, "%s: a pipeline file with a \"dataset\" is meant",
+                          where);
+    *ret_node = node;
+    return 0;
+}
+
 int records_open(const char *where, const struct dataset_ask *ask, struct dataset **ret_dataset,
                  struct opiml_error *err) {
     AUTO_YAML struct yaml *yaml = NULL;
-    const struct yaml_node *node;
+    const struct yaml_node *node = NULL;
     int rc;
 
     if (!text_ends(where, ".yaml") && !text_ends(where, ".yml"))
         return dataset_open_uri(where, ask, ret_dataset, err);
-    if ((rc = yaml_load(where, &yaml, err)) < 0)
+    if (ask->format && strcmp(ask->format, "auto") != 0)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "%s: a pipeline file says the format itself: leave out %s, or name the "
+                          "data instead",
+                          where, ask->option ? ask->option : "format");
+    if ((rc = yaml_load(where, &yaml, err)) < 0 || (rc = find_dataset(yaml, where, &node, err)) < 0)
         return rc;
-    node = yaml_get(yaml->root, "dataset");
-    if (!node && (node = yaml_get(yaml->root, "datasets")))
-        node = node->child;
-    if (!node || node->kind != YAML_MAPPING)
-        return opiml_fail(err, OPIML_EINVAL, "%s: a pipeline file with a \"dataset\" is meant",
-                          where);
     return ask->index ? open_with_policy(yaml, node, ask->index, ret_dataset, err)
                       : dataset_open(yaml, node, ret_dataset, err);
 }
@@ -174,7 +194,8 @@ void record_format(const struct opiml_field *field, const struct opiml_value *va
         return;
     }
     if (field->dtype == OPIML_U8 && field->ndim) {
-        text_printf(to, "%s bytes", text_format_count(bytes, sizeof(bytes), value->bytes));
+        text_printf(to, "%s byte%s", text_format_count(bytes, sizeof(bytes), value->bytes),
+                    text_s(value->bytes));
         return;
     }
     text_add(to, field->ndim ? "[" : "");

@@ -7,8 +7,8 @@
 #include "dataset/dataset.h"
 
 /* `where` is a URI, or a pipeline file (*.yaml), whose dataset is taken: the way to name a format
- * that needs parameters, and `ask` does not change it: of an index it says how to look at the
- * files, unless the file says "rebuild". */
+ * that needs parameters, so OPIML_EINVAL where `ask` names another, and where it mixes several. Of
+ * an index `ask` says how to look at the files, unless the file says "rebuild". */
 int records_open(const char *where, const struct dataset_ask *ask, struct dataset **ret_dataset,
                  struct opiml_error *err);
 void records_close_at(struct dataset **dataset);

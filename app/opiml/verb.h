@@ -50,6 +50,7 @@ struct verb {
     const struct option *options; /* NULL: none but --help */
     size_t config_bytes;
     int args_least, args_most; /* -1: any number */
+    bool openmp;               /* it computes with OpenMP's threads */
     const char *words; /* "a|b|c" that the first argument completes to, VERBS or OPERATORS; NULL:
                           files */
     /* 0, or a negative code with *err set, which main prints once. */
@@ -80,5 +81,6 @@ void help_verb(const struct verb *verb, enum help_form form);
 void help_overview(FILE *to, const char *noun);
 /* The same as a Markdown page with links. */
 void help_overview_markdown(void);
+void help_overview_man(void);
 
 #endif

@@ -1,5 +1,7 @@
 /* opiml completion: shell functions, written from the verbs' tables. */
 #include "base/text.h"
+#include "dataset/format.h"
+#include "dataset/writer.h"
 #include "op/registry.h"
 #include "verb.h"
 
@@ -38,6 +40,49 @@ static void first_words(const struct verb *verb, struct text *to) {
         spaced(verb->words, to);
 }
 
+static void word(const char *name, struct text *to) {
+    text_printf(to, "%s%s", to->count ? " " : "", name);
+}
+
+/* What an option's value may be: its choices, or the formats that there are to read, or to write.
+ */
+static void value_words(const struct verb *verb, const struct option *row, struct text *to) {
+    if (row->type == OPTION_CHOICE)
+        spaced(row->choices, to);
+    else if (row->type != OPTION_TEXT || strcmp(row->value, "FORMAT") != 0)
+        return;
+    else if (strcmp(verb->name, "data convert") == 0 && strcmp(row->name, "format") == 0)
+        for (const struct writer *const *kind = writer_kinds(); *kind; kind++)
+            word((*kind)->name, to);
+    else
+        for (const struct format *const *kind = format_kinds(); *kind; kind++)
+            word((*kind)->name, to);
+}
+
+/* The i-th verb's first word, where that is a noun that was not there before. */
+static bool noun_at(size_t i, char (*to)[32]) {
+    const char *name = verb_table[i]->name;
+
+    snprintf(*to, sizeof(*to), "%.*s", (int)strcspn(name, " "), name);
+    return verb_is_noun(*to) && !(i && strncmp(verb_table[i - 1]->name, *to, strlen(*to)) == 0);
+}
+
+/* Where the first argument is a verb of two words: printed for each noun, with its second words. */
+static void second_words(const struct verb *verb, const char *form) {
+    char noun[32];
+
+    if (!verb->words || strcmp(verb->words, "VERBS") != 0)
+        return;
+    for (size_t i = 0; verb_table[i]; i++) {
+        AUTO_TEXT struct text seconds = {0};
+
+        if (!noun_at(i, &noun))
+            continue;
+        verb_words(noun, &seconds);
+        printf(form, noun, seconds.at ? seconds.at : "");
+    }
+}
+
 /* ---- bash ---- */
 
 static void bash_verb(const struct verb *verb) {
@@ -53,8 +98,7 @@ static void bash_verb(const struct verb *verb) {
 
         if (row->type == OPTION_FLAG)
             continue;
-        if (row->type == OPTION_CHOICE)
-            spaced(row->choices, &choices);
+        value_words(verb, row, &choices);
         if (row->type == OPTION_PATH)
             printf("        --%s) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n", row->name);
         else
@@ -65,6 +109,7 @@ static void bash_verb(const struct verb *verb) {
     first_words(verb, &words);
     if (words.count)
         printf("        words=\"%s\"\n", words.at);
+    second_words(verb, "        [ \"$before\" != %s ] || words=\"%s\"\n");
     puts("        ;;");
 }
 
@@ -80,12 +125,10 @@ static void bash(void) {
     printf("        COMPREPLY=($(compgen -W \"%s\" -- \"$word\"))\n", all.at ? all.at : "");
     puts("        return\n    fi");
     for (size_t i = 0; verb_table[i]; i++) {
-        const char *name = verb_table[i]->name;
-        char noun[32];
         AUTO_TEXT struct text seconds = {0};
+        char noun[32];
 
-        snprintf(noun, sizeof(noun), "%.*s", (int)strcspn(name, " "), name);
-        if (!verb_is_noun(noun) || (i && strncmp(verb_table[i - 1]->name, noun, strlen(noun)) == 0))
+        if (!noun_at(i, &noun))
             continue;
         verb_words(noun, &seconds);
         printf("    if [ \"$verb\" = %s ]; then\n        if [ \"$COMP_CWORD\" = 2 ]; then\n"
@@ -125,16 +168,19 @@ static void zsh_text(const char *text) {
 static void zsh_verb(const struct verb *verb) {
     AUTO_TEXT struct text words = {0};
 
-    printf("    '%s')\n        _arguments '(- *)'{-h,--help}'[Show the manual]'", verb->name);
+    printf("    '%s')\n", verb->name);
+    second_words(verb, "        if [[ $words[CURRENT-1] = %s ]]; then\n            compadd -- %s\n"
+                       "            return\n        fi\n");
+    printf("        _arguments '(- *)'{-h,--help}'[Show the manual]'");
     for (const struct option *row = verb->options; row && row->name; row++) {
+        AUTO_TEXT struct text choices = {0};
+
         printf(" \\\n            '--%s%s[", row->name, row->type == OPTION_FLAG ? "" : "=");
         zsh_text(row->help);
         printf("]");
-        if (row->type == OPTION_CHOICE) {
-            AUTO_TEXT struct text choices = {0};
-
-            spaced(row->choices, &choices);
-            printf(":%s:(%s)", row->value, choices.at ? choices.at : "");
+        value_words(verb, row, &choices);
+        if (choices.count) {
+            printf(":%s:(%s)", row->value, choices.at);
         } else if (row->type == OPTION_PATH) {
             printf(":%s:_files", row->value);
         } else if (row->type != OPTION_FLAG) {
@@ -159,12 +205,10 @@ static void zsh(void) {
     printf("    if (( CURRENT == 2 )); then\n        compadd -- %s\n        return\n    fi\n",
            all.at ? all.at : "");
     for (size_t i = 0; verb_table[i]; i++) {
-        const char *name = verb_table[i]->name;
-        char noun[32];
         AUTO_TEXT struct text seconds = {0};
+        char noun[32];
 
-        snprintf(noun, sizeof(noun), "%.*s", (int)strcspn(name, " "), name);
-        if (!verb_is_noun(noun) || (i && strncmp(verb_table[i - 1]->name, noun, strlen(noun)) == 0))
+        if (!noun_at(i, &noun))
             continue;
         verb_words(noun, &seconds);
         printf(
@@ -214,9 +258,9 @@ static void fish_verb(const struct verb *verb) {
         AUTO_TEXT struct text choices = {0};
 
         printf("complete -c opiml -n '%s' -l %s", when, row->name);
-        if (row->type == OPTION_CHOICE) {
-            spaced(row->choices, &choices);
-            printf(" -x -a '%s'", choices.at ? choices.at : "");
+        value_words(verb, row, &choices);
+        if (choices.count) {
+            printf(" -x -a '%s'", choices.at);
         } else if (row->type == OPTION_PATH) {
             printf(" -r");
         } else if (row->type != OPTION_FLAG) {

@@ -34,8 +34,11 @@ static const struct option convert_options[] = {
      "Most bytes of a shard, as they are in FROM; 0: a 32nd of all, from 4MiB to 128MiB, unless "
      "--shard-records is given",
      AT(shard_bytes), OPTION_BYTES},
-    {"budget", "SHARE", "0", "Share of the records that may be bad and are left out", AT(budget),
-     OPTION_NUM, NULL, 0, 1},
+    {"budget", "N", "0",
+     "Bad records that may be left out: a share of all below 1, else a count, as errors.budget of "
+     "a "
+     "pipeline has it",
+     AT(budget), OPTION_NUM, NULL, 0, 1e12},
     {"overwrite", NULL, NULL, "Start over where an earlier conversion lies, or replace the file",
      AT(overwrite), OPTION_FLAG},
     {"no-check", NULL, NULL, "Do not read back what was written", AT(no_check), OPTION_FLAG},
@@ -174,6 +177,7 @@ static int show_json(const struct call *call, const struct writer *writer,
     js_set(root, "checked", js_bool(report->checked));
     js_set(root, "digest", js_text(digest));
     js_set(root, "dataset", js_text(report->dataset.at));
+    js_set(root, "notes", report->notes.count ? js_text(report->notes.at) : js_null());
     js_set(root, "elapsed_s", js_num(seconds));
     js_set(root, "records_per_s", js_num(seconds > 0 ? (double)report->records / seconds : 0));
     text = js_dump(root, 2);
@@ -183,20 +187,33 @@ static int show_json(const struct call *call, const struct writer *writer,
     return 0;
 }
 
+static void show_notes(const struct text *notes) {
+    size_t at = 0;
+
+    while (at < notes->count) {
+        size_t bytes = strcspn(notes->at + at, "\n");
+
+        printf("  note: %.*s\n", (int)bytes, notes->at + at);
+        at += bytes + 1;
+    }
+}
+
 static void show_text(const struct call *call, const struct writer *writer,
                       const struct convert_report *report, bool single, double seconds) {
     char records[32], shards[32], name[SCREEN_NAME_BYTES];
 
-    printf("%s: %s records as %s in %s %s, in %.1f s%s\n", screen_name(name, call->args[1]),
-           text_format_count(records, sizeof(records), report->records), writer->name,
-           text_format_count(shards, sizeof(shards), report->shards),
-           report->shards == 1 ? "shard" : "shards", seconds,
-           report->checked ? "; read back and compared" : "");
+    printf("%s: %s record%s as %s in %s shard%s, in %.1f s%s\n", screen_name(name, call->args[1]),
+           text_format_count(records, sizeof(records), report->records), text_s(report->records),
+           writer->name, text_format_count(shards, sizeof(shards), report->shards),
+           text_s(report->shards), seconds, report->checked ? "; read back and compared" : "");
     if (report->resumed)
-        printf("  %" PRIu64 " shards were there already\n", report->resumed);
+        printf("  %" PRIu64 " shard%s there already\n", report->resumed,
+               report->resumed == 1 ? " was" : "s were");
     if (report->skipped)
-        printf("  %" PRIu64 " bad records were left out, such as %s\n", report->skipped,
+        printf("  %" PRIu64 " bad %s left out, such as %s\n", report->skipped,
+               report->skipped == 1 ? "record was" : "records were",
                report->first_bad.code ? report->first_bad.message : "one of an earlier call");
+    show_notes(&report->notes);
     if (single)
         printf("  in a pipeline file beside it: dataset: %s\n", report->dataset.at);
     else
@@ -265,17 +282,25 @@ const struct verb verb_data_convert = {
         "beginning of a pipeline file, which says how to read it: opiml data ls "
         "TO/dataset.yaml.\n\n"
         "A folder is filled shard by shard, several at a time. Where one shard ends is fixed "
-        "before "
-        "the first is written, so that the number of threads changes no byte. A conversion that "
-        "was "
-        "stopped, even by a power cut, goes on when the same call is made again: the hidden "
-        "journal "
-        "(TO/.opiml-convert) tells what is there. It refuses a folder that holds other things, and "
-        "one where FROM or the options are not the same any more; --overwrite empties what an "
-        "earlier conversion has filled, as long as nothing else lies there.\n\n"
+        "before the first is written, so that the number of threads changes no byte. A conversion "
+        "that was stopped, even by a power cut, goes on when the same call is made again, also "
+        "with a larger --budget: the hidden journal (TO/.opiml-convert) tells what is there. It "
+        "refuses a folder that holds other things, and one where FROM or the options are not the "
+        "same any more. With --overwrite it empties what an earlier conversion has filled, as long "
+        "as "
+        "nothing else lies there.\n\n"
+        "One file is made in a hidden folder beside it (.NAME.converting) and gets its name when "
+        "it was compared: a call that is stopped leaves no such file, and the same call begins "
+        "anew.\n\n"
         "A bad record of FROM ends it, unless --budget allows for some; those are left out. So "
         "does one that the written format cannot hold, such as an image that is neither JPEG nor "
         "PNG in webdataset.\n\n"
+        "Where the format has no place for the names of classes (all but image-folder), labels "
+        "stay numbers, and LABEL.labels.txt in the folder has the names, one a line from 0, as "
+        "TensorFlow Datasets has them. Numbers of types that a tf.train.Example does not have "
+        "(f64, f16, bf16) go into tfrecord as their bytes, so that none changes; the report says "
+        "so. As float lists go f32: for columns of csv, types: [\"NAME:f32\"] in a pipeline file "
+        "for FROM.\n\n"
         "Formats, and their options for --set:\n\n"
         "    csv            cells are numbers and texts (UTF-8); delimiter=comma|tab|semicolon "
         "(.tsv: tab)\n"

@@ -44,7 +44,9 @@ static int show_json(const struct croissant *croissant, struct opiml_error *err)
 
         js_set(one, "id", js_text(files->id));
         js_set(one, "pattern", js_text(files->pattern));
+        js_set(one, "patterns", js_text(files->patterns.at));
         js_set(one, "encoding", js_text(files->encoding));
+        js_set(one, "encodings", js_text(files->encodings.at));
         js_set(one, "format", files->format ? js_text(files->format) : js_null());
         js_set(one, "dataset", files->why ? js_null() : js_text(files->dataset.at));
         js_set(one, "why", files->why ? js_text(files->why) : js_null());
@@ -69,8 +71,8 @@ static void show_text(const struct croissant *croissant) {
     for (size_t i = 0; i < croissant->count; i++) {
         const struct croissant_files *files = &croissant->files[i];
 
-        printf("  files    %s", screen_name(shown, files->pattern));
-        printf(" (%s)\n", screen_name(shown, files->encoding));
+        printf("  files    %s", screen_name(shown, files->patterns.at));
+        printf(" (%s)\n", screen_name(shown, files->encodings.at));
         if (files->why)
             printf("    not read: %s\n", files->why);
         else

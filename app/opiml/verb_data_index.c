@@ -36,6 +36,8 @@ static int show_json(const struct dataset *dataset, double seconds, struct opiml
     AUTO_JS struct js *root = js_object();
     struct js *names = js_array(), *fields = js_array();
     AUTO_FREE char *text = NULL;
+    AUTO_TEXT struct text hint = {0};
+    const char *left_out;
     char print[24];
 
     js_set(root, "uri", js_text(dataset_uri(dataset)));
@@ -55,6 +57,10 @@ static int show_json(const struct dataset *dataset, double seconds, struct opiml
         js_add(fields, one);
     }
     js_set(root, "fields", fields);
+    dataset_hint(dataset, &hint);
+    js_set(root, "hint", hint.count ? js_text(hint.at) : js_null());
+    js_set(root, "left_out", js_u64(dataset_left_out(dataset, &left_out)));
+    js_set(root, "left_out_names", js_text(left_out));
     snprintf(print, sizeof(print), "%016" PRIx64, dataset_fingerprint(dataset));
     js_set(root, "fingerprint", js_text(print));
     js_set(root, "largest_record", js_int(dataset_max_read(dataset)));
@@ -66,6 +72,25 @@ static int show_json(const struct dataset *dataset, double seconds, struct opiml
         return base_fail_memory(err, 0, "the report");
     puts(text);
     return 0;
+}
+
+static void show_left_out(const struct dataset *dataset) {
+    const char *names;
+    uint64_t files = dataset_left_out(dataset, &names);
+    char count[32], shown[SCREEN_NAME_BYTES];
+
+    if (files > 0)
+        printf("  left out     %s file%s of other kinds: %s\n",
+               text_format_count(count, sizeof(count), files), text_s(files),
+               screen_name(shown, names));
+}
+
+static void show_hint(const struct dataset *dataset) {
+    AUTO_TEXT struct text hint = {0};
+
+    dataset_hint(dataset, &hint);
+    if (hint.count)
+        printf("  hint         %s\n", hint.at);
 }
 
 static void show_text(const struct dataset *dataset, double seconds) {
@@ -93,6 +118,8 @@ static void show_text(const struct dataset *dataset, double seconds) {
         printf("  %-12s %s: %s\n", f ? "" : "fields", schema->fields[f].name,
                type.at ? type.at : "");
     }
+    show_left_out(dataset);
+    show_hint(dataset);
     printf("  fingerprint  %016" PRIx64 "\n", dataset_fingerprint(dataset));
     printf("  opened in    %.3f s (%.0f records/s)\n", seconds,
            seconds > 0 ? (double)dataset_count(dataset) / seconds : 0);
@@ -128,7 +155,11 @@ const struct verb verb_data_index = {
         "one "
         "when there is none or when the data have changed, so this one is only needed to do it "
         "beforehand, or to look at a dataset as a whole: its format, records, classes, fields and "
-        "its fingerprint, which is a hash of names, sizes and layout.\n\n"
+        "its fingerprint, which is a hash of names, sizes and layout, and how many files beside "
+        "the "
+        "data are left out because the format does not take them. Where the records are perhaps "
+        "not those that were meant, such as a whole table of arrays as a single one, a hint says "
+        "so.\n\n"
         "The index lies beside the data (a hidden file, .opiml-index.*), or, where that cannot be "
         "written, in $XDG_CACHE_HOME/opiml. Whenever it is opened, folders, shards and about a "
         "hundred of many single files are looked at (all of them with --check, and by data "

@@ -73,6 +73,15 @@ static int fail_at(const struct dataset *dataset, uint64_t record, const struct 
                       dataset_describe(dataset, record, where, sizeof(where)), why->message);
 }
 
+/* Beside the lines, not among them. */
+static void tell_hint(const struct dataset *dataset) {
+    AUTO_TEXT struct text hint = {0};
+
+    dataset_hint(dataset, &hint);
+    if (hint.count)
+        fprintf(stderr, "opiml: data ls: %s\n", hint.at);
+}
+
 static int ls_run(struct call *call, struct opiml_error *err) {
     const struct ls_config *config = call->config;
     CLEANUP(records_close_at) struct dataset *dataset = NULL;
@@ -106,6 +115,8 @@ static int ls_run(struct call *call, struct opiml_error *err) {
         else
             show_text(dataset, &record, key);
     }
+    if (rc >= 0 && !config->json)
+        tell_hint(dataset);
     return rc;
 }
 

@@ -7,7 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <opiml/op.h>
+
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -15,7 +18,6 @@
 #include "make_image.h"
 #include "make_shape.h"
 #include "make_volume.h"
-#include "pipeline/plan.h"
 #include "screen.h"
 #include "verb.h"
 
@@ -30,7 +32,7 @@ struct make_config {
 
 #define AT(member) offsetof(struct make_config, member)
 
-#define FORMATS "image-folder|webdataset|raw|csv|nifti|npy"
+#define FORMATS "image-folder|webdataset|raw|csv|nifti|npy|sqlite"
 
 /* What can be made, and what its options are when they are not given. */
 static const struct kind {
@@ -42,6 +44,7 @@ static const struct kind {
      48, IMAGE_SIZE_LEAST, IMAGE_SIZE_MOST},
     {"table", "csv and raw", make_table_formats, 10000, 10, MAKE_CLASSES_MOST, 48, 0,
      IMAGE_SIZE_MOST},
+    {"payments", "csv and sqlite", make_payment_formats, 10000, 2, 2, 48, 0, IMAGE_SIZE_MOST},
     {"volumes", "nifti and npy", make_volume_formats, 40, 3, VOLUME_CLASSES_MOST, 64,
      VOLUME_SIZE_LEAST, VOLUME_SIZE_MOST},
 };
@@ -64,8 +67,8 @@ static const struct option make_options[] = {
     {"seed", "S", "0", "Another seed gives other records; the same one the same bytes", AT(seed),
      OPTION_INT, NULL, 0, 9e18},
     {"format", "FORMAT", "auto",
-     "How records are stored; auto is image-folder for images, csv for a table and nifti for "
-     "volumes",
+     "How records are stored; auto is image-folder for images, csv for a table or payments "
+     "and nifti for volumes",
      AT(format), OPTION_CHOICE, "auto|" FORMATS},
     {"threads", "N", "0", "Threads that render; 0: one per usable core", AT(threads), OPTION_INT,
      NULL, 0, THREADS_MOST},
@@ -81,6 +84,19 @@ int make_write_file(const char *path, const void *data, size_t bytes, struct opi
     if (fd < 0)
         return base_fail_errno(err, errno, "%s", path);
     return file_pwrite(fd, data, bytes, 0, path, err);
+}
+
+int make_add_lines(struct file_writer *file, struct text *lines, size_t least,
+                   struct opiml_error *err) {
+    int rc;
+
+    if (lines->failed)
+        return base_fail_memory(err, lines->room, "rows");
+    if (lines->count < least)
+        return 0;
+    rc = file_writer_add(file, lines->at, lines->count, err);
+    lines->count = 0;
+    return rc;
 }
 
 char *make_path(const struct make_conf *conf, const char *format, ...) {
@@ -176,7 +192,7 @@ static int run_job(struct job *job, uint32_t threads, struct opiml_error *err) {
 
 static int make_all(const struct make_config *config, const struct make_conf *conf,
                     const struct make_format *format, struct job *job, struct opiml_error *err) {
-    uint32_t threads = config->threads ? (uint32_t)config->threads : plan_cores();
+    uint32_t threads = config->threads ? (uint32_t)config->threads : cores_count();
     int rc;
 
     job->conf = conf;
@@ -257,10 +273,10 @@ static int report(const struct make_config *config, const struct job *job, doubl
         puts(text);
         return 0;
     }
-    printf("%s: %" PRIu64 " train and %" PRIu64 " test records of %" PRId64
-           " classes as %s, in %.1f s\n",
-           config->out, job->split[0].count, job->split[1].count, config->classes,
-           job->format->name, seconds);
+    printf("%s: %" PRIu64 " train and %" PRIu64 " test record%s of %" PRId64
+           " class%s as %s, in %.1f s\n",
+           config->out, job->split[0].count, job->split[1].count, text_s(job->split[1].count),
+           config->classes, config->classes == 1 ? "" : "es", job->format->name, seconds);
     there.root = config->out;
     for (int s = 0; s < 2; s++) {
         char line[OPIML_TEXT_MAX + 256];
@@ -281,7 +297,8 @@ static int find_kind(const char *name, const struct kind **ret_kind, struct opim
         }
     }
     return opiml_fail(err, OPIML_EINVAL,
-                      "make what? \"images\", \"table\" or \"volumes\", not \"%s\"", name);
+                      "make what? \"images\", \"table\", \"payments\" or \"volumes\", not \"%s\"",
+                      name);
 }
 
 static int find_format(const struct make_config *config, const struct kind *kind,
@@ -368,7 +385,7 @@ static int make_run(struct call *call, struct opiml_error *err) {
 
 const struct verb verb_data_make = {
     .name = "data make",
-    .args = "images|table|volumes",
+    .args = "images|table|payments|volumes",
     .help = "Make a synthetic data set: images, a table, or volumes",
     .about =
         "`images` renders JPEG images of textured shapes (disc, ring, crescent, triangle, square, "
@@ -376,7 +393,9 @@ const struct verb verb_data_make = {
         "before "
         "a background with gradients, clutter and noise. A small network learns them in minutes, a "
         "linear one does not. `table` makes rows of numbers whose class follows from sums and "
-        "products of them. `volumes` renders bodies in three dimensions, solid ones (class 1), "
+        "products of them. `payments` makes card payments as a database has them, of which some "
+        "are "
+        "fraud. `volumes` renders bodies in three dimensions, solid ones (class 1), "
         "hollow ones (2, with what is inside) and boxes (3), among bright rods that are neither, "
         "in "
         "noise and uneven light: dim bodies are darker than bright ground, so that no threshold "
@@ -393,6 +412,9 @@ const struct verb verb_data_make = {
         "Formats of a table:\n\n"
         "    csv            DIR/train.csv with a heading: x0,x1,...,label\n"
         "    raw            DIR/train.bin: the numbers as f32, then the label as i32\n\n"
+        "Formats of payments:\n\n"
+        "    csv            DIR/train.csv with a heading: id,card,...,status,fraud\n"
+        "    sqlite         DIR/train.db, where the table is `payments`\n\n"
         "Formats of volumes, u8 of size x size x size each:\n\n"
         "    nifti          DIR/train/images/NUMBER.nii, .../labels/NUMBER.nii\n"
         "    npy            the same as .npy",
@@ -403,12 +425,14 @@ const struct verb verb_data_make = {
         "Shards of 1,000 images.\n"
         "opiml data make table --classes 3 --out data/rows\n"
         "Two CSV files.\n"
+        "opiml data make payments --count 100000 --format sqlite --out data/payments\n"
+        "Two SQLite files, each with a table of payments.\n"
         "opiml data make volumes --count 100 --size 96 --out data/bodies\n"
         "100 pairs of volumes to train with, 20 to test with.\n",
     .options = make_options,
     .config_bytes = sizeof(struct make_config),
     .args_least = 1,
     .args_most = 1,
-    .words = "images|table|volumes",
+    .words = "images|table|payments|volumes",
     .run = make_run,
 };

@@ -41,6 +41,7 @@ static int print_json(const struct opiml_eval_result *result, const struct bad_r
     js_set(object, "samples", js_u64(result->samples));
     js_set(object, "errors", js_u64(result->errors));
     js_set(object, "dropped", js_u64(result->dropped));
+    js_set(object, "outside", js_u64(result->outside));
     js_set(object, "loss", js_num(result->loss));
     js_set(object, result->metric, js_num(result->score));
     if (result->auc >= 0)
@@ -72,25 +73,28 @@ static int eval_run(struct call *call, struct opiml_error *err) {
     data = config->data ? config->data : opiml_model_data(model);
     if (!data) {
         rc = opiml_fail(err, OPIML_EINVAL, "%s was trained without evaluation data", path);
-        return run_wants_data(rc, call, err);
+        return run_wants_data(rc, call, NULL, err);
     }
+    run_tell_columns(call, model);
     bad.from = model;
     rc = opiml_model_eval(model, data, &result, err);
     bad_records_list(&bad, rc == OPIML_EBUDGET);
     if (rc == OPIML_ENOENT && !config->data)
-        return run_wants_data(rc, call, err);
+        return run_wants_data(rc, call, NULL, err);
     if (rc < 0)
         return rc;
+    run_tell_outside(call, model, result.outside);
     if (config->json)
         return print_json(&result, &bad, err);
-    printf("%s\n  %s %.2f%%, loss %.4f over %" PRIu64 " samples of %s in %.1f s (%s/s)\n", path,
-           result.metric, 100 * result.score, result.loss, result.samples, data, result.seconds,
+    printf("%s\n  %s %.2f%%, loss %.4f over %" PRIu64 " sample%s of %s in %.1f s (%s/s)\n", path,
+           result.metric, 100 * result.score, result.loss, result.samples, text_s(result.samples),
+           data, result.seconds,
            text_format_rate(rate, sizeof(rate), (double)result.samples / result.seconds));
     if (result.auc >= 0)
         printf("  area under the ROC curve %.4f\n", result.auc);
     if (result.errors || result.dropped)
-        printf("  holes: %" PRIu64 " left out by filters, %" PRIu64 " bad records\n",
-               result.dropped, result.errors);
+        printf("  holes: %" PRIu64 " left out by filters, %" PRIu64 " bad record%s\n",
+               result.dropped, result.errors, text_s(result.errors));
     return 0;
 }
 
@@ -101,7 +105,8 @@ const struct verb verb_eval = {
     .about = "RUN is a run's folder or a checkpoint file. Runs the evaluation pipeline once and "
              "prints accuracy and mean loss. A bad record is left out, counted and listed on "
              "standard error; past the pipeline's error budget the exit status is 6.\n\n"
-             "JSON has samples, errors, dropped, loss, accuracy and top5 (for segmentation: dice; "
+             "JSON has samples, errors, dropped, outside (rows of tables with a category outside "
+             "the model's buckets), loss, accuracy and top5 (for segmentation: dice; "
              "of two classes told by one output: auc), "
              "seconds and bad[].",
     .examples = "opiml eval runs/cifar10\n"
@@ -112,5 +117,6 @@ const struct verb verb_eval = {
     .config_bytes = sizeof(struct eval_config),
     .args_least = 1,
     .args_most = 1,
+    .openmp = true,
     .run = eval_run,
 };

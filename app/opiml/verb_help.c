@@ -11,6 +11,16 @@ static const struct option help_options[] = {
     {0},
 };
 
+/* Another word behind a verb: perhaps one that the verb itself tells about, as `ops` does. */
+static int too_many(const struct verb *verb, const char *word, struct opiml_error *err) {
+    if (verb->words && strcmp(verb->words, "OPERATORS") == 0)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "\"%s\" is one argument too many; `opiml %s %s` tells about that", word,
+                          verb->name, word);
+    return opiml_fail(err, OPIML_EINVAL, "\"%s\" is one argument too many behind `opiml help %s`",
+                      word, verb->name);
+}
+
 static int help_run(struct call *call, struct opiml_error *err) {
     const struct help_config *config = call->config;
     const struct verb *verb;
@@ -19,13 +29,17 @@ static int help_run(struct call *call, struct opiml_error *err) {
     if (call->count == 0 || (call->count == 1 && verb_is_noun(call->args[0]))) {
         if (config->form == HELP_MARKDOWN)
             help_overview_markdown();
+        else if (config->form == HELP_MAN && call->count == 0)
+            help_overview_man();
         else
             help_overview(stdout, call->count ? call->args[0] : NULL);
         return 0;
     }
     verb = verb_find(call->args, call->count, &used);
-    if (!verb || used != call->count)
+    if (!verb)
         return verb_unknown(call->args, call->count, err);
+    if (used != call->count)
+        return too_many(verb, call->args[used], err);
     help_verb(verb, (enum help_form)config->form);
     return 0;
 }

@@ -75,7 +75,7 @@ static void epoch_line(const struct opiml_train_progress *p) {
            text_format_rate(rate, sizeof(rate), p->samples_per_s), 100 * p->utilisation,
            screen_duration(elapsed, sizeof(elapsed), p->elapsed_s));
     if (p->errors)
-        printf("  %" PRIu64 " bad record%s", p->errors, p->errors == 1 ? "" : "s");
+        printf("  %" PRIu64 " bad record%s", p->errors, text_s(p->errors));
     printf("\n");
     fflush(stdout);
 }
@@ -256,6 +256,11 @@ static int train_run(struct call *call, struct opiml_error *err) {
     uint64_t began_ns = clock_wall_ns();
     int rc;
 
+    if (config->overwrite && config->resume)
+        return opiml_fail(
+            err, OPIML_EINVAL,
+            "--resume goes on with the checkpoint that --overwrite throws away: which "
+            "of them?");
     if (config->from && (rc = run_checkpoint(config->from, &from, err)) < 0)
         return rc;
     opiml_train_options_init(&options);
@@ -297,7 +302,7 @@ static int train_run(struct call *call, struct opiml_error *err) {
         if (p->reached)
             printf("\nthe target is reached: %s %.2f%%\n", p->metric, 100 * p->eval_score);
         if (p->step >= p->steps && p->utilisation == 0)
-            printf("\nall %u epochs were done already; --epochs trains on\n", p->epochs);
+            printf("\nepoch %u of %u was done already; --epochs trains on\n", p->epochs, p->epochs);
         else
             printf("\nthe trainer computed %.1f%% of the time and waited for data %.1f%%\n",
                    100 * p->utilisation, 100 * (1 - p->utilisation));
@@ -346,5 +351,6 @@ const struct verb verb_train = {
     .config_bytes = sizeof(struct train_config),
     .args_least = 1,
     .args_most = 1,
+    .openmp = true,
     .run = train_run,
 };

@@ -1,10 +1,11 @@
 /* opiml version: which program, made of what, choosing which kernels. */
 #include <sys/utsname.h>
 
+#include "base/cores.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "op/kernels.h"
 #include "op/registry.h"
-#include "pipeline/plan.h"
 #include "verb.h"
 
 struct version_config {
@@ -41,7 +42,7 @@ static int print_json(const struct utsname *system, struct opiml_error *err) {
     js_set(root, "version", js_text(OPIML_VERSION));
     js_set(root, "compiler", js_text(compiler()));
     js_set(root, "machine", js_text(system->machine));
-    js_set(root, "cores", js_int(plan_cores()));
+    js_set(root, "cores", js_int(cores_count()));
     js_set(root, "kernels", js_text(kernels_get()->name));
     for (size_t i = 0; i < COUNT_OF(libraries); i++)
         js_set(list, libraries[i].name, js_text(libraries[i].version));
@@ -70,8 +71,8 @@ static int version_run(struct call *call, struct opiml_error *err) {
         return print_json(&system, err);
     printf("opiml " OPIML_VERSION "\n");
     printf("  built by   %s\n", compiler());
-    printf("  machine    %s, %u cores, %s kernels\n", system.machine, plan_cores(),
-           kernels_get()->name);
+    printf("  machine    %s, %u core%s, %s kernels\n", system.machine, cores_count(),
+           text_s(cores_count()), kernels_get()->name);
     for (size_t i = 0; i < COUNT_OF(libraries); i++)
         printf("  %-10s %s\n", libraries[i].name, libraries[i].version);
     return 0;
