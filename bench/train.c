@@ -134,6 +134,7 @@ int main(int argc, char **argv) {
     uint32_t steps = argc > 3 ? (uint32_t)atoi(argv[3]) : 100;
     struct run run = {0};
 
+    nn_threads_settle(argv); /* as `opiml train` does */
     if (argc < 2) {
         fprintf(stderr, "usage: bench_train TRAIN.yaml [PAIRS [STEPS]]\n");
         return 2;

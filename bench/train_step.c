@@ -111,6 +111,7 @@ static void start_peer(struct peer *peer, char **argv) {
         dup2(up[1], 1);
         close(down[1]);
         close(up[0]);
+        unsetenv("GOMP_SPINCOUNT"); /* which is ours: it has its own defaults */
         execvp(argv[0], argv);
         perror(argv[0]);
         _exit(127);
@@ -143,6 +144,7 @@ int main(int argc, char **argv) {
     struct run run = {0};
     char what[80];
 
+    nn_threads_settle(argv); /* as `opiml train` does */
     if (argc < 5) {
         fprintf(stderr,
                 "usage: bench_train_step resnet50|unet3d f32|bf16 PAIRS TARGET [PEER...]\n");

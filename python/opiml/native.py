@@ -30,7 +30,7 @@ class Schema(ctypes.Structure):  # struct opiml_schema
 class FeedOptions(ctypes.Structure):  # struct opiml_feed_options
     _fields_ = [("size", c_uint32), ("threads", c_uint32), ("rank", c_uint32), ("world", c_uint32),
                 ("epochs", c_uint64), ("limit", c_uint64), ("digest", c_bool),
-                ("resume", c_char_p), ("pool_bytes", c_uint64), ("cut", c_int32)]
+                ("resume", c_char_p), ("pool_bytes", c_uint64), ("cut", c_int32), ("join", c_char_p)]
 
 
 class Batch(ctypes.Structure):  # struct opiml_batch
@@ -62,6 +62,8 @@ _FUNCTIONS = {
     "opiml_dtype_text": (c_char_p, [c_uint32]),
     "opiml_feed_options_init": (None, [POINTER(FeedOptions)]),
     "opiml_pipeline_open": (c_int, [c_char_p, POINTER(c_void_p), POINTER(ErrorDetail)]),
+    "opiml_pipeline_open_joined": (c_int, [c_char_p, c_char_p, POINTER(c_void_p),
+                                           POINTER(ErrorDetail)]),
     "opiml_pipeline_parse": (c_int, [c_char_p, c_size_t, c_char_p, POINTER(c_void_p),
                                      POINTER(ErrorDetail)]),
     "opiml_pipeline_close": (None, [c_void_p]),

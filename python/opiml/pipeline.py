@@ -29,11 +29,14 @@ class _Text:
         self.name = name
 
 
-def _open(path):
+def _open(path, join):
     pointer, detail = ctypes.c_void_p(), ErrorDetail()
     if isinstance(path, _Text):
         code = lib.opiml_pipeline_parse(path.data, len(path.data), os.fsencode(path.name),
                                         ctypes.byref(pointer), ctypes.byref(detail))
+    elif join is not None:
+        code = lib.opiml_pipeline_open_joined(os.fsencode(path), join, ctypes.byref(pointer),
+                                              ctypes.byref(detail))
     else:
         code = lib.opiml_pipeline_open(os.fsencode(path), ctypes.byref(pointer),
                                        ctypes.byref(detail))
@@ -41,15 +44,17 @@ def _open(path):
     return _Handle(pointer)
 
 
-def _count(name, value):
+_THREADS_MOST = 1024  # as in a pipeline file
+
+
+def _count(name, value, most=(1 << 32) - 1):
     """A number that fits the library's."""
     try:
         value = operator.index(value)
     except TypeError:
         raise TypeError(f"{name}: a whole number is wanted, not {value!r:.60}") from None
-    if not 0 <= value < 1 << 32:
-        raise errors.InvalidError(f"{name}: {value} is not between 0 and {(1 << 32) - 1}",
-                                  name="EINVAL")
+    if not 0 <= value <= most:
+        raise errors.InvalidError(f"{name}: {value} is not between 0 and {most}", name="EINVAL")
     return value
 
 
@@ -65,6 +70,13 @@ def _token(name, value):
         raise TypeError(f"{name}: a token is wanted, a str such as state_dict()[\"token\"], not "
                         f"{value!r:.60}")
     return value
+
+
+def _name(name, value):
+    """A text for the library, or nothing."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name}: a str is wanted, not {value!r:.60}")
+    return value.encode() if value is not None else None
 
 
 def _epoch_of(token):
@@ -109,25 +121,28 @@ class Pipeline:
     map      a callable, the pipeline's last station: is given each Batch; what it returns is
              delivered instead
     copy     deliver copies, which may be kept without end
+    join     the name of a feed that `opiml feed --serve` makes on this machine, once for all of its
+             processes: take the batches from there
 
     Opening reads and checks the file and loads or builds the dataset's index. Reading data begins
     with the first `for`. One thread at a time may iterate; any thread may ask for stats() or close.
     """
 
     def __init__(self, path, epochs=1, threads=0, rank=0, world=1, resume=None, digest=False,
-                 map=None, copy=False):
+                 map=None, copy=False, join=None):
         self._pass = self._last = None  # a pass under way, counters of the last one
         self._closed = False
         self._path = path.name if isinstance(path, _Text) else os.fspath(path)
         self._epochs = _count("epochs", epochs)
         self._token = _token("resume", resume)
-        self._options = dict(threads=_count("threads", threads), rank=_count("rank", rank),
-                             world=_count("world", world), digest=bool(digest))
+        self._options = dict(threads=_count("threads", threads, _THREADS_MOST),
+                             rank=_count("rank", rank), world=_count("world", world),
+                             digest=bool(digest), join=_name("join", join))
         self._map = callable_or_none("map", map)
         self._copy = copy
         caller = feed.Caller()
         try:
-            self._handle = caller.call(lambda: _open(path))
+            self._handle = caller.call(lambda: _open(path, self._options["join"]))
         finally:
             caller.requests.put(None)
         pointer = self._handle.pointer
@@ -219,5 +234,7 @@ class Pipeline:
         self.close()
 
     def __repr__(self):
-        return (f"<opiml.Pipeline {self._path}: {self.records} records, {self.batches_per_epoch} "
-                f"batches of {self.batch_size} an epoch>")
+        records = "record" if self.records == 1 else "records"
+        batches = "batch" if self.batches_per_epoch == 1 else "batches"
+        return (f"<opiml.Pipeline {self._path}: {self.records} {records}, {self.batches_per_epoch} "
+                f"{batches} of {self.batch_size} an epoch>")

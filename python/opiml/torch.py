@@ -19,6 +19,30 @@ from opiml.pipeline import Pipeline, callable_or_none
 __all__ = ["DataLoader", "Dataset"]
 
 
+# Arguments of PyTorch's DataLoader, and where opiml has what they say.
+_ELSEWHERE = {
+    "batch_size": "in the pipeline file: `batch: {size: 32}`",
+    "drop_last": "in the pipeline file: `batch: {size: 32, drop_last: true}`",
+    "shuffle": "in the pipeline file: `shuffle: {mode: global}`",
+    "sampler": "in the pipeline file: `shuffle`, `epoch` and the weights of `datasets`",
+    "batch_sampler": "in the pipeline file: `batch`, `shuffle`, `epoch`",
+    "generator": "in the pipeline file: `seed`",
+    "num_workers": "with threads=4, or `threads` in the pipeline file; there are no worker processes",
+    "prefetch_factor": "in the pipeline file: `pool`, the memory to read ahead in",
+    "collate_fn": "in the pipeline file: `batch` makes batches of what the operators in `ops` make",
+    "persistent_workers": "nowhere: there are no worker processes",
+    "worker_init_fn": "nowhere: there are no worker processes",
+    "multiprocessing_context": "nowhere: there are no worker processes",
+}
+
+
+def _check_options(what, options):
+    for name in options:
+        if name in _ELSEWHERE:
+            raise TypeError(f"{what} takes no {name}: opiml sets this {_ELSEWHERE[name]} "
+                            "(docs/pipeline-file.md)")
+
+
 def _ranks(rank, world):
     """Which consumer this is: as said, or as torch.distributed or torchrun have it, or the only one."""
     if (rank is None) != (world is None):
@@ -62,6 +86,7 @@ class Dataset(torch.utils.data.IterableDataset):
     """
 
     def __init__(self, pipeline, fields=None, transform=None, rank=None, world=None, **options):
+        _check_options(type(self).__name__, options)
         self._transform = callable_or_none("transform", transform)
         if isinstance(fields, str):  # not a list of its letters
             fields = [fields]
@@ -101,6 +126,9 @@ class Dataset(torch.utils.data.IterableDataset):
 
     def __len__(self):
         return len(self.pipeline)
+
+    def __repr__(self):
+        return f"<opiml.torch.{type(self).__name__} of {', '.join(self._names)}: {self.pipeline!r}>"
 
     def state_dict(self):
         """Where it stands, also in the middle of an epoch: behind the last batch that was delivered."""

@@ -1,13 +1,10 @@
 /* Arenas. */
 #include "batch/arena.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The kernel's estimate of what can be had without swapping; UINT64_MAX when it does not say.
- * Reserving more would not fail: it would wake the out-of-memory killer. */
-static uint64_t available_bytes(void) {
+uint64_t arena_available_bytes(void) {
     AUTO_FILE FILE *file = fopen("/proc/meminfo", "re");
     char line[128];
     uint64_t kib;
@@ -19,7 +16,7 @@ static uint64_t available_bytes(void) {
 }
 
 static int check_available(uint64_t bytes, const char *what, struct opiml_error *err) {
-    uint64_t available = available_bytes();
+    uint64_t available = arena_available_bytes();
 
     if (bytes > available)
         return opiml_fail(err, OPIML_ENOMEM,
@@ -46,12 +43,15 @@ static int map_sealed(struct arena *arena, int fd, uint64_t bytes, struct opiml_
                           "no memory for a shared arena of %" PRIu64
                           " bytes: %s (lower `pool`, or free memory)",
                           bytes, strerror(rc));
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-        return base_fail_errno(err, errno, "sealing a shared arena");
     arena->at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (arena->at == MAP_FAILED) {
         arena->at = NULL;
         return base_fail_errno(err, errno, "mapping a shared arena of %" PRIu64 " bytes", bytes);
+    }
+    if (fcntl(fd, F_ADD_SEALS, ARENA_SEALS) < 0) {
+        rc = base_fail_errno(err, errno, "sealing a shared arena");
+        munmap(arena->at, bytes);
+        return rc;
     }
     return 0;
 }

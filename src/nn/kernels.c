@@ -3,6 +3,9 @@
 #include <omp.h>
 #endif
 
+#include <sys/auxv.h>
+#include <unistd.h>
+
 #include "nn/nn.h"
 
 void nn_threads_set(uint32_t threads) {
@@ -10,6 +13,27 @@ void nn_threads_set(uint32_t threads) {
     omp_set_num_threads((int)threads);
 #else
     (void)threads;
+#endif
+}
+
+void nn_threads_settle(char **argv) {
+#ifdef _OPENMP
+    char path[4096];
+    ssize_t length;
+
+    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
+        return;
+    if (getauxval(AT_BASE) == 0) /* /proc/self/exe is the loader, which was called by its name */
+        return;
+    length = readlink("/proc/self/exe", path, sizeof(path));
+    if (length < 0 || length == sizeof(path))
+        return;
+    path[length] = 0;
+    if (setenv("GOMP_SPINCOUNT", "10000", 1) == 0)
+        execv(path, argv);
+    unsetenv("GOMP_SPINCOUNT");
+#else
+    (void)argv;
 #endif
 }
 

@@ -1,28 +1,46 @@
 /* Convolution through oneDNN, which is loaded at run time: programs that do not train do not pay
- * for its size, and machines without it use the plain kernels. */
+ * for its size, and machines without it use the plain kernels. Versions 2 and 3 differ in how data
+ * and passes are described; the version of the header is the one that is loaded. */
 #include "nn/nn.h"
 
 #ifdef HAVE_ONEDNN
 #include <dlfcn.h>
 #include <dnnl.h>
 
+#if DNNL_VERSION_MAJOR >= 3
+/* By the library's own name for itself, and by Debian's. */
+#define NAMES                                                                                      \
+    { "libdnnl.so.3", "libdnnl.so.3.6" }
+#define FUNCTIONS_OF_VERSION(X)                                                                    \
+    X(memory_desc_create_with_tag)                                                                 \
+    X(memory_desc_destroy)                                                                         \
+    X(convolution_forward_primitive_desc_create)                                                   \
+    X(convolution_backward_data_primitive_desc_create)                                             \
+    X(convolution_backward_weights_primitive_desc_create)
+#else
+#define NAMES                                                                                      \
+    { "libdnnl.so.2" }
+#define FUNCTIONS_OF_VERSION(X)                                                                    \
+    X(memory_desc_init_by_tag)                                                                     \
+    X(convolution_forward_desc_init)                                                               \
+    X(convolution_backward_data_desc_init)                                                         \
+    X(convolution_backward_weights_desc_init)                                                      \
+    X(primitive_desc_create)
+#endif
+
 /* What is used of the library, by name and type. */
 #define FUNCTIONS(X)                                                                               \
+    FUNCTIONS_OF_VERSION(X)                                                                        \
     X(version)                                                                                     \
     X(engine_create)                                                                               \
     X(stream_create)                                                                               \
     X(stream_wait)                                                                                 \
     X(get_effective_cpu_isa)                                                                       \
-    X(memory_desc_init_by_tag)                                                                     \
     X(memory_desc_equal)                                                                           \
     X(memory_desc_get_size)                                                                        \
     X(memory_create)                                                                               \
     X(memory_destroy)                                                                              \
     X(memory_set_data_handle)                                                                      \
-    X(convolution_forward_desc_init)                                                               \
-    X(convolution_backward_data_desc_init)                                                         \
-    X(convolution_backward_weights_desc_init)                                                      \
-    X(primitive_desc_create)                                                                       \
     X(primitive_desc_destroy)                                                                      \
     X(primitive_desc_query_md)                                                                     \
     X(primitive_create)                                                                            \
@@ -56,8 +74,11 @@ static int fail(dnnl_status_t status, const char *what, struct opiml_error *err)
     } while (0)
 
 static int load(struct opiml_error *err) {
-    void *object = dlopen("libdnnl.so.2", RTLD_NOW | RTLD_LOCAL);
+    static const char *const names[] = NAMES;
+    void *object = NULL;
 
+    for (size_t i = 0; !object && i < COUNT_OF(names); i++)
+        object = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (!object)
         return opiml_fail(err, OPIML_ENODEV, "oneDNN: %s", dlerror());
 #define X(name)                                                                                    \
@@ -73,7 +94,7 @@ static int load(struct opiml_error *err) {
     case dnnl_cpu_isa_avx:
     case dnnl_cpu_isa_avx2:
     case dnnl_cpu_isa_avx2_vnni: lib.block = 8; break;
-    case dnnl_cpu_isa_all: lib.block = 1; break;
+    case 0: lib.block = 1; break; /* any: one that it does not know */
     default: lib.block = 16;
     }
 #if !defined(__x86_64__)
@@ -113,6 +134,101 @@ static uint32_t onednn_block(uint32_t channels, uint32_t dims) {
     return 1;
 }
 
+/* ---- how data and passes are described ---- */
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef const_dnnl_memory_desc_t desc_view; /* what calls take that only look at one */
+
+static desc_view view(const dnnl_memory_desc_t *desc) {
+    return *desc;
+}
+
+static void drop_data(dnnl_memory_desc_t *desc) {
+    if (*desc)
+        lib.memory_desc_destroy(*desc);
+}
+
+static int describe_data(dnnl_memory_desc_t *ret_desc, int ndim, const dnnl_dims_t dims,
+                         dnnl_data_type_t type, dnnl_format_tag_t tag, struct opiml_error *err) {
+    TRY(memory_desc_create_with_tag(ret_desc, ndim, dims, type, tag));
+    return 0;
+}
+#else
+typedef const dnnl_memory_desc_t *desc_view;
+
+static desc_view view(const dnnl_memory_desc_t *desc) {
+    return desc;
+}
+
+static void drop_data(dnnl_memory_desc_t *desc) {
+}
+
+static int describe_data(dnnl_memory_desc_t *ret_desc, int ndim, const dnnl_dims_t dims,
+                         dnnl_data_type_t type, dnnl_format_tag_t tag, struct opiml_error *err) {
+    TRY(memory_desc_init_by_tag(ret_desc, ndim, dims, type, tag));
+    return 0;
+}
+#endif
+#define AUTO_DATA CLEANUP(drop_data)
+
+enum direction { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS };
+
+/* What all three passes of a convolution are described by. */
+struct geometry {
+    desc_view x, y;
+    dnnl_dims_t strides, pad;
+};
+
+#if DNNL_VERSION_MAJOR >= 3
+static int describe_pass(const struct geometry *g, enum direction direction, desc_view weights,
+                         dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *ret_desc,
+                         struct opiml_error *err) {
+    const dnnl_dims_t dilates = {0};
+
+    switch (direction) {
+    case FORWARD:
+        TRY(convolution_forward_primitive_desc_create(
+            ret_desc, lib.engine, dnnl_forward_training, dnnl_convolution_auto, g->x, weights, NULL,
+            g->y, g->strides, dilates, g->pad, g->pad, NULL));
+        break;
+    case BACKWARD_DATA:
+        TRY(convolution_backward_data_primitive_desc_create(
+            ret_desc, lib.engine, dnnl_convolution_auto, g->x, weights, g->y, g->strides, dilates,
+            g->pad, g->pad, hint, NULL));
+        break;
+    case BACKWARD_WEIGHTS:
+        TRY(convolution_backward_weights_primitive_desc_create(
+            ret_desc, lib.engine, dnnl_convolution_auto, g->x, weights, NULL, g->y, g->strides,
+            dilates, g->pad, g->pad, hint, NULL));
+        break;
+    }
+    return 0;
+}
+#else
+static int describe_pass(const struct geometry *g, enum direction direction, desc_view weights,
+                         dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *ret_desc,
+                         struct opiml_error *err) {
+    dnnl_convolution_desc_t desc;
+
+    switch (direction) {
+    case FORWARD:
+        TRY(convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_auto, g->x,
+                                          weights, NULL, g->y, g->strides, g->pad, g->pad));
+        break;
+    case BACKWARD_DATA:
+        TRY(convolution_backward_data_desc_init(&desc, dnnl_convolution_auto, g->x, weights, g->y,
+                                                g->strides, g->pad, g->pad));
+        break;
+    case BACKWARD_WEIGHTS:
+        TRY(convolution_backward_weights_desc_init(&desc, dnnl_convolution_auto, g->x, weights,
+                                                   NULL, g->y, g->strides, g->pad, g->pad));
+        break;
+    }
+    TRY(primitive_desc_create(ret_desc, (const_dnnl_op_desc_t)&desc, NULL, lib.engine, hint));
+    return 0;
+}
+#endif
+
 /* ---- one convolution: three primitives, each with the weights' layout that it likes best ---- */
 
 struct pass {
@@ -140,18 +256,18 @@ static int activation(dnnl_memory_desc_t *desc, dnnl_data_type_t type, uint32_t 
     dnnl_dims_t image = {n, c, sides[1], sides[2]}, volume = {n, c, sides[0], sides[1], sides[2]};
 
     if (dims == 3)
-        TRY(memory_desc_init_by_tag(desc, 5, volume, type,
-                                    type == dnnl_bf16 ? dnnl_ndhwc
-                                    : block == 16     ? dnnl_nCdhw16c
-                                    : block == 8      ? dnnl_nCdhw8c
-                                                      : dnnl_ncdhw));
-    else
-        TRY(memory_desc_init_by_tag(desc, 4, image, type,
-                                    type == dnnl_bf16 ? dnnl_nhwc
-                                    : block == 16     ? dnnl_nChw16c
-                                    : block == 8      ? dnnl_nChw8c
-                                                      : dnnl_nchw));
-    return 0;
+        return describe_data(desc, 5, volume, type,
+                             type == dnnl_bf16 ? dnnl_ndhwc
+                             : block == 16     ? dnnl_nCdhw16c
+                             : block == 8      ? dnnl_nCdhw8c
+                                               : dnnl_ncdhw,
+                             err);
+    return describe_data(desc, 4, image, type,
+                         type == dnnl_bf16 ? dnnl_nhwc
+                         : block == 16     ? dnnl_nChw16c
+                         : block == 8      ? dnnl_nChw8c
+                                           : dnnl_nchw,
+                         err);
 }
 
 /* The data's and the weights' shapes. */
@@ -168,13 +284,12 @@ static int describe(struct conv *conv, const struct nn_conv_shape *s, dnnl_memor
     if ((rc = activation(s->transposed ? &conv->y : &conv->x, type, s->dims, s->n, s->c, x,
                          s->in_block, err)) < 0 ||
         (rc = activation(s->transposed ? &conv->x : &conv->y, type, s->dims, s->n, s->out_c, y,
-                         s->out_block, err)) < 0)
+                         s->out_block, err)) < 0 ||
+        (rc = describe_data(&conv->plain, ndim, weights, dnnl_f32,
+                            s->dims == 3 ? dnnl_oidhw : dnnl_oihw, err)) < 0 ||
+        (rc = describe_data(ret_any, ndim, weights, type, dnnl_format_tag_any, err)) < 0)
         return rc;
-    TRY(memory_desc_init_by_tag(&conv->plain, ndim, weights, dnnl_f32,
-                                s->dims == 3 ? dnnl_oidhw : dnnl_oihw));
-    TRY(memory_desc_init_by_tag(ret_any, ndim, weights, type, dnnl_format_tag_any));
-    TRY(memory_desc_init_by_tag(ret_gradient, ndim, weights, dnnl_f32, dnnl_format_tag_any));
-    return 0;
+    return describe_data(ret_gradient, ndim, weights, dnnl_f32, dnnl_format_tag_any, err);
 }
 
 static void drop_desc(dnnl_primitive_desc_t *desc) {
@@ -184,73 +299,66 @@ static void drop_desc(dnnl_primitive_desc_t *desc) {
 #define AUTO_DESC CLEANUP(drop_desc)
 
 /* Make the primitive of a pass, and the reorder between its weights and the plain ones: to it, or
- * (for gradients) from it. */
-static int make_pass(struct conv *conv, struct pass *pass, const void *desc, dnnl_query_t which,
-                     bool gradient, dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *ret_desc,
-                     struct opiml_error *err) {
-    const dnnl_memory_desc_t *wanted;
+ * (for gradients) from it. `any` are the weights in whatever layout. */
+static int make_pass(struct conv *conv, struct pass *pass, const struct geometry *geometry,
+                     enum direction direction, desc_view any, dnnl_primitive_desc_t hint,
+                     dnnl_primitive_desc_t *ret_desc, struct opiml_error *err) {
+    bool gradient = direction == BACKWARD_WEIGHTS;
+    desc_view wanted, plain = view(&conv->plain);
     AUTO_DESC dnnl_primitive_desc_t reorder = NULL;
+    int rc = describe_pass(geometry, direction, any, hint, ret_desc, err);
 
-    TRY(primitive_desc_create(ret_desc, (const_dnnl_op_desc_t)desc, NULL, lib.engine, hint));
+    if (rc < 0)
+        return rc;
     TRY(primitive_create(&pass->primitive, *ret_desc));
-    wanted = lib.primitive_desc_query_md(*ret_desc, which, 0);
-    TRY(memory_create(&pass->plain, &conv->plain, lib.engine, DNNL_MEMORY_NONE));
-    if (lib.memory_desc_equal(wanted, &conv->plain)) {
-        TRY(memory_create(&pass->weights, &conv->plain, lib.engine, DNNL_MEMORY_NONE));
+    wanted = lib.primitive_desc_query_md(
+        *ret_desc, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
+    TRY(memory_create(&pass->plain, plain, lib.engine, DNNL_MEMORY_NONE));
+    if (lib.memory_desc_equal(wanted, plain)) {
+        TRY(memory_create(&pass->weights, plain, lib.engine, DNNL_MEMORY_NONE));
         return 0;
     }
     pass->memory = base_alloc_aligned(lib.memory_desc_get_size(wanted), 64);
     if (!pass->memory)
         return base_fail_memory(err, lib.memory_desc_get_size(wanted), "a convolution's weights");
     TRY(memory_create(&pass->weights, wanted, lib.engine, pass->memory));
-    if (gradient)
-        TRY(reorder_primitive_desc_create(&reorder, wanted, lib.engine, &conv->plain, lib.engine,
-                                          NULL));
-    else
-        TRY(reorder_primitive_desc_create(&reorder, &conv->plain, lib.engine, wanted, lib.engine,
-                                          NULL));
+    TRY(reorder_primitive_desc_create(&reorder, gradient ? wanted : plain, lib.engine,
+                                      gradient ? plain : wanted, lib.engine, NULL));
     TRY(primitive_create(&pass->reorder, reorder));
     return 0;
 }
 
 static int make_passes(struct conv *conv, const struct nn_conv_shape *shape,
                        struct opiml_error *err) {
-    dnnl_dims_t strides = {shape->stride, shape->stride, shape->stride};
-    dnnl_dims_t pad = {shape->pad, shape->pad, shape->pad};
+    struct geometry geometry = {.strides = {shape->stride, shape->stride, shape->stride},
+                                .pad = {shape->pad, shape->pad, shape->pad}};
     AUTO_DESC dnnl_primitive_desc_t forward = NULL, data = NULL, gradient = NULL;
-    dnnl_memory_desc_t any, any_gradient;
-    dnnl_convolution_desc_t desc;
+    AUTO_DATA dnnl_memory_desc_t any = {0}, any_gradient = {0};
     int rc;
 
     if ((rc = describe(conv, shape, &any, &any_gradient, err)) < 0)
         return rc;
-    TRY(convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_auto, &conv->x,
-                                      &any, NULL, &conv->y, strides, pad, pad));
-    if ((rc = make_pass(conv, &conv->forward, &desc, dnnl_query_weights_md, false, NULL, &forward,
-                        err)) < 0)
+    geometry.x = view(&conv->x);
+    geometry.y = view(&conv->y);
+    if ((rc = make_pass(conv, &conv->forward, &geometry, FORWARD, view(&any), NULL, &forward,
+                        err)) < 0 ||
+        (rc = make_pass(conv, &conv->data, &geometry, BACKWARD_DATA, view(&any), forward, &data,
+                        err)) < 0 ||
+        (rc = make_pass(conv, &conv->weights, &geometry, BACKWARD_WEIGHTS, view(&any_gradient),
+                        forward, &gradient, err)) < 0)
         return rc;
-    TRY(convolution_backward_data_desc_init(&desc, dnnl_convolution_auto, &conv->x, &any, &conv->y,
-                                            strides, pad, pad));
-    if ((rc = make_pass(conv, &conv->data, &desc, dnnl_query_weights_md, false, forward, &data,
-                        err)) < 0)
-        return rc;
-    TRY(convolution_backward_weights_desc_init(&desc, dnnl_convolution_auto, &conv->x,
-                                               &any_gradient, NULL, &conv->y, strides, pad, pad));
-    if ((rc = make_pass(conv, &conv->weights, &desc, dnnl_query_diff_weights_md, true, forward,
-                        &gradient, err)) < 0)
-        return rc;
-    TRY(memory_create(&conv->mx, &conv->x, lib.engine, DNNL_MEMORY_NONE));
-    TRY(memory_create(&conv->mdx, &conv->x, lib.engine, DNNL_MEMORY_NONE));
-    TRY(memory_create(&conv->my, &conv->y, lib.engine, DNNL_MEMORY_NONE));
-    TRY(memory_create(&conv->mdy, &conv->y, lib.engine, DNNL_MEMORY_NONE));
+    TRY(memory_create(&conv->mx, geometry.x, lib.engine, DNNL_MEMORY_NONE));
+    TRY(memory_create(&conv->mdx, geometry.x, lib.engine, DNNL_MEMORY_NONE));
+    TRY(memory_create(&conv->my, geometry.y, lib.engine, DNNL_MEMORY_NONE));
+    TRY(memory_create(&conv->mdy, geometry.y, lib.engine, DNNL_MEMORY_NONE));
     return 0;
 }
 
 /* Of an f32 input where the rest is bf16. */
 static int make_convert(struct conv *conv, const struct nn_conv_shape *s, struct opiml_error *err) {
     AUTO_DESC dnnl_primitive_desc_t reorder = NULL;
-    dnnl_memory_desc_t given;
-    size_t bytes = lib.memory_desc_get_size(&conv->x);
+    AUTO_DATA dnnl_memory_desc_t given = {0};
+    size_t bytes = lib.memory_desc_get_size(view(&conv->x));
     int rc = activation(&given, dnnl_f32, s->dims, s->n, s->c, (uint32_t[]){s->d, s->h, s->w},
                         s->in_block, err);
 
@@ -259,9 +367,10 @@ static int make_convert(struct conv *conv, const struct nn_conv_shape *s, struct
     conv->converted = base_alloc_aligned(bytes, 64);
     if (!conv->converted)
         return base_fail_memory(err, bytes, "a convolution's input");
-    TRY(reorder_primitive_desc_create(&reorder, &given, lib.engine, &conv->x, lib.engine, NULL));
+    TRY(reorder_primitive_desc_create(&reorder, view(&given), lib.engine, view(&conv->x),
+                                      lib.engine, NULL));
     TRY(primitive_create(&conv->convert, reorder));
-    TRY(memory_create(&conv->given, &given, lib.engine, DNNL_MEMORY_NONE));
+    TRY(memory_create(&conv->given, view(&given), lib.engine, DNNL_MEMORY_NONE));
     return 0;
 }
 
@@ -292,6 +401,9 @@ static void onednn_conv_destroy(void *pointer) {
     for (size_t i = 0; i < COUNT_OF(memories); i++)
         if (memories[i])
             lib.memory_destroy(memories[i]);
+    drop_data(&conv->x);
+    drop_data(&conv->y);
+    drop_data(&conv->plain);
     base_free(conv);
 }
 

@@ -101,9 +101,10 @@ static int check_memory(const struct nn_net *net, struct opiml_error *err) {
     if ((floats + largest) * sizeof(float) <= has)
         return 0;
     return opiml_fail(err, OPIML_ENOMEM,
-                      "the network needs %.1f GB of memory for batches of %u images; this machine "
+                      "the network needs %.1f GB of memory for batches of %u image%s; this machine "
                       "has %.1f GB",
-                      (floats + largest) * sizeof(float) * 1e-9, net->batch, has * 1e-9);
+                      (floats + largest) * sizeof(float) * 1e-9, net->batch, text_s(net->batch),
+                      has * 1e-9);
 }
 
 int nn_net_finish(struct nn_net *net, uint64_t seed, struct opiml_error *err) {

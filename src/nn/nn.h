@@ -82,6 +82,13 @@ extern const struct nn_kernels nn_kernels_onednn;
 
 /* Threads of everything here, oneDNN included: of the calling thread's next computations. */
 void nn_threads_set(uint32_t threads);
+/* First thing in main: threads that wait for one another shall sleep after half a millisecond. By
+ * default they spin for longer than the system lets a thread run, and where another program wants
+ * the core that keeps the one that is waited for from running (1/20 of the steps a second,
+ * measured). GNU's OpenMP reads that when it is loaded, so the program is started anew with
+ * GOMP_SPINCOUNT set; where that or OMP_WAIT_POLICY is set, and where starting it fails, nothing
+ * happens. */
+void nn_threads_settle(char **argv);
 /* The best there is: oneDNN when it can be loaded. `wish`: "auto", "onednn" or "plain". */
 int nn_kernels_open(const char *wish, uint32_t threads, const struct nn_kernels **ret_kernels,
                     char *version, size_t room, struct opiml_error *err);

@@ -20,6 +20,7 @@ damage() {
     eval "$2"
     opiml feed "$tmp/$1.yaml" --json --digest
     check "$3: within the budget the run goes on" status_is 0
+    [ -n "${OPIML_SANITIZED:-}" ] || check "$3: is no work of the data path" same "$(json allocations)" 0
     check "$3: one hole" same "$(json samples) $(json errors)" "39 1"
     check "$3: the record is named" out_has 'star/000008\.jpg.*: '
     check "$3: once on standard error" same "$(grep -c 'bad record: .*star/000008\.jpg' "$tmp/err")" 1
@@ -314,6 +315,19 @@ yaml '[0-9]*:[0-9]*: .*dataset' 'opiml: 1' 'kind: pipeline' "$batch" "$ops"
 yaml '5:[0-9]*: .*differ in shape' 'opiml: 1' 'kind: pipeline' "$data" "$batch" 'ops: [{decode: {}}]'
 yaml '3:[0-9]*: .*' 'opiml: 1' 'kind: pipeline' 'dataset: {uri: good/train, format: image-folders}' \
     "$batch" "$ops"
+printf 'a,b,label\n1,2,0\n3,,1\n' >"$tmp/cells.csv"
+cells='dataset: {uri: cells.csv, types: ["label:i32"]}'
+printf '%s\n' 'opiml: 1' 'kind: pipeline' "$cells" "$batch" >"$tmp/cells.yaml"
+printf '%s\n' 'opiml: 1' 'kind: train' 'data: {train: cells.yaml}' 'model: {name: mlp, classes: 2}' \
+    'optimizer: {name: sgd, lr: 0.1}' 'schedule: {name: constant, epochs: 1}' 'out: run' >"$tmp/cells-train.yaml"
+opiml train "$tmp/cells-train.yaml"
+check "an empty cell: its column is named" fails 6 'cells.csv at offset [0-9]*: column "b" is infinite or no number there, as an empty cell is'
+printf 'a,b,label\n1,2,cat\n3,4,dog\n' >"$tmp/cells.csv"
+yaml '3:10: column "label" holds texts, such as "cat" (file:.*/cells.csv:2).*class.s number.*select.*"label:f32"' \
+    'opiml: 1' 'kind: pipeline' 'dataset: {uri: cells.csv}' "$batch"
+printf 'a,b,label\n1,7,0\n3,42,1\n' >"$tmp/cells.csv"
+yaml '3:10: rows of "b" differ in length .*select; where its texts are numbers, types' 'opiml: 1' 'kind: pipeline' \
+    'dataset: {uri: cells.csv, types: ["b:text"]}' "$batch"
 : >"$tmp/y.yaml"
 opiml feed "$tmp/y.yaml"
 check "an empty file" fails 2 "y.yaml"

@@ -29,6 +29,19 @@ check "... and bytes of all archives" cmp -s "$tmp/tars/000003.tar" "$tmp/back/0
 opiml data convert "$tmp/set/train" "$tmp/folder" --format image-folder --json
 check "a folder as a folder" same "$(json records)" 90
 check "... with its classes" test -f "$tmp/folder/star/000000072.jpg"
+opiml data convert "$tmp/set/train" "$tmp/records" --format tfrecord
+check "names of classes go beside numbers" out_has "note: labels are numbers; label.labels.txt there"
+check "... a line each" same "$(sed -n 9p "$tmp/records/label.labels.txt")" star
+echo precious >"$tmp/records/mine.labels.txt"
+opiml data convert "$tmp/set/train" "$tmp/records" --format tfrecord --overwrite
+check "a file that is only named like it stays" fails 3 "records/mine.labels.txt is not of a conversion"
+check "... with what is in it" same "$(cat "$tmp/records/mine.labels.txt")" precious
+rm "$tmp/records/mine.labels.txt"
+opiml data convert "$tmp/set/train" "$tmp/records" --format tfrecord --overwrite
+check "... and its own does not hinder" status_is 0
+printf 'a,b\n1,0.1\n' >"$tmp/wide.csv"
+opiml data convert "$tmp/wide.csv" "$tmp/wide.tfrecord"
+check "f64 in TFRecord is told" out_has 'note: "b" of type f64 went as raw bytes.*types: \["NAME:f32"\]'
 
 printf 'a,b\n1,"x,y"\n2,z\n' >"$tmp/table.csv"
 opiml data convert "$tmp/table.csv" "$tmp/table.tsv"
@@ -52,7 +65,7 @@ check "... of so many bytes either" fails 2 "y.csv: --shard-bytes cuts a folder"
 opiml data convert "$tmp/set/train" "$tmp/x" --format raw
 check "a field that does not fit, and what to do" fails 2 'field "image" (u8 \*).*--fields leaves it out'
 opiml data convert "$tmp/set/train" "$tmp/x" --format nifti --fields label
-check "... or has no dimensions" fails 2 'field "label" (i32): a volume has dimensions, and this is a single number; npz'
+check "... or has no dimensions" fails 2 'field "label" (i32): a volume has dimensions, and this is a single number; npz and tfrecord take it$'
 opiml data convert "$tmp/set/train" "$tmp/x" --format raw --fields label
 check "... which does" status_is 0
 opiml data convert "$tmp/set/train" "$tmp/y.csv" --fields label,labels
@@ -60,9 +73,11 @@ check "no such field" fails 2 'no field "labels"; there are image, label'
 opiml data convert "$tmp/set/train" "$tmp/y.csv" --fields label --set delimiter=dot
 check "an option's wrong value" fails 2 "takes comma, tab or semicolon"
 opiml data convert "$tmp/set/train" "$tmp/y.csv" --fields label --set color=red
-check "an option that there is not" fails 2 'csv has no option "color"'
+check "an option that there is not" fails 2 '--set: unknown key "color"; it takes '
+opiml data convert "$tmp/set/train" "$tmp/y.csv" --fields label --set delimeter=tab
+check "... but one like it" fails 2 '--set: unknown key "delimeter"; did you mean "delimiter"'
 opiml data convert "$tmp/set/train" "$tmp/y.csv"
-check "images as cells, and what to do" fails 2 'record 0 (.*jpg): field "image": bytes that are no text.*--fields leaves it out'
+check "images as cells, and what to do" fails 6 'record 0 (.*jpg): field "image": bytes that are no text.*--fields leaves it out'
 check "... which leaves no file" absent "$tmp/y.csv"
 opiml data convert "$tmp/set/train" "$tmp/set/train/sub" --format webdataset
 check "not into the source" fails 2 "lies within the source"
@@ -76,7 +91,7 @@ mkdir "$tmp/taken" && echo text >"$tmp/taken/a"
 opiml data convert "$tmp/set/train" "$tmp/taken" --format webdataset --overwrite
 check "not into a folder of other things" fails 3 "holds other things"
 opiml data convert "$tmp/set/train" "$tmp/tars" --format webdataset
-check "not into another conversion" fails 3 "the options are others now; --overwrite starts over"
+check "not into another conversion" fails 3 "a conversion with another --shard-records; --overwrite starts over, and another folder keeps it"
 mkdir "$tmp/tars/mine"
 echo precious >"$tmp/tars/mine/notes.txt"
 opiml data convert "$tmp/set/train" "$tmp/tars" --format webdataset --overwrite
@@ -106,6 +121,24 @@ for format in raw tfrecord npz; do
     rm -rf "$tmp/whole" "$tmp/killed"
 done
 
+# One file has its name when it is whole and compared; the same call does, whenever it was stopped.
+opiml data convert "$tmp/table/train.csv" "$tmp/good.npz" --set records=row
+check "one file" status_is 0
+for delay in 0.05 0.15 0.25; do
+    "$OPIML" data convert "$tmp/table/train.csv" "$tmp/one.npz" --set records=row --overwrite \
+        >/dev/null 2>&1 &
+    pid=$!
+    sleep $delay
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    check "killed: no file, or all of it" test ! -e "$tmp/one.npz" -o \
+        "$(cmp "$tmp/good.npz" "$tmp/one.npz" 2>&1)" = ""
+    rm -f "$tmp/one.npz"
+done
+opiml data convert "$tmp/table/train.csv" "$tmp/one.npz" --set records=row
+check "... and the same call makes it" cmp -s "$tmp/good.npz" "$tmp/one.npz"
+check "... and leaves nothing else" absent "$tmp/.one.npz.converting"
+
 # One of many files changed in place, which the index does not look at each time.
 shapes "$tmp/many" 300 --test 10
 find "$tmp/many/train" -exec touch -d "1 minute ago" {} +
@@ -127,14 +160,20 @@ check "... as it was" cmp -s "$tmp/back/000002.tar" "$tmp/damaged/000002.tar"
 sed '20s/.*/{"image": "oh", "label": no}/' "$tmp/rows.jsonl" >"$tmp/bad.jsonl"
 printf 'dataset: {uri: bad.jsonl, fields: ["image:u8:*", "label:i32"]}\n' >"$tmp/bad.yaml"
 opiml data convert "$tmp/bad.yaml" "$tmp/x.tfrecord"
-check "a bad record ends it, and is named" fails 6 "record 19 (.*bad.jsonl at offset"
+check "a bad record ends it, and is named" fails 6 "record 19 (.*bad.jsonl at offset.*; --budget leaves such"
 check "... and leaves no file" absent "$tmp/x.tfrecord"
 opiml data convert "$tmp/bad.yaml" "$tmp/x.tfrecord" --budget 0.02 --json
 check "a budget leaves it out" same "$(json records) $(json skipped)" "89 1"
+opiml data convert "$tmp/bad.yaml" "$tmp/y.tfrecord" --budget 1 --json
+check "... which from 1 on is a count" same "$(json records) $(json skipped)" "89 1"
+sed '21s/.*/{"image": "oh", "label": no}/' "$tmp/bad.jsonl" >"$tmp/worse.jsonl"
+sed 's/bad.jsonl/worse.jsonl/' "$tmp/bad.yaml" >"$tmp/worse.yaml"
+opiml data convert "$tmp/worse.yaml" "$tmp/z.tfrecord" --budget 1
+check "... and no more are left out" fails 6 "more than 1 bad record, which is the budget"
 printf '{"image": "oh", "label": 1}\n' >>"$tmp/rows.jsonl"
 opiml data convert "$tmp/rows.yaml" "$tmp/pictures" --format webdataset
-check "what the format cannot hold ends it, and is named" fails 2 "record 90 (.*rows.jsonl at offset [0-9]*): field \"image\": neither a JPEG"
-opiml data convert "$tmp/rows.yaml" "$tmp/pictures" --format webdataset --overwrite --budget 0.02 --json
+check "what the format cannot hold ends it, and is named" fails 6 "record 90 (.*rows.jsonl at offset [0-9]*): field \"image\": neither a JPEG.*; --budget leaves such"
+opiml data convert "$tmp/rows.yaml" "$tmp/pictures" --format webdataset --budget 0.02 --json
 check "... and a budget leaves it out" same "$(json records) $(json skipped)" "90 1"
 printf '{"image": "oh", "label": 1}\n' >"$tmp/none.jsonl"
 sed 's/rows.jsonl/none.jsonl/' "$tmp/rows.yaml" >"$tmp/none.yaml"

@@ -26,6 +26,9 @@ else
     rm "$tmp"/brain-*.yaml
 fi
 rm "$tmp"/kits19-*.yaml
+# Payments lie in a database, which not every build reads.
+"$OPIML" data make payments --format sqlite --count 2000 --out "$tmp/data/payments" >/dev/null 2>&1 ||
+    rm "$tmp"/payments*.yaml
 for file in "$tmp"/*.yaml; do
     name=$(basename "$file" .yaml)
     grep -q '^kind: pipeline' "$file" || continue
@@ -34,7 +37,10 @@ for file in "$tmp"/*.yaml; do
     if [ -z "${OPIML_SANITIZED:-}" ]; then
         check "$name: memory stays within the pool and 48 MiB" test "$(json rss_peak)" -le \
             $(($(json pool.bytes) + 48 * 1024 * 1024))
-        check "$name: no allocations by the data path" same "$(json allocations)" 0
+        case $name in
+        payments-*) ;; # a query is a text, and its answer comes as the database makes it
+        *) check "$name: no allocations by the data path" same "$(json allocations)" 0 ;;
+        esac
     fi
     cut=0
     while [ $cut -lt 32 ]; do

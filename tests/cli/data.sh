@@ -27,6 +27,11 @@ for verb in ls peek index describe; do
     opiml data $verb "$tmp/x.bin"
     check "$verb: a name that tells no format" fails 2 "x.bin: the format is not clear.*; say which with --format: image-folder, "
 done
+opiml data index "$tmp/x.bin" --format tokens
+check "index: what no option says a pipeline file does" fails 2 \
+    "how many make a sequence, which takes a pipeline file: dataset: {uri: ..., format: tokens, length: 1024}"
+opiml data index "$tmp/x.bin" --format raw
+check "... of raw too" fails 2 'which takes a pipeline file: dataset: {uri: ..., format: raw, fields: \['
 opiml data convert "$tmp/x.bin" "$tmp/to" --format csv
 check "convert: the option is another" fails 2 "say which with --from-format: image-folder, "
 printf 'dataset: {uri: x.bin}\n' >"$tmp/x.yaml"
@@ -73,12 +78,31 @@ opiml data peek "$tmp/rows/train.csv" 3
 check "peek at a CSV row" out_has "label .*i64"
 opiml data peek "$tmp/rows/train.csv" 3 --png "$tmp/z.png"
 check "a row has no image" fails 2 "no image"
+printf 'opiml: 1\nkind: pipeline\ndataset: {uri: rows/train.csv}\nbatch: {size: 1}\n' >"$tmp/rows.yaml"
+opiml data peek "$tmp/rows.yaml" --format raw
+check "a pipeline file says the format" fails 2 "rows\.yaml: .*the format itself: leave out --format"
+opiml data peek "$tmp/rows.yaml" --format auto
+check "... which may be found by looking" status_is 0
 opiml data ls "$tmp/rows/train.csv" --json
 check "ls of a CSV file" same "$(wc -l <"$tmp/out")" 20
+
+printf 'datasets: [{uri: set/train}, {uri: set/test, weight: 2}]\n' >"$tmp/mix.yaml"
+for verb in ls peek index describe; do
+    opiml data $verb "$tmp/mix.yaml"
+    check "$verb: several datasets are not one" fails 2 \
+        'mix.yaml: it mixes 2 datasets, and one is meant: give each a pipeline file of its own'
+done
+opiml data convert "$tmp/mix.yaml" "$tmp/mix.npz"
+check "convert: nor is the first of them written" fails 2 "mix.yaml: it mixes 2 datasets"
+check "... to any file" absent "$tmp/mix.npz"
+printf 'datasets: [{uri: set/test}]\n' >"$tmp/mix.yaml"
+opiml data ls "$tmp/mix.yaml"
+check "a list of one is one" same "$(wc -l <"$tmp/out")" 10
 
 opiml data index "$tmp/set/train" --json
 check "index: an index" same "$(json records) $(json format) $(json classes)" "50 image-folder 10"
 print=$(json fingerprint)
+check "index: nothing is left out" same "$(json left_out)" 0
 opiml data index "$tmp/set/train" --rebuild --json
 check "index --rebuild" same "$(json fingerprint)" "$print"
 opiml data index "$tmp/set/train" --check
@@ -90,4 +114,27 @@ cp "$tmp/set/train/star/000008.jpg" "$tmp/copy/star/x.jpg"
 opiml data index "$tmp/copy" --json
 check "a file more is noticed" same "$(json records)" 51
 check "and changes the fingerprint" differ "$(json fingerprint)" "$print"
+touch "$tmp/copy/star/a.webp" "$tmp/copy/star/b.webp" "$tmp/copy/ring/c.GIF" "$tmp/copy/README"
+for again in "when it is built" "and from the index"; do
+    opiml data index "$tmp/copy"
+    check "what the format does not take is told, $again" out_has \
+        "left out     4 files of other kinds: .webp (2), .gif (1), others (1)"
+done
+
+# --- records that are perhaps not those that were meant ---
+
+opiml data index "$tmp/set"
+check "a folder above the classes" out_has "hint  *no class has images of its own, only folders of them, such as t[a-z]*/[a-z]*; if those"
+opiml data index "$tmp/set" --json
+check "... in JSON" same "$(json hint | cut -c1-33)" "no class has images of its own, o"
+opiml data ls "$tmp/set"
+check "... beside the list" err_has "^opiml: data ls: no class has images of its own"
+opiml data ls "$tmp/set/train"
+check "no hint without a reason" err_empty
+opiml data convert "$tmp/rows/train.csv" "$tmp/rows/all.npz" --set records=row
+opiml data index "$tmp/rows/all.npz"
+check "a table of arrays as one record" out_has "hint  *all is one record; for a record of each of the 20 rows, .*records: row"
+printf 'dataset: {uri: all.npz, records: row}\n' >"$tmp/rows/all.yaml"
+opiml data index "$tmp/rows/all.yaml" --json
+check "... which it is not when it says so" same "$(json records) $(json hint)" "20 null"
 finish

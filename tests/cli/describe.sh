@@ -12,8 +12,11 @@ opiml data describe "$tmp/set/train" --out "$tmp/set/train/croissant.json" --nam
 check "into a file, with all there is to say" same "$status $(wc -c <"$tmp/err")" "0 0"
 opiml data describe "$tmp/set/train" --published yesterday
 check "a date that is none" fails 2 '--published: "yesterday" is no date as ISO 8601 has it, such as'
+cp "$(find "$tmp/set/train" -name '*.jpg' | head -n 1)" "$tmp/set/train/star/more.png"
+opiml data describe "$tmp/set/train" --out "$tmp/set/train/croissant.json" --name shapes
 opiml data describe "$tmp/set/train/croissant.json"
 check "what it describes" out_has "^shapes$"
+check "... all of its files" out_has 'files    .*/\*\.jpg,.*/\*\.png (image/jpeg, image/png)'
 check "... and how to read it" out_has 'dataset: {uri: ".", format: image-folder}'
 
 "$OPIML" data make table --out "$tmp/rows" --count 20 --fields 4 >/dev/null

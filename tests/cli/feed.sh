@@ -32,6 +32,14 @@ opiml feed "$tmp/p.yaml"
 check "text has the samples" out_has "200 samples in"
 check "text has the stations" out_has "^station .*utilisation"
 check "text has a verdict" out_has "^bottleneck: "
+opiml feed "$tmp/p.yaml" --epochs 60
+check "a bottleneck has a name" out_has "^bottleneck: [a-z_]*:"
+opiml feed "$tmp/p.yaml" --limit 1
+check "a run of one batch has none" out_has "^bottleneck: the run was too short to tell"
+check "... nor a mark" same "$(grep -c '<$' "$tmp/out")" 0
+check "... and counts in the singular" out_has "in 1 batch$"
+opiml feed "$tmp/p.yaml" --limit 1 --json
+check "... in JSON, too" same "$(json bottleneck)" null
 check "no progress line in a pipe" err_empty
 
 for threads in 1 2 8; do
@@ -79,6 +87,7 @@ opiml feed "$tmp/p.yaml" --limit 96 --state "$tmp/state" --digest --json
 check "--state writes the token" same "$(cat "$tmp/state")" "$(json resume)"
 opiml feed "$tmp/p.yaml" --state "$tmp/state" --digest --json
 check "--state goes on" same "$(json samples) $(json digest)" "104 $whole"
+[ -n "${OPIML_SANITIZED:-}" ] || check "and is no work of the data path" same "$(json allocations)" 0
 opiml feed "$tmp/p.yaml" --state "$tmp/state" --digest --json
 check "at the end there is nothing left" same "$(json samples) $(json digest)" "0 $whole"
 opiml feed "$tmp/p.yaml" --state "$tmp/state" --resume "$token"

@@ -63,7 +63,7 @@ check "never writes over a folder" fails 3 "is there already"
 opiml data make images --format csv --out "$tmp/x"
 check "images are no CSV" fails 2 "there is image-folder, webdataset and raw"
 opiml data make noise --out "$tmp/x"
-check "what cannot be made" fails 2 'make what? "images", "table" or "volumes"'
+check "what cannot be made" fails 2 'make what? "images", "table", "payments" or "volumes"'
 echo >"$tmp/file"
 opiml data make images --out "$tmp/file/x" --count 5
 check "a place that cannot be" fails 3 "Not a directory"

@@ -28,6 +28,8 @@ stream colours 'dataset: {uri: folder/train}' 'mode: global' 'decode: {}' \
     'center_crop: {size: [28, 28]}' 'pad: {pad: 2}' 'random_crop: {size: [28, 28]}' \
     'color_jitter: {brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1}' \
     'normalize: {mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2], to: bf16, layout: nchw}'
+stream sampled 'datasets: [{uri: folder/train, weight: 2}, {uri: tars/train, weight: 1}]' \
+    'mode: global' 'take: {count: 200, from: 30}' 'sample: {fraction: 0.7, per_epoch: true}' 'decode: {}' "$crop"
 stream mixup 'dataset: {uri: folder/train}' 'mode: global' 'decode: {}' "$crop" \
     'normalize: {mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2], to: f32}' \
     'one_hot: {field: label, classes: 10}' 'mixup: {alpha: 0.3, group: 4}'

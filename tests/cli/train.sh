@@ -75,10 +75,12 @@ check "classes are counted" same "$(metadata classes "$tmp/again/$weights")" 7
 
 opiml train "$tmp/t-whole.yaml" --out "$tmp/again"
 check "a trained model is not replaced unasked" fails 3 "there is a trained model already.*--overwrite"
+opiml train "$tmp/t-whole.yaml" --out "$tmp/again" --resume --overwrite
+check "nor replaced and gone on with" fails 2 "--resume goes on with the checkpoint that --overwrite throws away"
 opiml train "$tmp/t-whole.yaml" --out "$tmp/again" --resume
-check "a run that is done says so" out_has "all 3 epochs were done already; --epochs trains on"
+check "a run that is done says so" out_has "epoch 3 of 3 was done already; --epochs trains on"
 opiml train "$tmp/t-whole.yaml" --resume --epochs 2
-check "... also when less was asked for" out_has "epochs were done already; --epochs trains on"
+check "... also when less was asked for" out_has "epoch 2 of 2 was done already; --epochs trains on"
 opiml train "$tmp/t-whole.yaml" --out "$tmp/again" --overwrite --json
 accuracy=$(json eval_accuracy)
 opiml eval "$tmp/again" --json
@@ -119,7 +121,7 @@ opiml predict "$tmp/again" "$tmp/none.jpg"
 check "an image that is not there" fails 3 "none\.jpg"
 
 opiml predict "$tmp/again" "$tmp/text.jpg" "$picture" "$tmp/none.jpg"
-check "bad ones do not keep others from it" fails 6 "2 of 3 images could not be predicted"
+check "bad ones do not keep others from it" fails 6 "2 of 3 files could not be predicted"
 check "each of them is told" err_has "none\.jpg: No such file"
 check "and the good one predicted" out_has "^$picture"
 opiml predict "$tmp/again" "$tmp/text.jpg" "$picture" --json
@@ -307,12 +309,44 @@ mistake 's/width: 4/width: 4, classes: 1/' '7:[0-9]*: .*2 to 100000'
 mistake 's/lr: 0.05/momentum: 0.5/' '8:[0-9]*: .*"lr" is missing'
 mistake 's/^seed: 3/precision: f16/' '3:12: .*auto, f32 or bf16'
 mistake 's/^kind: train/kind: pipeline/' '2:7: '
+mistake 's/^kind: train/kind: trian/' '2:7: .*no "trian"; did you mean "train"'
+mistake 's/^seed: 3/seed: abc/' '3:7: .*"abc" is not a whole number from 0 to 18446744073709551615'
 sed 's/^seed: 3/precision: bf16/' "$tmp/t-whole.yaml" >"$tmp/m.yaml"
 opiml train "$tmp/m.yaml"
 check "bf16 of the plain kernels" fails 9 "use f32"
 opiml train "$tmp/a.yaml"
-check "a pipeline file" fails 2 "a\.yaml:2:7: "
+check "a pipeline file" fails 2 'a\.yaml:2:7: this is a pipeline file, for `opiml feed`; a training file'
+opiml feed "$tmp/t-whole.yaml"
+check "a training file" fails 2 't-whole\.yaml:2:7: this is a training file, for `opiml train`; a pipeline file'
 training lost 1 nowhere
 opiml train "$tmp/t-lost.yaml"
-check "a pipeline file that is not there" fails 3 "nowhere\.yaml"
+check "a pipeline file that is not there" fails 3 "t-lost\.yaml:6:15: .*nowhere\.yaml: No such file"
+training lost 1 a nowhere
+opiml train "$tmp/t-lost.yaml"
+check "... to evaluate on" fails 3 "t-lost\.yaml:6:29: .*nowhere\.yaml: No such file"
+training lost 1
+echo 'weights: nowhere.safetensors' >>"$tmp/t-lost.yaml"
+opiml train "$tmp/t-lost.yaml"
+check "weights that are not there" fails 3 "t-lost\.yaml:[0-9]*:10: .*nowhere\.safetensors: No such file"
+
+# --- threads that wait ---
+
+# spins VERB VALUE [NAME=VALUE]: how often a thread looks before it sleeps, as GNU's OpenMP itself says.
+spins() {
+    run env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT OMP_DISPLAY_ENV=verbose ${3:+"$3"} "$OPIML" "$1" --help
+    [ "$(sed -n "s/.*GOMP_SPINCOUNT = '\(.*\)'/\1/p" "$tmp/err" | tail -n 1)" = "$2" ]
+}
+run env OMP_DISPLAY_ENV=verbose "$OPIML" version
+if grep -q GOMP_SPINCOUNT "$tmp/err"; then
+    for verb in train eval predict; do
+        check "threads of $verb that wait soon sleep" spins $verb 10000
+    done
+    check "unless the environment says how long they spin" spins train 77 GOMP_SPINCOUNT=77
+    check "or whether they do" spins train 0 OMP_WAIT_POLICY=passive
+    loader=$(sed -n 's/.* \(\/[^ ]*ld-linux[^ ]*\)$/\1/p' /proc/self/maps | head -n 1)
+    run "$loader" "$OPIML" train --help
+    check "a program that its loader starts" status_is 0
+else
+    skip "threads that wait soon sleep" "not built with GNU's OpenMP"
+fi
 finish

@@ -44,6 +44,8 @@ done <"$tmp/verbs"
 
 opiml
 check "no verb: usage and status 2" status_is 2
+opiml help --form man
+check "the program has a manual page" out_has '^\.SH VERBS'
 opiml --help
 check "--help lists the verbs" out_has "^  feed "
 opiml --version
@@ -72,6 +74,10 @@ opiml feed a.yaml b.yaml
 check "an argument too many" fails 2 '"b.yaml" is one argument too many'
 opiml help no-such-verb
 check "help for nothing" fails 2 'no verb "no-such-verb"'
+opiml help feed x
+check "help for a verb and more" fails 2 '"x" is one argument too many behind `opiml help feed`'
+opiml help ops resize
+check "help for an operator" fails 2 '"resize" is one argument too many; `opiml ops resize` tells'
 opiml ops no_such_op
 check "no such operator" fails 3 'no operator "no_such_op"'
 opiml ops decod
@@ -110,6 +116,11 @@ if command -v bash >/dev/null; then
     check "completes an option" same "$(complete opiml feed --ep)" --epochs
     check "completes an operator" same "$(complete opiml ops random_fl)" random_flip
     check "completes a word, with no files" same "$(complete opiml completion "")" "bash zsh fish"
+    check "completes a format to write" same "$(complete opiml data convert --format tf)" tfrecord
+    check "completes a format to read" same "$(complete opiml data convert --from-format hd)" hdf5
+    check "completes a format to index" same "$(complete opiml data index --format image)" image-folder
+    check "completes a verb to help with" same "$(complete opiml help fe)" feed
+    check "completes its second word" same "$(complete opiml help data conv)" convert
     check "completes a choice" same "$(complete opiml data make --format webd)" webdataset
 else
     skip "bash completes" "no bash"

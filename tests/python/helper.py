@@ -40,11 +40,16 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="opiml-python-")
         self.addCleanup(shutil.rmtree, self.folder)
-        # Indexes of the tests' datasets have no business in the user's cache.
-        cache = os.environ.get("XDG_CACHE_HOME")
-        os.environ["XDG_CACHE_HOME"] = self.path("cache")
-        self.addCleanup(lambda: os.environ.update(XDG_CACHE_HOME=cache) if cache is not None
-                        else os.environ.pop("XDG_CACHE_HOME"))
+        # What tests leave, indexes of their datasets and what their nodes keep, is none of the user's.
+        for name, folder in (("XDG_CACHE_HOME", "cache"), ("XDG_STATE_HOME", "state-home")):
+            self.set(name, self.path(folder))
+
+    def set(self, name, value):
+        """Set a variable of the environment for the test."""
+        before = os.environ.get(name)
+        os.environ[name] = value
+        self.addCleanup(lambda: os.environ.update({name: before}) if before is not None
+                        else os.environ.pop(name))
 
     def path(self, *names):
         return os.path.join(self.folder, *names)

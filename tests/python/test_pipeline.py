@@ -336,6 +336,11 @@ class Errors(Case):
             with self.assertRaisesRegex(TypeError, f"{name}: a whole number is wanted, not '1'"):
                 opiml.Pipeline(path, **{name: "1"})
 
+    def test_more_threads_than_there_may_be(self):
+        path, _ = self.rows()
+        with self.assertRaisesRegex(ValueError, "^threads: 5000 is not between 0 and 1024$"):
+            opiml.Pipeline(path, threads=5000)
+
     def test_arguments_of_another_kind(self):
         path, _ = self.rows()
         with self.assertRaisesRegex(TypeError, "map: a callable is wanted, not 3"):

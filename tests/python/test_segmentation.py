@@ -110,7 +110,8 @@ class Segmentation(Case):
         self.train("--epochs", "1")
         process = self.run_opiml("predict", "run", "data/test/images/000000.nii")
         self.assertNotEqual(process.returncode, 0)
-        self.assertIn("one file each", process.stderr)
+        self.assertIn("takes the place of the dataset's uri, and here is a dataset of `parts`", process.stderr)
+        self.assertIn("which holds `dataset: {uri: any.nii, format: nifti, affine: affine}`", process.stderr)
         self.assertIn("with --data, such as: opiml predict run data/test/images/000000.nii --data ",
                       process.stderr)
         process = self.run_opiml("predict", "run", "t.yaml", "--data", "predict.yaml")

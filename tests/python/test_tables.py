@@ -94,7 +94,7 @@ class Tables(Case):
 
     def test_mistakes_are_told(self):
         for old, new, what in (("mlp, levels: 2", "resnet", "binary_cross_entropy is for"),
-                               ("label:i32", "label:f32", "one i32"),
+                               ("label:i32", "label:f32", "cast: {field: label, to: i32}"),
                                ("city:i32", "city:text", "city")):
             self.write("t.yaml", TRAIN.replace(old, new))
             for name in "train", "test":

@@ -1,5 +1,6 @@
 """opiml.torch: tensors, transforms, resuming, ranks; against a DataLoader of PyTorch's own."""
 import os
+import re
 import warnings
 
 from helper import ROWS, Case, numpy, opiml, picture, png, unittest
@@ -30,6 +31,17 @@ class Torch(Case):
             seen += label.tolist()
         self.assertEqual(sorted(seen), list(range(100)))
         self.assertNotEqual(self.labels(loader), seen)  # the next epoch has another order
+
+    def test_the_example_of_the_manual_learns(self):
+        with open(os.path.join(os.path.dirname(__file__), "../../docs/python.md"), encoding="utf-8") as file:
+            example = file.read().split("## Ten lines with PyTorch")[1]
+        self.opiml(*re.search("^    opiml (data make .*)$", example, re.M)[1].split())
+        self.write("train.yaml", re.search("```yaml\n(.*?)```", example, re.S)[1])
+        code = re.search("```python\n(.*?)```", example, re.S)[1]
+        process = self.python("import torch\ntorch.manual_seed(0)\n" + code, cwd=self.folder, timeout=200)
+        losses = [float(loss) for loss in re.findall("loss ([0-9.]*)", process.stdout)]
+        self.assertEqual(len(losses), 6, process.stderr)
+        self.assertLess(min(losses), 1.05)  # 1.39 is chance
 
     def test_dicts_without_a_copy(self):
         path, _ = self.rows(32)
@@ -127,6 +139,24 @@ class Torch(Case):
         for fields in "label", ["label"]:
             (labels,), = DataLoader(path, fields)
             self.assertEqual(sorted(labels.tolist()), list(range(16)))
+
+    def test_arguments_of_pytorchs_say_where_they_are_set(self):
+        path, _ = self.rows(16)
+        for name, value, where in (("batch_size", 32, "batch: {size: 32}"), ("shuffle", True, "mode: global"),
+                                   ("num_workers", 4, "threads=4"), ("drop_last", True, "drop_last: true")):
+            with self.assertRaisesRegex(TypeError, f"^DataLoader takes no {name}: .*{where}"):
+                DataLoader(path, **{name: value})
+        with self.assertRaisesRegex(TypeError, "^Dataset takes no collate_fn: "):
+            Dataset(path, collate_fn=list)
+        with self.assertRaisesRegex(TypeError, "unexpected keyword argument 'color'"):
+            DataLoader(path, color=1)
+
+    def test_what_it_shows_of_itself(self):
+        path, _ = self.rows(16)
+        self.assertEqual(repr(DataLoader(path, "label")),
+                         f"<opiml.torch.DataLoader of label: <opiml.Pipeline {path}: 16 records, "
+                         "1 batch of 16 an epoch>>")
+        self.assertIn("<opiml.torch.Dataset of x, label: ", repr(Dataset(path)))
 
     def test_transforms_can_be_called(self):
         path, _ = self.rows(16)
