@@ -124,9 +124,10 @@ static bool onednn_half(void) {
 }
 
 /* What does not fill vectors of 16 may fill some of 8: without blocks its kernels are slow. Not so
- * of volumes, which have kernels for the processor's own vectors and for no blocks. */
+ * of volumes, which have kernels for blocks of 16, where the processor has such vectors, and for no
+ * blocks: for those of 8 their gradients would be computed a hundred times as slowly. */
 static uint32_t onednn_block(uint32_t channels, uint32_t dims) {
-    uint32_t least = dims == 3 ? lib.block : 8;
+    uint32_t least = dims == 3 ? 16 : 8;
 
     for (uint32_t block = lib.block; block >= least && block > 1; block /= 2)
         if (channels % block == 0)
