@@ -12,7 +12,6 @@
 #include <time.h>
 
 #include "base/base.h"
-#include "base/clock.h"
 #include "base/rng.h"
 
 #define THREADS_MAX 256
@@ -68,9 +67,11 @@ int __real_pthread_cond_broadcast(pthread_cond_t *);
 int __real_sem_init(sem_t *, int, unsigned);
 int __real_sem_destroy(sem_t *);
 int __real_sem_wait(sem_t *);
+int __real_sem_clockwait(sem_t *, clockid_t, const struct timespec *);
 int __real_sem_post(sem_t *);
 int __real_nanosleep(const struct timespec *, struct timespec *);
 int __real_usleep(unsigned);
+int __real_clock_gettime(clockid_t, struct timespec *);
 int __real_io_uring_queue_init_params(unsigned, struct io_uring *, struct io_uring_params *);
 
 /* What the linker calls in their place. */
@@ -87,9 +88,11 @@ int __wrap_pthread_cond_broadcast(pthread_cond_t *condition);
 int __wrap_sem_init(sem_t *semaphore, int shared, unsigned count);
 int __wrap_sem_destroy(sem_t *semaphore);
 int __wrap_sem_wait(sem_t *semaphore);
+int __wrap_sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until);
 int __wrap_sem_post(sem_t *semaphore);
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
 int __wrap_usleep(unsigned microseconds);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_now);
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
                                       struct io_uring_params *params);
 
@@ -211,8 +214,8 @@ static void wake_waiters(enum wait wait, const void *object, bool all) {
     }
 }
 
-static uint64_t virtual_now(void *context) {
-    return world.now_ns += TICK_NS;
+static uint64_t ns_of(const struct timespec *time) {
+    return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_nsec;
 }
 
 /* One thread runs at a time: on one processor the next is woken without another's help. */
@@ -235,13 +238,11 @@ void simulation_begin(uint64_t number) {
     *me = (struct thread){.real = pthread_self()};
     __real_sem_init(&me->gate, 0, 0);
     rng_init(&world.rng, 7, number, 1, 0);
-    clock_inject(virtual_now, NULL);
 }
 
 uint64_t simulation_end(void) {
     for (uint32_t i = 1; i < world.threads; i++)
         assert(world.thread[i].joined);
-    clock_inject(NULL, NULL);
     sched_setaffinity(0, sizeof(world.processors), &world.processors);
     __real_sem_destroy(&me->gate);
     world.on = false;
@@ -363,10 +364,7 @@ int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mu
                                   const struct timespec *until) {
     if (!world.on)
         return __real_pthread_cond_timedwait(condition, mutex, until);
-    return wait_condition(condition, mutex,
-                          (uint64_t)until->tv_sec * 1000000000u + (uint64_t)until->tv_nsec)
-               ? ETIMEDOUT
-               : 0;
+    return wait_condition(condition, mutex, ns_of(until)) ? ETIMEDOUT : 0;
 }
 
 int __wrap_pthread_cond_signal(pthread_cond_t *condition) {
@@ -410,6 +408,22 @@ int __wrap_sem_wait(sem_t *semaphore) {
     return 0;
 }
 
+int __wrap_sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until) {
+    struct semaphore *self = (struct semaphore *)semaphore;
+
+    if (!world.on)
+        return __real_sem_clockwait(semaphore, clock, until);
+    chance();
+    while (self->count == 0) {
+        if (wait_for(WAIT_SEMAPHORE, semaphore, ns_of(until)) && self->count == 0) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+    }
+    self->count--;
+    return 0;
+}
+
 int __wrap_sem_post(sem_t *semaphore) {
     if (!world.on)
         return __real_sem_post(semaphore);
@@ -424,8 +438,7 @@ int __wrap_sem_post(sem_t *semaphore) {
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left) {
     if (!world.on)
         return __real_nanosleep(time, left);
-    wait_for(WAIT_TIME, NULL,
-             world.now_ns + (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_nsec);
+    wait_for(WAIT_TIME, NULL, world.now_ns + ns_of(time));
     return 0;
 }
 
@@ -433,6 +446,16 @@ int __wrap_usleep(unsigned microseconds) {
     if (!world.on)
         return __real_usleep(microseconds);
     wait_for(WAIT_TIME, NULL, world.now_ns + microseconds * UINT64_C(1000));
+    return 0;
+}
+
+/* Every clock is the simulation's: a real one would let the machine's load decide. */
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_now) {
+    if (!world.on)
+        return __real_clock_gettime(clock, ret_now);
+    world.now_ns += TICK_NS;
+    *ret_now = (struct timespec){.tv_sec = (time_t)(world.now_ns / 1000000000u),
+                                 .tv_nsec = (long)(world.now_ns % 1000000000u)};
     return 0;
 }
 
