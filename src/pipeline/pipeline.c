@@ -7,6 +7,13 @@ const struct opiml_schema *pipeline_schema(const struct opiml_pipeline *self, ui
     return k == 0 ? &self->records : &self->op[k - 1]->shape.out;
 }
 
+bool pipeline_is_steady(const struct opiml_pipeline *self, uint32_t at) {
+    for (uint32_t i = 0; i < at; i++)
+        if (self->op[i]->shape.flags & (OPIML_OP_RANDOM | OPIML_OP_GROUP | OPIML_OP_MAY_DROP))
+            return false;
+    return true;
+}
+
 struct pipeline_slice pipeline_slice(const struct opiml_pipeline *self, uint64_t g, uint32_t rank,
                                      uint32_t world) {
     uint64_t batches = opiml_pipeline_batches(self);

@@ -51,6 +51,18 @@ static inline int harness_parse(const struct harness *self, const char *rest,
     return opiml_pipeline_parse(text, (size_t)length, "test.yaml", ret_pipeline, err);
 }
 
+/* The head takes lines 1 to 7; `rest` starts at line 8. */
+static inline void harness_assert_refused(const struct harness *self, const char *rest,
+                                          const char *where, const char *what) {
+    struct opiml_pipeline *pipeline = NULL;
+    struct opiml_error err = {0};
+    int rc = harness_parse(self, rest, &pipeline, &err);
+
+    if (rc >= 0 || !strstr(err.message, where) || !strstr(err.message, what))
+        fail_msg("%d \"%s\" lacks \"%s\" or \"%s\"", rc, err.message, where, what);
+    assert_null(pipeline);
+}
+
 static inline struct opiml_pipeline *harness_pipeline(const struct harness *self,
                                                       const char *rest) {
     struct opiml_pipeline *pipeline = NULL;
