@@ -276,6 +276,7 @@ static int open_over_nodes(struct opened *self, struct opiml_feed_options *optio
                                           .job = config->job ? config->job : getenv("OPIML_JOB"),
                                           .rank = options->rank,
                                           .world = options->world,
+                                          .epochs = options->epochs,
                                           .deadline_ms = (uint32_t)(config->node_deadline * 1e3),
                                           .insist = config->insist,
                                           .tls = self->tls};

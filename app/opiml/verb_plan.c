@@ -135,6 +135,22 @@ static void print_choice(const struct opiml_pipeline *pipeline) {
                opiml_pipeline_records(pipeline), pipeline_records_stored(pipeline));
 }
 
+/* Which nodes hold how much, where data are spread over them. */
+static void print_spread(const struct planner *planner) {
+    const struct place_problem *problem = &planner->problem;
+
+    for (uint32_t s = 0; s < problem->sets; s++) {
+        const char *before = s ? "" : "\n";
+        uint32_t named = 0;
+
+        printf("%s%5.1f%% of the records lie on", before, problem->set[s].share * 100);
+        for (uint32_t t = 1; t < problem->tiers; t++)
+            if (problem->set[s].tiers >> t & 1)
+                printf("%s %s", named++ ? " and" : "", tier_name(planner, t));
+        printf("%s\n", named ? "" : " no node");
+    }
+}
+
 static void print_links(const struct planner *planner) {
     char speed[32];
 
@@ -289,12 +305,12 @@ static void print_caches(const struct planner *planner, const struct opiml_pipel
                pipeline->ops == 0
                    ? "all"
                    : pipeline->op[base_min_u64(advice.at, pipeline->ops - 1)]->op->name);
-        printf(" %s%s would give %s rows/s from the second epoch on, %.1f times as many%s\n",
+        printf(" %s%s would give %s rows/s from the second epoch on, %.1f times as many%s%s takes "
+               "it\n",
                t ? "on " : "", planner->problem.tier[t].name,
                text_format_rate(rate, sizeof(rate), advice.rate), advice.rate / advice.before,
-               t > 0                  ? ""
-               : pipeline->cache_auto ? "; a feed without nodes takes it"
-                                      : "; with cache: auto a feed without nodes takes it");
+               pipeline->cache_auto ? "; a feed" : "; with cache: auto a feed",
+               t ? "" : " without nodes");
     }
 }
 
@@ -317,6 +333,23 @@ static struct js *caches_json(const struct planner *planner) {
         js_set(one, "bytes", js_u64(advice.bytes));
         js_set(one, "rows_per_s", js_num(advice.rate));
         js_set(one, "gain", js_num(advice.rate / advice.before));
+        js_add(list, one);
+    }
+    return list;
+}
+
+static struct js *spread_json(const struct planner *planner) {
+    const struct place_problem *problem = &planner->problem;
+    struct js *list = js_array();
+
+    for (uint32_t s = 0; s < problem->sets; s++) {
+        struct js *one = js_object(), *nodes = js_array();
+
+        for (uint32_t t = 1; t < problem->tiers; t++)
+            if (problem->set[s].tiers >> t & 1)
+                js_add(nodes, js_text(tier_name(planner, t)));
+        js_set(one, "nodes", nodes);
+        js_set(one, "share", js_num(problem->set[s].share));
         js_add(list, one);
     }
     return list;
@@ -448,6 +481,7 @@ static int print_json(const struct planner *planner, const struct opiml_pipeline
     js_set(root, "operators", ops);
     js_set(root, "row_bytes", bytes);
     js_set(root, "tiers", tiers);
+    js_set(root, "spread", spread_json(planner));
     js_set(root, "links", links_json(planner));
     js_set(root, "plans", plans);
     js_set(root, "caches", caches_json(planner));
@@ -473,12 +507,14 @@ static void close_planner(struct planner **planner) {
 /* A node that cannot be asked takes no part; the others do. */
 static void add_nodes(struct planner *planner, const struct planner_request *request,
                       const char *nodes) {
-    for (const char *at = nodes; at && *at;) {
+    uint32_t number = 0;
+
+    for (const char *at = nodes; at && *at; number++) {
         size_t bytes = strcspn(at, ",");
         AUTO_FREE char *place = base_printf("%.*s", (int)bytes, at);
         struct opiml_error why;
 
-        if (place && planner_add(planner, request, place, &why) < 0)
+        if (place && planner_add(planner, request, number, place, &why) < 0)
             fprintf(stderr, "warn: without %s: %s\n", place, why.message);
         at += bytes + (at[bytes] == ',');
     }
@@ -493,6 +529,7 @@ static int plan_run(struct call *call, struct opiml_error *err) {
     const struct plan_config *config = call->config;
     CLEANUP(close_pipeline) struct opiml_pipeline *pipeline = NULL;
     CLEANUP(close_tls) struct tls *tls = NULL;
+    CLEANUP(hold_release) struct hold hold = {0};
     CLEANUP(close_planner) struct planner *planner = NULL;
     AUTO_FREE char *real = realpath(call->args[0], NULL), *text = NULL;
     struct planner_request request = {.path = real,
@@ -512,21 +549,23 @@ static int plan_run(struct call *call, struct opiml_error *err) {
     /* Data that are not to be seen here may be at a node. */
     rc = config->node ? remote_index_open(call->args[0], config->node, NULL, tls, &pipeline, err)
                       : opiml_pipeline_open(call->args[0], &pipeline, err);
-    if (rc < 0)
+    if (rc < 0 || (rc = hold_count(pipeline, &hold, err)) < 0)
         return rc;
     request.text = text;
+    request.hold = &hold;
     request.tls = tls;
     request.pipeline = pipeline;
     request.threads = config->threads ? (uint32_t)config->threads : pipeline->threads;
     if ((rc = planner_open(&request, &planner, err)) < 0)
         return rc;
     add_nodes(planner, &request, config->node);
-    if ((rc = planner_choose(planner, err)) < 0)
+    if ((rc = planner_choose(planner, false, err)) < 0)
         return rc;
     if (config->json)
         return print_json(planner, pipeline, err);
     print_tiers(planner);
     print_choice(pipeline);
+    print_spread(planner);
     print_links(planner);
     print_operators(planner, pipeline);
     print_plans(planner);
@@ -558,18 +597,23 @@ const struct verb verb_plan = {
         "there and how old it is, and --measure has all measured anew. `opiml node calibrate` "
         "measures operators once for all pipelines.\n\n"
         "Where rows are the same in every epoch, and fit half of the pool, or of a node's, the "
-        "plan "
-        "says what a cache in memory would gain from the second epoch on; `cache: auto` in the "
-        "pipeline file takes it where all runs here.\n\n"
+        "plan says what a cache in memory would gain from the second epoch on; `cache: auto` in "
+        "the "
+        "pipeline file takes it, a feed with nodes the best one of a node. Pipelines that keep the "
+        "same rows on a node share them, whatever jobs they are of.\n\n"
         "The rates are predictions, from processors, storage and links that nobody else uses. "
         "opiml feed --node follows the same plan.\n\n"
         "Of data that only nodes see, their index is taken; operators cost here what they cost on "
-        "the first node then (known: borrowed), unless this machine is calibrated.\n\n"
+        "the first node then (known: borrowed), unless this machine is calibrated. Where each node "
+        "has some of the files only, the plan says how many of the records lie on which, and has "
+        "each row come from a node that holds its bytes.\n\n"
         "JSON has records (those that sample and take have chosen) and records_stored, "
         "operators[], row_bytes[] (before each operator, and at the end), tiers[] (name, "
         "cores, read_bytes_per_s, link: memory or tcp, link_bytes_per_s (null: memory), "
         "link_age_s, known: measured, kept, calibrated or borrowed, known_age_s, read_ns, "
-        "operator_ns[], refused[] of cut, null for all here, and why), links[] between nodes "
+        "operator_ns[], refused[] of cut, null for all here, and why), spread[] (nodes[] and the "
+        "share of the records that just these hold; empty where each holds all), links[] between "
+        "nodes "
         "(from, to, bytes_per_s), plans[], best first (name, "
         "rows_per_s, limit, limit_tier, limit_from (of a link between nodes), parts[] of tier, "
         "cut, "

@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define DESCRIPTORS_MOST 4 /* that are looked for beside a message, to close them */
 
 union control {
@@ -61,6 +63,18 @@ static int take(struct msghdr *message) {
     return only;
 }
 
+int descriptor_wait(int fd, uint32_t patience_ms) {
+    uint64_t now = clock_now_ns(), end = now + patience_ms * UINT64_C(1000000);
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    int rc;
+
+    do {
+        rc = poll(&ready, 1, (int)((end - base_min_u64(now, end) + 999999) / 1000000));
+        now = clock_now_ns();
+    } while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
 int descriptor_receive(int fd, uint32_t patience_ms, void *message, size_t bytes,
                        int *ret_descriptor, struct opiml_error *err) {
     union control control;
@@ -69,8 +83,7 @@ int descriptor_receive(int fd, uint32_t patience_ms, void *message, size_t bytes
                            .msg_iovlen = 1,
                            .msg_control = control.bytes,
                            .msg_controllen = sizeof(control.bytes)};
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    int rc = poll(&ready, 1, (int)patience_ms);
+    int rc = descriptor_wait(fd, patience_ms);
     ssize_t n;
 
     if (rc == 0)

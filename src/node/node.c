@@ -21,6 +21,7 @@
 #include "node/metrics_port.h"
 #include "node/node_rpc.h"
 #include "node/pipeline_rpc.h"
+#include "pipeline/cache.h"
 #include "rpc/health.h"
 #include "rpc/reflection.h"
 #include "tls/tls.h"
@@ -34,6 +35,9 @@ __asm__(".section .rodata\n"
 extern const uint8_t node_files[], node_files_end[];
 
 #define TIDY_S 1
+/* That rows are kept in memory for a pipeline which follows: a consumer that has moved, or the
+ * next of a series of runs. */
+#define CACHE_LINGER_NS UINT64_C(30000000000)
 
 struct node {
     struct event_base *base;
@@ -73,6 +77,7 @@ static void on_tidy(evutil_socket_t fd, short what, void *context) {
     struct pipelines *pipelines = &self->pipelines.pipelines;
 
     pipelines_tidy(pipelines);
+    cache_sweep();
     if (!self->drained_ns)
         return;
     health_set(&self->health, self->server, false);
@@ -277,6 +282,7 @@ int node_create(const struct node_options *options, struct node **ret_node,
         return base_fail_memory(err, sizeof(*self), "a node");
     self->stop_fd = -1;
     self->since_ns = clock_now_ns();
+    cache_share(CACHE_LINGER_NS);
     if ((rc = source_confine(options->roots, err)) < 0 ||
         (rc = take_aliases(options->aliases, err)) < 0 || (rc = open_loop(self, err)) < 0 ||
         (rc = open_tls(self, options, err)) < 0 ||

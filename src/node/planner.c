@@ -57,6 +57,16 @@ static void borrow_profile(struct planner *self, const struct profile *from) {
     calibration_apply(self->pipeline, to);
 }
 
+/* Records of each size are told apart in each set of holders, as far as shares can. */
+static void find_classes(struct planner *self, const struct planner_request *request) {
+    profile_classes(request->pipeline, &self->classes);
+    self->hold = request->hold && request->hold->spread ? request->hold : NULL;
+    if (self->hold && self->classes.count * base_min_u64(self->hold->sets + 1, PLACE_SETS_MAX) >
+                          SHARE_CLASSES_MAX)
+        self->classes =
+            (struct profile_classes){.count = 1, .bytes_max = {UINT64_MAX}, .share = {1}};
+}
+
 int planner_open(const struct planner_request *request, struct planner **ret_planner,
                  struct opiml_error *err) {
     const struct opiml_pipeline *pipeline = request->pipeline;
@@ -68,7 +78,7 @@ int planner_open(const struct planner_request *request, struct planner **ret_pla
 
     if (!self)
         return base_fail_memory(err, sizeof(*self), "a plan");
-    profile_classes(pipeline, &self->classes);
+    find_classes(self, request);
     self->pipeline = pipeline;
     rc = profile_here(self, request, err);
     if (rc < 0) {
@@ -91,7 +101,7 @@ int planner_open(const struct planner_request *request, struct planner **ret_pla
     self->memory_bytes[0] = base_min_u64(pipeline->pool_bytes, arena_available_bytes()) / 2;
     here->cores = self->profile[0].cores;
     if (request->threads)
-        here->cores = base_min_u64(request->threads, (uint64_t)here->cores);
+        here->cores = fmin(request->threads, here->cores);
     if (request->cores > 0 && request->cores < here->cores)
         here->cores = request->cores;
     *ret_planner = self;
@@ -325,8 +335,8 @@ static int measure_node(struct planner *self, const struct planner_request *requ
     return find_way(request, client, self->at[t], tier, err);
 }
 
-int planner_add(struct planner *self, const struct planner_request *request, const char *at,
-                struct opiml_error *err) {
+int planner_add(struct planner *self, const struct planner_request *request, uint32_t number,
+                const char *at, struct opiml_error *err) {
     uint32_t t = self->problem.tiers;
     struct rpc_client *client;
     int rc;
@@ -336,6 +346,7 @@ int planner_add(struct planner *self, const struct planner_request *request, con
     if ((rc = rpc_client_open(at, request->tls, TIMEOUT_MS, &client, err)) < 0)
         return rc;
     self->at[t] = base_strdup(at);
+    self->number[t] = number;
     self->profile[t] = (struct profile){.classes = self->classes.count, .ops = self->problem.ops};
     self->problem.tier[t] = (struct place_tier){.profile = &self->profile[t]};
     text_copy(self->problem.tier[t].name, sizeof(self->problem.tier[t].name), at);
@@ -434,6 +445,8 @@ static void join_node(struct planner *self, const struct planner_request *reques
 
 void planner_join(struct planner *self, const struct planner_request *request) {
     self->problem.links = 0;
+    if (self->hold) /* who holds nothing has not got the index of who does */
+        return;
     for (uint32_t t = 1; t < self->problem.tiers; t++)
         join_node(self, request, t);
 }
@@ -457,7 +470,19 @@ void planner_lose_link(struct planner *planner, uint32_t from, uint32_t to) {
     problem->links = kept;
 }
 
+/* As if no rows were kept. */
+static void drop_cache(struct planner *self) {
+    struct place_tier *tier = &self->problem.tier[self->cache.tier];
+
+    if (!self->cache.worth)
+        return;
+    tier->profile = &self->profile[self->cache.tier];
+    memcpy(tier->cut, self->cuts, sizeof(tier->cut));
+    self->cache = (struct cache_advice){0};
+}
+
 void planner_lose(struct planner *planner, uint32_t tier) {
+    drop_cache(planner);
     memset(planner->problem.tier[tier].cut, 0, sizeof(planner->problem.tier[tier].cut));
     for (uint32_t t = 1; t < planner->problem.tiers; t++) {
         planner_lose_link(planner, tier, t);
@@ -465,9 +490,76 @@ void planner_lose(struct planner *planner, uint32_t tier) {
     }
 }
 
-int planner_choose(struct planner *planner, struct opiml_error *err) {
+static bool reads(const struct place_tier *tier, uint32_t ops) {
+    for (uint32_t k = 0; k <= ops; k++)
+        if (tier->cut[k])
+            return true;
+    return false;
+}
+
+static uint32_t tiers_of(const struct planner *self, uint32_t nodes) {
+    uint32_t tiers = 0;
+
+    for (uint32_t t = 1; t < self->problem.tiers; t++)
+        tiers |= (nodes >> self->number[t] & 1) << t;
+    return tiers;
+}
+
+static void add_set(struct planner *self, uint32_t nodes, uint64_t records) {
+    if (records > 0)
+        self->problem.set[self->problem.sets++] =
+            (struct place_set){.holders = nodes,
+                               .tiers = tiers_of(self, nodes),
+                               .share = (double)records / (double)self->hold->records};
+}
+
+/* Who of those that still read holds what. */
+static void find_sets(struct planner *self) {
+    struct hold_sets sets;
+    uint32_t nodes = 0;
+
+    self->problem.sets = 0;
+    if (!self->hold)
+        return;
+    for (uint32_t t = 1; t < self->problem.tiers; t++)
+        nodes |= reads(&self->problem.tier[t], self->problem.ops) ? 1u << self->number[t] : 0;
+    hold_find(self->hold, nodes, &sets);
+    for (uint32_t s = 0; s < sets.count; s++)
+        add_set(self, sets.set[s].nodes, sets.set[s].records);
+    add_set(self, 0, sets.nobody);
+}
+
+/* The node whose memory gains most has what is kept at no cost, for all rows that go by it: those
+ * have to go as far as they are kept. */
+static int take_cache(struct planner *self, struct opiml_error *err) {
+    struct cache_advice best = {0}, advice;
+    struct place_tier *tier;
+
+    for (uint32_t t = 0; t < self->problem.tiers; t++) {
+        planner_advise(self, t, &advice);
+        if (advice.worth && advice.rate > best.rate)
+            best = advice;
+    }
+    if (!best.worth || best.tier == 0 || self->problem.links > 0)
+        return 0;
+    tier = &self->problem.tier[best.tier];
+    memcpy(self->cuts, tier->cut, sizeof(self->cuts));
+    memset(tier->cut, 0, best.at * sizeof(tier->cut[0]));
+    cache_profile(tier->profile, best.at, &self->kept);
+    tier->profile = &self->kept;
+    self->cache = best;
+    return place_choose(&self->problem, &self->plans, err);
+}
+
+int planner_choose(struct planner *planner, bool keeps, struct opiml_error *err) {
     struct opiml_error why;
-    int rc = place_choose(&planner->problem, &planner->plans, &why);
+    int rc;
+
+    drop_cache(planner);
+    find_sets(planner);
+    rc = place_choose(&planner->problem, &planner->plans, &why);
+    if (rc == 0 && keeps)
+        rc = take_cache(planner, &why);
 
     if (rc == OPIML_ENOTSUP && planner->why_not_here[0])
         return opiml_fail(err, rc, "%s: no node takes part that can do what is needed",
@@ -477,7 +569,8 @@ int planner_choose(struct planner *planner, struct opiml_error *err) {
 
 void planner_advise(const struct planner *planner, uint32_t tier, struct cache_advice *ret_advice) {
     *ret_advice = (struct cache_advice){0};
-    if (!planner->pipeline->cache.on && (tier > 0 || planner->problem.local))
+    if (!planner->pipeline->cache.on && planner->problem.sets == 0 &&
+        (tier > 0 || planner->problem.local))
         cache_advise(planner->pipeline, &planner->problem, tier, planner->memory_bytes[tier],
                      planner->plans.plan[0].rate, ret_advice);
 }

@@ -86,6 +86,8 @@ static int create(struct node_remote *self, const struct node_remote_request *re
     wanted.share = share;
     wanted.stripes = request->stripes;
     wanted.pool_bytes = request->pool_bytes;
+    wanted.cache_at = request->cache_at;
+    wanted.cache_bytes = request->cache_bytes;
     say_way(request, hops, before, &wanted);
     wanted.depth = FRAMES_IN_FLIGHT;
     if (request->link == NODE_REMOTE_AUTO || request->link == NODE_REMOTE_SHM)

@@ -48,6 +48,7 @@ struct node_router {
     struct hold hold;       /* which places hold which records */
     struct place_plan plan; /* at work; no parts: none */
     struct review review;
+    uint64_t began, arranged;          /* the first batch of the run, and of the last arrangement */
     struct opiml_feed_stats *stats;    /* for it */
     struct planner *planner;           /* NULL: cuts are given, or nothing is planned yet */
     uint32_t by_tier[PLACE_TIERS_MAX]; /* the place of each of its tiers */
@@ -159,16 +160,22 @@ static void follow_chain(struct node_router *self) {
     }
 }
 
-static int share_equally(struct node_router *self, uint32_t cut, bool elsewhere,
-                         struct opiml_error *err) {
+/* Whether the places that are left hold all, where nothing can be read here. */
+static int find_sets(const struct node_router *self, struct hold_sets *ret_sets,
+                     struct opiml_error *err) {
+    hold_find(&self->hold, places_there(self), ret_sets);
+    if (ret_sets->nobody > 0 && pipeline_is_elsewhere(self->pipeline))
+        return fail_out_of_reach(self, ret_sets->nobody, err);
+    return 0;
+}
+
+static int share_equally(struct node_router *self, uint32_t cut, struct opiml_error *err) {
     struct share share[HOLD_NODES_MAX + 1];
     struct hold_sets sets;
+    int rc = find_sets(self, &sets, err);
 
-    hold_find(&self->hold, places_there(self), &sets);
-    if (sets.nodes == 0)
-        return elsewhere ? fail_out_of_reach(self, self->hold.records, err) : 0;
-    if (sets.nobody > 0 && elsewhere)
-        return fail_out_of_reach(self, sets.nobody, err);
+    if (rc < 0 || sets.nodes == 0)
+        return rc;
     hold_share(&sets, share);
     for (uint32_t p = 0; p < self->places; p++)
         if (!hold_is_empty(&share[p]))
@@ -186,7 +193,8 @@ static struct planner_request planner_request(const struct node_router *self) {
                                     .rank = self->request.rank,
                                     .world = self->request.world,
                                     .over_tcp = self->request.link == NODE_REMOTE_TCP,
-                                    .tls = self->request.tls};
+                                    .tls = self->request.tls,
+                                    .hold = &self->hold};
 }
 
 /* Ask everybody what rows cost. */
@@ -196,7 +204,7 @@ static int measure(struct node_router *self, struct opiml_error *err) {
     int rc = planner_open(&request, &self->planner, err);
 
     for (uint32_t p = 0; rc == 0 && p < self->places; p++) {
-        if (planner_add(self->planner, &request, self->place[p].at, &why) < 0)
+        if (planner_add(self->planner, &request, p, self->place[p].at, &why) < 0)
             lose(self, p, "", &why);
         else
             self->by_tier[self->planner->problem.tiers - 1] = p;
@@ -219,16 +227,27 @@ static void log_plan(const struct place_plan *plan) {
               plan->rate, nodes * 100);
 }
 
+static void log_cache(const struct planner *planner) {
+    char bytes[32];
+
+    if (planner->cache.worth)
+        log_write("node", LOG_INFO, "plan: %s keeps up to %s of rows before operator %u",
+                  planner->problem.tier[planner->cache.tier].name,
+                  text_format_bytes(bytes, sizeof(bytes), planner->cache.bytes), planner->cache.at);
+}
+
 static int share_as_planned(struct node_router *self, struct opiml_error *err) {
     const struct place_plan *plan;
+    struct hold_sets sets;
     int rc = self->planner ? 0 : measure(self, err);
 
-    if (rc < 0)
+    if (rc < 0 || (rc = find_sets(self, &sets, err)) < 0)
         return rc;
     for (uint32_t t = 1; t < self->planner->problem.tiers; t++)
         if (self->place[self->by_tier[t]].lost)
             planner_lose(self->planner, t);
-    rc = planner_choose(self->planner, err);
+    rc =
+        planner_choose(self->planner, self->pipeline->cache_auto && self->request.epochs != 1, err);
     if (rc == OPIML_ENOTSUP && self->why.code)
         return opiml_fail(err, self->why.code, "%s", self->why.message);
     if (rc < 0)
@@ -246,6 +265,7 @@ static int share_as_planned(struct node_router *self, struct opiml_error *err) {
     self->plan = *plan;
     review_begin(&self->review);
     log_plan(plan);
+    log_cache(self->planner);
     return 0;
 }
 
@@ -254,6 +274,7 @@ static int share_as_planned(struct node_router *self, struct opiml_error *err) {
 static int open_way(struct node_router *self, struct way *way, uint64_t first, uint64_t batches,
                     struct route *ret_route) {
     const struct node_router_request *request = &self->request;
+    const struct cache_advice *cache = NULL;
     struct node_hop hop[NODE_HOPS_MAX];
     struct opiml_error why;
     int rc;
@@ -261,6 +282,9 @@ static int open_way(struct node_router *self, struct way *way, uint64_t first, u
     *ret_route = (struct route){.share = way->share};
     if (way->hops == 0)
         return 0;
+    if (self->planner && self->planner->cache.worth &&
+        way->hop[0].tier == self->planner->cache.tier) /* it goes by no other then */
+        cache = &self->planner->cache;
     for (uint32_t h = 0; h < way->hops; h++)
         hop[h] = (struct node_hop){self->place[way->hop[h].place].at, way->hop[h].cut};
     rc = node_remote_open(&(struct node_remote_request){.at = hop[way->hops - 1].at,
@@ -269,6 +293,8 @@ static int open_way(struct node_router *self, struct way *way, uint64_t first, u
                                                         .operators = hop[way->hops - 1].operators,
                                                         .before = hop,
                                                         .befores = way->hops - 1,
+                                                        .cache_at = cache ? cache->at : 0,
+                                                        .cache_bytes = cache ? cache->bytes : 0,
                                                         .stripes = request->stripes,
                                                         .tls = request->tls,
                                                         .link = request->link,
@@ -314,17 +340,13 @@ static int open_ways(struct node_router *self, uint64_t first, uint64_t batches,
 }
 
 static int find_ways(struct node_router *self, struct opiml_error *err) {
-    bool elsewhere = pipeline_is_elsewhere(self->pipeline); /* nothing can be made here alone */
-
     if (self->request.chain)
         follow_chain(self);
-    else if (self->request.cut < 0 && !elsewhere)
+    else if (self->request.cut < 0)
         return share_as_planned(self, err);
     else
-        return share_equally(
-            self, self->request.cut < 0 ? self->pipeline->row_ops : (uint32_t)self->request.cut,
-            elsewhere, err);
-    if (elsewhere && self->ways == 0)
+        return share_equally(self, (uint32_t)self->request.cut, err);
+    if (pipeline_is_elsewhere(self->pipeline) && self->ways == 0)
         return opiml_fail(err, self->why.code, "%s", self->why.message);
     return 0;
 }
@@ -333,6 +355,10 @@ static int arrange(struct feed_router *router, uint64_t first, uint64_t batches,
                    struct routes *ret_routes, struct opiml_error *err) {
     struct node_router *self = (struct node_router *)router;
     int rc = self->hold.records ? 0 : hold_count(self->pipeline, &self->hold, err);
+
+    if (!self->planner)
+        self->began = first;
+    self->arranged = first;
 
     while (rc == 0) {
         close_ways(self);
@@ -365,6 +391,13 @@ static void lost(struct feed_router *router, uint32_t route, uint64_t next,
     lose_way(self, way, when, &named);
 }
 
+/* Whether rows are still being made for the first time that the plan takes for kept. */
+static bool is_filling(const struct node_router *self) {
+    return self->planner->cache.worth &&
+           self->began + self->stats->batches <
+               self->arranged + opiml_pipeline_batches(self->pipeline);
+}
+
 static bool move(struct feed_router *router, struct opiml_feed *feed) {
     struct node_router *self = (struct node_router *)router;
     uint64_t now = clock_now_ns();
@@ -372,6 +405,8 @@ static bool move(struct feed_router *router, struct opiml_feed *feed) {
     if (!self->plan.parts || now - self->review.looked_ns < REVIEW_NS)
         return false;
     opiml_feed_stats(feed, self->stats);
+    if (is_filling(self))
+        return false;
     return review_look(&self->review, now, self->stats, &self->planner->problem, &self->plan,
                        &self->planner->plans);
 }
@@ -420,14 +455,13 @@ static int read_places(struct node_router *self, const char *nodes, struct opiml
     return 0;
 }
 
-/* A cut that is given has to be one that the file allows; so has that of data which only nodes see,
- * who run all that can be elsewhere then. */
+/* A cut that is given has to be one that the file allows. */
 static int check_cut(const struct node_router *self, struct opiml_error *err) {
-    bool planned = self->request.cut < 0 && !pipeline_is_elsewhere(self->pipeline);
-    uint32_t cut = self->request.cut < 0 ? self->pipeline->row_ops : (uint32_t)self->request.cut;
+    bool given = self->request.cut >= 0 && !self->request.chain;
+    uint32_t cut = (uint32_t)self->request.cut;
     char why[WHERE_WHY_BYTES];
 
-    for (uint32_t p = 0; !planned && !self->request.chain && p < self->places; p++)
+    for (uint32_t p = 0; given && p < self->places; p++)
         if (!where_allows_cut(self->pipeline, self->place[p].at, cut, why, sizeof(why)))
             return opiml_fail(err, OPIML_EINVAL, "--cut %u on %s: %s", cut, self->place[p].at, why);
     return 0;

@@ -19,6 +19,7 @@ struct node_router_request {
     enum node_remote_link link;
     const char *job; /* what nodes are to count it to; NULL: its consumer */
     uint32_t rank, world;
+    uint64_t epochs;      /* of the run; 0: without an end. One has no use for rows that are kept */
     uint32_t deadline_ms; /* that a node may say nothing (remote.h) */
     bool insist;          /* a node that does not, or no longer, take part is a failure */
     struct tls *tls;      /* borrowed, until the router is closed; NULL: without */

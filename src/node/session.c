@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <sys/random.h>
 
+#include "base/log.h"
 #include "dataset/elsewhere.h"
 #include "net/link.h"
 #include "node/datasets.h"
@@ -295,13 +296,23 @@ int session_check_way(const struct session_request *request, struct opiml_error 
                : upstreams_check(request->upstreams, request->before[request->befores - 1].at, err);
 }
 
-int session_create(const struct session_request *request, struct session **ret_session,
-                   struct opiml_error *err) {
-    struct session *self;
-    int rc;
+/* Rows that its consumer would have kept here for later epochs. */
+static int keep_rows(const struct session *self, const struct session_request *request,
+                     struct opiml_error *err) {
+    if (request->cache_bytes == 0)
+        return 0;
+    if (request->befores > 0 || request->cache_at > request->operators)
+        return opiml_fail(err, OPIML_EINVAL,
+                          "pipeline.cache_at: %u, and operators %u to %u run here",
+                          request->cache_at, session_first(request), request->operators);
+    return pipeline_keep_rows(self->pipeline, request->cache_at, request->cache_bytes, err);
+}
 
-    if ((rc = check_numbers(request, err)) < 0 || (rc = session_check_way(request, err)) < 0)
-        return rc;
+static int create(const struct session_request *request, struct session **ret_session,
+                  struct opiml_error *err) {
+    struct session *self;
+    int rc = 0;
+
     self = base_alloc(sizeof(*self));
     if (!self)
         return base_fail_memory(err, sizeof(*self), "a session");
@@ -313,13 +324,31 @@ int session_create(const struct session_request *request, struct session **ret_s
         rc = base_fail_errno(err, errno, "random numbers");
     if (rc < 0 || (rc = session_open_pipeline(request, &self->pipeline, err)) < 0 ||
         (rc = check_operators(self, request, err)) < 0 ||
-        (rc = open_stage(self, request, err)) < 0) {
+        (rc = keep_rows(self, request, err)) < 0 || (rc = open_stage(self, request, err)) < 0) {
         session_destroy(self);
         return rc;
     }
     self->frame_bytes = self->plan->slot_bytes;
     *ret_session = self;
     return 0;
+}
+
+int session_create(const struct session_request *request, struct session **ret_session,
+                   struct opiml_error *err) {
+    struct session_request frugal = *request;
+    struct opiml_error why;
+    int rc;
+
+    if ((rc = check_numbers(request, err)) < 0 || (rc = session_check_way(request, err)) < 0)
+        return rc;
+    rc = create(request, ret_session, &why);
+    if (rc == 0)
+        return 0;
+    if (request->cache_bytes == 0 || (rc != OPIML_ELIMIT && rc != OPIML_ENOMEM))
+        return opiml_fail(err, rc, "%s", why.message);
+    log_write("node", LOG_INFO, "%s: no rows are kept: %s", request->file, why.message);
+    frugal.cache_bytes = 0;
+    return create(&frugal, ret_session, err);
 }
 
 const uint8_t *session_ticket(const struct session *session) {

@@ -1,6 +1,9 @@
 /* The cache station: what a row looks like when it is kept, and where each record's is. */
 #include "pipeline/cache.h"
 
+#include <pthread.h>
+
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "batch/arena.h"
@@ -18,15 +21,29 @@ struct cache_row {
 };
 
 struct cache {
-    const struct opiml_schema *schema;
+    struct opiml_schema schema;
+    uint32_t datasets;
     uint64_t first[MIX_MAX]; /* a dataset's first record in the table */
+    uint64_t records;
     struct arena memory;
     _Atomic uint64_t *table;
     uint64_t room;         /* in memory: where rows end */
     _Atomic uint64_t used; /* in memory: where the next one goes */
     _Atomic uint64_t rows;
     struct cache_file *file; /* NULL: in memory */
+    bool shared;             /* then, and only in memory: */
+    struct hash128 key;
+    uint32_t users;
+    uint64_t left_ns; /* when the last one went */
+    struct cache *next;
 };
+
+static struct {
+    pthread_mutex_t lock;
+    bool on;
+    uint64_t linger_ns;
+    struct cache *first;
+} sharing = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- sizes ---- */
 
@@ -85,8 +102,16 @@ static int open_file(struct cache *cache, const struct opiml_pipeline *pipeline,
     return cache_file_open(&options, &cache->file, err);
 }
 
-int cache_create(const struct opiml_pipeline *pipeline, struct cache **ret_cache,
-                 struct opiml_error *err) {
+static void destroy(struct cache *cache) {
+    if (!cache)
+        return;
+    cache_file_close(cache->file);
+    arena_release(&cache->memory);
+    base_free(cache);
+}
+
+static int create(const struct opiml_pipeline *pipeline, struct cache **ret_cache,
+                  struct opiml_error *err) {
     uint64_t table = table_bytes(pipeline), records = 0;
     struct cache *cache;
     int rc;
@@ -103,7 +128,9 @@ int cache_create(const struct opiml_pipeline *pipeline, struct cache **ret_cache
         cache->first[d] = records;
         records += pipeline->mix.records[d];
     }
-    cache->schema = kept_schema(pipeline);
+    cache->datasets = pipeline->datasets;
+    cache->schema = *kept_schema(pipeline);
+    cache->records = records;
     cache->used = table;
     cache->room = pipeline->cache.bytes;
     rc = arena_init_private(&cache->memory, cache_memory_bytes(pipeline), err);
@@ -111,19 +138,104 @@ int cache_create(const struct opiml_pipeline *pipeline, struct cache **ret_cache
     if (rc == 0 && pipeline->cache.where == CACHE_ON_DISK)
         rc = open_file(cache, pipeline, err);
     if (rc < 0) {
-        cache_destroy(cache);
+        destroy(cache);
         return rc;
     }
     *ret_cache = cache;
     return 0;
 }
 
-void cache_destroy(struct cache *cache) {
+/* ---- sharing ---- */
+
+void cache_share(uint64_t linger_ns) {
+    sharing.on = true;
+    sharing.linger_ns = linger_ns;
+}
+
+/* Whether it keeps the same rows: the key says so of those before the operator, and the table has
+ * to have the same places. */
+static bool keeps_rows_of(const struct cache *cache, const struct opiml_pipeline *pipeline) {
+    uint64_t records = 0;
+
+    if (memcmp(&cache->key, &pipeline->cache.key, sizeof(cache->key)) != 0 ||
+        cache->room != pipeline->cache.bytes || cache->datasets != pipeline->datasets)
+        return false;
+    for (uint32_t d = 0; d < pipeline->datasets; d++) {
+        if (cache->first[d] != records)
+            return false;
+        records += pipeline->mix.records[d];
+    }
+    return cache->records == records;
+}
+
+/* Give back those without users that have had none for so long. */
+static void drop_unused(uint64_t linger_ns) {
+    uint64_t now = clock_now_ns();
+
+    for (struct cache **at = &sharing.first; *at;) {
+        struct cache *cache = *at;
+
+        if (cache->users > 0 || now - cache->left_ns < linger_ns) {
+            at = &cache->next;
+            continue;
+        }
+        *at = cache->next;
+        destroy(cache);
+    }
+}
+
+static int open_shared(const struct opiml_pipeline *pipeline, struct cache **ret_cache,
+                       struct opiml_error *err) {
+    struct cache *cache = sharing.first;
+    int rc;
+
+    while (cache && !keeps_rows_of(cache, pipeline))
+        cache = cache->next;
+    if (cache) {
+        cache->users++;
+    } else {
+        drop_unused(0); /* their memory is nobody's any more, and may be needed */
+        if ((rc = create(pipeline, &cache, err)) < 0)
+            return rc;
+        cache->shared = true;
+        cache->key = pipeline->cache.key;
+        cache->users = 1;
+        cache->next = sharing.first;
+        sharing.first = cache;
+    }
+    *ret_cache = cache;
+    return 0;
+}
+
+int cache_open(const struct opiml_pipeline *pipeline, struct cache **ret_cache,
+               struct opiml_error *err) {
+    int rc;
+
+    if (!sharing.on || pipeline->cache.where != CACHE_IN_MEMORY)
+        return create(pipeline, ret_cache, err);
+    pthread_mutex_lock(&sharing.lock);
+    rc = open_shared(pipeline, ret_cache, err);
+    pthread_mutex_unlock(&sharing.lock);
+    return rc;
+}
+
+void cache_close(struct cache *cache) {
     if (!cache)
         return;
-    cache_file_close(cache->file);
-    arena_release(&cache->memory);
-    base_free(cache);
+    if (!cache->shared) {
+        destroy(cache);
+        return;
+    }
+    pthread_mutex_lock(&sharing.lock);
+    if (--cache->users == 0)
+        cache->left_ns = clock_now_ns();
+    pthread_mutex_unlock(&sharing.lock);
+}
+
+void cache_sweep(void) {
+    pthread_mutex_lock(&sharing.lock);
+    drop_unused(sharing.linger_ns);
+    pthread_mutex_unlock(&sharing.lock);
 }
 
 /* ---- rows ---- */
@@ -153,17 +265,17 @@ static uint64_t row_check(const struct cache_row *row, uint64_t bytes) {
 int cache_get(const struct cache *cache, uint32_t dataset, uint64_t record, const uint8_t *from,
               uint32_t bytes, struct opiml_value *values) {
     const struct cache_row *row = (const void *)from;
-    uint64_t at = heads_bytes(cache->schema);
+    uint64_t at = heads_bytes(&cache->schema);
 
     if (cache->file && (bytes < at || row->check != row_check(row, bytes) ||
                         row->record != cache->first[dataset] + record))
         return OPIML_ECORRUPT;
-    for (uint32_t f = 0; f < cache->schema->count; f++) {
+    for (uint32_t f = 0; f < cache->schema.count; f++) {
         const struct field_head *head = &row->field[f];
 
         /* A check that is right is no promise: anyone can compute it. */
         if (cache->file &&
-            (!schema_field_holds(&cache->schema->fields[f], head->shape, head->bytes) ||
+            (!schema_field_holds(&cache->schema.fields[f], head->shape, head->bytes) ||
              head->bytes > bytes - at))
             return OPIML_ECORRUPT;
         values[f] =
@@ -177,9 +289,9 @@ int cache_get(const struct cache *cache, uint32_t dataset, uint64_t record, cons
 }
 
 static uint64_t row_bytes(const struct cache *cache, const struct opiml_value *values) {
-    uint64_t bytes = heads_bytes(cache->schema);
+    uint64_t bytes = heads_bytes(&cache->schema);
 
-    for (uint32_t f = 0; f < cache->schema->count; f++)
+    for (uint32_t f = 0; f < cache->schema.count; f++)
         bytes += base_align_up(values[f].bytes, CACHE_ALIGNMENT);
     return bytes;
 }
@@ -188,16 +300,16 @@ static uint64_t row_bytes(const struct cache *cache, const struct opiml_value *v
 static void write_row(const struct cache *cache, uint64_t record, const struct opiml_value *values,
                       uint8_t *to, uint64_t bytes) {
     struct cache_row *row = (void *)to;
-    uint64_t at = heads_bytes(cache->schema);
+    uint64_t at = heads_bytes(&cache->schema);
 
     memset(to, 0, at);
     row->record = record;
-    for (uint32_t f = 0; f < cache->schema->count; f++) {
+    for (uint32_t f = 0; f < cache->schema.count; f++) {
         uint64_t room = base_align_up(values[f].bytes, CACHE_ALIGNMENT);
 
         row->field[f].bytes = values[f].bytes;
         memcpy(row->field[f].shape, values[f].shape,
-               cache->schema->fields[f].ndim * sizeof(row->field[f].shape[0]));
+               cache->schema.fields[f].ndim * sizeof(row->field[f].shape[0]));
         memcpy(to + at, values[f].data, values[f].bytes);
         memset(to + at + values[f].bytes, 0, room - values[f].bytes);
         at += room;
@@ -210,6 +322,9 @@ static void put_in_memory(struct cache *cache, uint64_t record, const struct opi
                           uint64_t bytes) {
     uint64_t offset = atomic_load_explicit(&cache->used, memory_order_relaxed);
 
+    if (cache_place_unpack(atomic_load_explicit(&cache->table[record], memory_order_relaxed))
+            .bytes != 0)
+        return; /* another user has been here */
     do
         if (bytes > cache->room - offset)
             return; /* the rest is left to smaller rows */

@@ -19,10 +19,16 @@ uint64_t cache_memory_bytes(const struct opiml_pipeline *pipeline);
 uint64_t cache_row_bytes_max(const struct opiml_pipeline *pipeline);
 
 /* OPIML_ELIMIT when cache.bytes does not even hold its table. A file that another run made is gone
- * on with. */
-int cache_create(const struct opiml_pipeline *pipeline, struct cache **ret_cache,
-                 struct opiml_error *err);
-void cache_destroy(struct cache *cache); /* NULL is fine. Writes what is on its way to the file */
+ * on with; so is memory, where this process shares it. */
+int cache_open(const struct opiml_pipeline *pipeline, struct cache **ret_cache,
+               struct opiml_error *err);
+void cache_close(struct cache *cache); /* NULL is fine. Writes what is on its way to the file */
+/* From now on caches in memory are one for all pipelines of this process that keep the same rows in
+ * as many bytes, and stay for `linger_ns` behind the last user's end, until cache_sweep. At the
+ * start of a program. */
+void cache_share(uint64_t linger_ns);
+/* Give back what nobody has used for so long. */
+void cache_sweep(void);
 
 /* All that follow: any thread. */
 struct cache_place cache_find(const struct cache *cache, uint32_t dataset, uint64_t record);

@@ -6,18 +6,11 @@
 
 #include "base/log.h"
 #include "batch/arena.h"
+#include "pipeline/cache_file.h"
 #include "pipeline/profile_store.h"
 
 #define FIELD_BYTES 128 /* of a kept row, for each field: its head, and what it is aligned by */
 #define ROW_BYTES 64
-
-/* Whether rows before operator `at` are the same in every epoch, and all there. */
-static bool is_steady(const struct opiml_pipeline *pipeline, uint32_t at) {
-    for (uint32_t i = 0; i < at; i++)
-        if (pipeline->op[i]->shape.flags & (OPIML_OP_RANDOM | OPIML_OP_GROUP | OPIML_OP_MAY_DROP))
-            return false;
-    return true;
-}
 
 static uint64_t kept_bytes(const struct opiml_pipeline *pipeline,
                            const struct place_problem *problem, const struct profile *profile,
@@ -26,12 +19,12 @@ static uint64_t kept_bytes(const struct opiml_pipeline *pipeline,
 
     for (uint32_t c = 0; c < profile->classes; c++)
         row += problem->classes->share[c] * profile->class[c].bytes[at];
-    return (uint64_t)((row + sizeof(uint64_t)) * (double)opiml_pipeline_records(pipeline));
+    return (uint64_t)(row * (double)opiml_pipeline_records(pipeline) +
+                      sizeof(uint64_t) * (double)pipeline_records_stored(pipeline)) +
+           CACHE_ALIGNMENT;
 }
 
-/* A tier as it is when it reads nothing, and its first operators take no time: what is kept is
- * there. */
-static void keep_rows(const struct profile *from, uint32_t at, struct profile *to) {
+void cache_profile(const struct profile *from, uint32_t at, struct profile *to) {
     *to = *from;
     to->read_bytes_per_s = INFINITY;
     for (uint32_t c = 0; c < to->classes; c++) {
@@ -62,10 +55,10 @@ void cache_advise(const struct opiml_pipeline *pipeline, const struct place_prob
     *ret = (struct cache_advice){.tier = tier, .before = before, .rate = before};
     kept.remote = false; /* nothing is read over a network any more */
     kept.tier[tier].profile = &faster;
-    for (uint32_t at = 0; at <= problem->ops && is_steady(pipeline, at); at++) {
+    for (uint32_t at = 0; at <= problem->ops && pipeline_is_steady(pipeline, at); at++) {
         uint64_t bytes = kept_bytes(pipeline, problem, profile, at);
 
-        keep_rows(profile, at, &faster);
+        cache_profile(profile, at, &faster);
         for (uint32_t cut = tier ? at : 0; cut <= (tier ? problem->ops : 0); cut++) {
             double rate = tier && !problem->tier[tier].cut[cut] ? 0 : rate_of(&kept, tier, cut);
 
@@ -116,8 +109,8 @@ static int settle(struct opiml_pipeline *pipeline, uint32_t threads, uint64_t ro
     cache_advise(pipeline, &problem, 0, room, rate_of(&problem, 0, 0), &advice);
     if (!advice.worth)
         return 0;
-    pipeline->cache = (struct cache_conf){
-        .on = true, .at = advice.at, .where = CACHE_IN_MEMORY, .bytes = advice.bytes};
+    if ((rc = pipeline_keep_rows(pipeline, advice.at, advice.bytes, err)) < 0)
+        return rc;
     log_write("pipeline", LOG_INFO, "cache: auto: %" PRIu64 " bytes before operator %u",
               advice.bytes, advice.at + 1);
     return 0;
@@ -136,4 +129,15 @@ int cache_settle(struct opiml_pipeline *pipeline, uint64_t epochs, uint32_t thre
     pipeline->cache_settled = rc == 0;
     pthread_mutex_unlock(&settling);
     return rc;
+}
+
+bool cache_give_up(struct opiml_pipeline *pipeline) {
+    bool had;
+
+    pthread_mutex_lock(&settling);
+    had = pipeline->cache_auto && pipeline->cache.on;
+    if (had)
+        pipeline->cache.on = false;
+    pthread_mutex_unlock(&settling);
+    return had;
 }

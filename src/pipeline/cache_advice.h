@@ -21,10 +21,16 @@ struct cache_advice {
 void cache_advise(const struct opiml_pipeline *pipeline, const struct place_problem *problem,
                   uint32_t tier, uint64_t memory_bytes, double before,
                   struct cache_advice *ret_advice);
+/* A tier as it is when it reads nothing, and its first `at` operators take no time: what is kept is
+ * there. */
+void cache_profile(const struct profile *from, uint32_t at, struct profile *to);
 /* For `cache: auto`, before a feed that runs here alone: measure, or recall, what rows cost, and
  * where it pays take a cache into the pipeline, in at most half of `pool_bytes`. One epoch has no
  * use for it. */
 int cache_settle(struct opiml_pipeline *pipeline, uint64_t epochs, uint32_t threads,
                  uint64_t pool_bytes, struct opiml_error *err);
+
+/* There is no memory for the cache that `cache: auto` has chosen: do without. False: none was. */
+bool cache_give_up(struct opiml_pipeline *pipeline);
 
 #endif

@@ -101,6 +101,8 @@ static int read_token(struct opiml_feed *self, const char *text, struct opiml_er
     self->first =
         token.epoch * opiml_pipeline_batches(pipeline) + token.position / pipeline->batch_rows;
     self->digest = token.digest;
+    if (token.digest.low || token.digest.high) /* of all that was delivered: it goes on */
+        self->options.digest = true;
     memcpy(self->token, text, strlen(text) + 1);
     return 0;
 }
@@ -188,6 +190,7 @@ static void retire_leg(struct opiml_feed *self) {
     self->retired = leg;
     self->leg = NULL;
     pthread_mutex_unlock(&self->lock);
+    close_retired(self, false); /* its memory is for the one that follows */
 }
 
 static int feed_open(struct opiml_pipeline *pipeline, const struct opiml_feed_options *options,
@@ -234,7 +237,12 @@ int opiml_feed_open(struct opiml_pipeline *pipeline, const struct opiml_feed_opt
         rc = cache_settle(pipeline, options->epochs,
                           options->threads ? options->threads : pipeline->threads,
                           options->pool_bytes ? options->pool_bytes : pipeline->pool_bytes, err);
-    return rc < 0 ? rc : feed_open(pipeline, options, NULL, ret_feed, err);
+    if (rc < 0)
+        return rc;
+    rc = feed_open(pipeline, options, NULL, ret_feed, err);
+    if ((rc == OPIML_ELIMIT || rc == OPIML_ENOMEM) && cache_give_up(pipeline))
+        rc = feed_open(pipeline, options, NULL, ret_feed, err);
+    return rc;
 }
 
 int feed_open_routed(struct opiml_pipeline *pipeline, const struct opiml_feed_options *options,
@@ -376,8 +384,9 @@ static int next_slot(struct opiml_feed *self, struct slot **ret_slot, struct opi
             return rc;
         retire_leg(self);
         self->router->lost(self->router, (uint32_t)lost, self->first + self->batches, err);
-        if ((rc = open_leg(self, err)) < 0)
-            return rc;
+        if ((rc = open_leg(self, err)) < 0) /* EBUSY is for batches that are held */
+            return rc == OPIML_EBUSY ? opiml_fail(&self->failed, OPIML_EIO, "%s", err->message)
+                                     : rc;
         err->code = 0;
     }
 }
@@ -391,7 +400,9 @@ int opiml_feed_next(struct opiml_feed *self, const struct opiml_batch **ret_batc
     if (self->failed.code)
         return fail_for_good(self, err);
     close_retired(self, false);
-    if (self->router && self->router->move && self->router->move(self->router, self)) {
+    /* While a batch of an earlier leg is held there is no move: each leg has memory of its own. */
+    if (self->router && self->router->move && !self->retired &&
+        self->router->move(self->router, self)) {
         retire_leg(self);
         if (open_leg(self, &self->failed) < 0)
             return fail_for_good(self, err);

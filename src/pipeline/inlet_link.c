@@ -40,6 +40,10 @@ static int check_frame(const struct inbox *self, const struct frame *frame, cons
         frame->header->first_position != slot->slice.first ||
         frame->header->rows != slot->route_rows[self->inlet.route])
         return opiml_fail(err, OPIML_ECORRUPT, "batch frame: not the batch that is next");
+    for (uint32_t r = 0; r < slot->rows; r++) /* their number alone would not tell */
+        if (slot->tasks[r].route == self->inlet.route &&
+            frame->rows[slot->tasks[r].nth].sample != slot->tasks[r].record)
+            return opiml_fail(err, OPIML_ECORRUPT, "batch frame: other rows than agreed");
     if (self->schema.count != want->count)
         return opiml_fail(err, OPIML_ECORRUPT, "batch frame: other fields than agreed");
     for (uint32_t f = 0; f < want->count; f++) {
@@ -181,9 +185,9 @@ static void inbox_wake(struct inlet *inlet) {
 static int inbox_start(struct inlet *inlet, struct stage *stage, struct opiml_error *err) {
     struct inbox *self = (struct inbox *)inlet;
     const struct link_ops *ops = self->link->ops;
-    int rc = ops->place ? 0
-                        : arena_init_shared(&self->memory, self->depth * self->frame_bytes,
-                                            "opiml-frames", err);
+    /* Frames are rarely as large as they may be: what they do not fill is never touched. */
+    int rc =
+        ops->place ? 0 : arena_init_private(&self->memory, self->depth * self->frame_bytes, err);
 
     if (rc < 0)
         return rc;

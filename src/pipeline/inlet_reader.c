@@ -661,11 +661,14 @@ static void reader_destroy(struct inlet *inlet) {
     for (uint32_t i = 0; i < self->reactors; i++) {
         struct reactor *reactor = &self->reactor[i];
 
+        /* What was never started may have no source: a cache that could not be opened. */
+        struct source *source = reactor->queue ? source_of(reactor) : NULL;
+
         /* Closing waits for reads in flight: before their memory goes. */
-        if (reactor->queue)
-            source_of(reactor)->ops->queue_close(reactor->queue);
+        if (source)
+            source->ops->queue_close(reactor->queue);
         reads_release(&reactor->ring);
-        if (!source_of(reactor)->abandoned) /* else the kernel may still write there */
+        if (!source || !source->abandoned) /* else the kernel may still write there */
             arena_release(&reactor->memory);
     }
     base_free(self);

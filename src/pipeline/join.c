@@ -1,7 +1,6 @@
 /* Joining a feed that another process of this host makes. */
 #include "pipeline/join.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "dataset/elsewhere.h"
+#include "net/descriptor.h"
 #include "pipeline/handed_index.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/serve.h"
@@ -136,10 +136,9 @@ static int say_hello(const struct join *self, int fd, uint64_t first, uint64_t b
 static int hear_welcome(const struct join *self, int fd, struct serve_welcome *welcome,
                         struct opiml_error *err) {
     const char *name = self->options->join;
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
     ssize_t n;
 
-    if (poll(&ready, 1, OTHERS_MS) == 0)
+    if (descriptor_wait(fd, OTHERS_MS) == 0)
         return opiml_fail(err, OPIML_ETIMEDOUT,
                           "the feed %s: its other consumers have not come within %d minutes", name,
                           OTHERS_MS / 60000);

@@ -11,7 +11,7 @@
 #define WAYS_MAX 256 /* by two nodes, that the programme looks at: the best by themselves */
 
 #define RESOURCES_MAX (PLACE_TIERS_MAX * 3 + PLACE_LINKS_MAX)
-#define ROWS_MAX (SHARE_SIZES_MAX + RESOURCES_MAX + 1)
+#define ROWS_MAX (SHARE_CLASSES_MAX + RESOURCES_MAX + 1)
 
 /* A way for the rows of one class: a column of the programme. Its costs are parts of what each
  * resource can do in a second: a tier's three, by enum place_limit, then links between nodes. */
@@ -41,6 +41,43 @@ static double *row_of(const struct programme *self, uint32_t i) {
     return self->cells + (size_t)i * self->width;
 }
 
+/* ---- classes ---- */
+
+/* Of all sizes and, where data are spread, all sets of holders: the sizes of each set in turn. */
+static uint32_t count_classes(const struct place_problem *problem) {
+    return problem->classes->count * (problem->sets ? problem->sets : 1);
+}
+
+/* Who holds the records of a class. */
+static struct place_set set_of(const struct place_problem *problem, uint32_t class) {
+    return problem->sets ? problem->set[class / problem->classes->count]
+                         : (struct place_set){0, UINT32_MAX, 1};
+}
+
+static double share_of(const struct place_problem *problem, uint32_t class) {
+    return problem->classes->share[class % problem->classes->count] * set_of(problem, class).share;
+}
+
+/* The share that has nothing yet. */
+static struct share no_rows(const struct place_problem *problem) {
+    struct share share = {.classes = count_classes(problem)};
+
+    assert(share.classes <= SHARE_CLASSES_MAX);
+    for (uint32_t c = 0; c < share.classes; c++)
+        share.class[c] = (struct share_class){
+            .bytes_max = problem->classes->bytes_max[c % problem->classes->count],
+            .holders = set_of(problem, c).holders};
+    return share;
+}
+
+/* Whether a way can begin with the records of a class: the consumer reads what it sees at all. */
+static bool can_read(const struct place_problem *problem, uint32_t class,
+                     const struct place_part *part) {
+    uint32_t reader = part->from ? part->from : part->tier;
+
+    return reader == 0 || (set_of(problem, class).tiers >> reader & 1);
+}
+
 /* ---- costs ---- */
 
 static double sum_ops(const struct profile_class *class, uint32_t first, uint32_t last) {
@@ -57,7 +94,7 @@ static double part_of(double amount, double capacity) {
 
 static const struct profile_class *class_at(const struct place_problem *problem,
                                             const struct column *column, uint32_t tier) {
-    return &problem->tier[tier].profile->class[column->class];
+    return &problem->tier[tier].profile->class[column->class % problem->classes->count];
 }
 
 static uint32_t resource(uint32_t tier, enum place_limit limit) {
@@ -156,22 +193,33 @@ static bool can_follow(const struct place_tier *tier, uint32_t first, uint32_t l
     return first >= tier->first && tier->end[last];
 }
 
-static struct share all_rows(const struct profile_classes *classes) {
-    struct share all = {.classes = classes->count};
+/* All rows of which a way can read the records; false: that is not all there are. */
+static bool all_rows(const struct place_problem *problem, const struct place_part *part,
+                     struct share *ret_rows) {
+    bool all = true;
 
-    for (uint32_t c = 0; c < classes->count; c++)
-        all.class[c] = (struct share_class){classes->bytes_max[c], 0, SHARE_WHOLE};
+    *ret_rows = no_rows(problem);
+    for (uint32_t c = 0; c < ret_rows->classes; c++) {
+        bool reads = can_read(problem, c, part);
+
+        all &= reads;
+        ret_rows->class[c].end = reads ? SHARE_WHOLE : 0;
+    }
     return all;
 }
 
-static void plan_alone(const struct place_problem *problem, const struct place_part *part,
+/* One way for all rows; false: it cannot read all. */
+static bool plan_alone(const struct place_problem *problem, const struct place_part *part,
                        struct place_plan *plan) {
+    bool all;
+
     memset(plan, 0, sizeof(*plan));
     plan->parts = 1;
     plan->part[0] = *part;
     plan->part[0].share = 1;
-    plan->part[0].rows = all_rows(problem->classes);
+    all = all_rows(problem, part, &plan->part[0].rows);
     place_rate(problem, plan);
+    return all;
 }
 
 /* Keep the best. */
@@ -213,8 +261,11 @@ struct ways {
 };
 
 static void add_column(struct programme *self, uint32_t class, const struct place_part *part) {
-    struct column *to = &self->column[self->columns++];
+    struct column *to;
 
+    if (!can_read(self->problem, class, part))
+        return;
+    to = &self->column[self->columns++];
     assert(self->columns <= self->columns_max);
     *to = (struct column){.class = class,
                           .tier = part->tier,
@@ -228,7 +279,7 @@ static void add_columns(struct programme *self, const struct ways *ways) {
     const struct place_problem *problem = self->problem;
 
     self->columns = 0;
-    for (uint32_t c = 0; c < problem->classes->count; c++) {
+    for (uint32_t c = 0; c < count_classes(problem); c++) {
         if (ways->local && problem->local)
             add_column(self, c, &(struct place_part){0});
         for (uint32_t t = 1; ways->nodes && t < problem->tiers; t++)
@@ -243,10 +294,10 @@ static void add_columns(struct programme *self, const struct ways *ways) {
 /* Room for the largest programme. */
 static int make_room(struct programme *self, struct opiml_error *err) {
     const struct place_problem *problem = self->problem;
-    size_t rows = problem->classes->count + problem->tiers * 3 + problem->links + 1, width;
+    size_t rows = count_classes(problem) + problem->tiers * 3 + problem->links + 1, width;
 
     self->columns_max =
-        problem->classes->count * (1 + (problem->tiers - 1) * (problem->ops + 1) + self->chains);
+        count_classes(problem) * (1 + (problem->tiers - 1) * (problem->ops + 1) + self->chains);
     width = self->columns_max + 1 + rows + 1;
     self->column = base_alloc_array(self->columns_max, sizeof(*self->column));
     self->cells = base_alloc_array((rows + 1) * width, sizeof(*self->cells));
@@ -259,7 +310,7 @@ static int make_room(struct programme *self, struct opiml_error *err) {
  * second, and the rate, which is the largest that all classes keep up with. */
 static void fill_tableau(struct programme *self) {
     const struct place_problem *problem = self->problem;
-    uint32_t classes = problem->classes->count, rate = self->columns;
+    uint32_t classes = count_classes(problem), rate = self->columns;
     uint32_t resources = problem->tiers * 3 + problem->links;
 
     self->rows = classes + resources + (problem->demand > 0);
@@ -273,7 +324,7 @@ static void fill_tableau(struct programme *self) {
             row_of(self, classes + r)[j] = column->cost[r];
     }
     for (uint32_t c = 0; c < classes; c++)
-        row_of(self, c)[rate] = problem->classes->share[c];
+        row_of(self, c)[rate] = share_of(problem, c);
     for (uint32_t i = classes; i < classes + resources; i++)
         row_of(self, i)[self->width - 1] = 1;
     if (problem->demand > 0) {
@@ -347,7 +398,8 @@ static double value(const struct programme *self, uint32_t j) {
     return 0;
 }
 
-static struct place_part *find_part(struct place_plan *plan, const struct column *column) {
+static struct place_part *find_part(const struct place_problem *problem, struct place_plan *plan,
+                                    const struct column *column) {
     struct place_part *part = plan->part, *end = part + plan->parts;
 
     for (; part < end; part++)
@@ -359,14 +411,14 @@ static struct place_part *find_part(struct place_plan *plan, const struct column
     *part = (struct place_part){.tier = column->tier,
                                 .cut = column->cut,
                                 .from = column->from,
-                                .from_cut = column->from_cut};
+                                .from_cut = column->from_cut,
+                                .rows = no_rows(problem)};
     plan->parts++;
     return part;
 }
 
 /* Share a class among the ways that have any of it worth while. False: no way has. */
 static bool share_class(const struct programme *self, uint32_t c, struct place_plan *plan) {
-    const struct profile_classes *classes = self->problem->classes;
     double all = 0, kept = 0, done = 0;
     uint32_t at = 0;
 
@@ -383,34 +435,27 @@ static bool share_class(const struct programme *self, uint32_t c, struct place_p
 
         if (self->column[j].class != c || value(self, j) < LEAST_SHARE * all)
             continue;
-        part = find_part(plan, &self->column[j]);
+        part = find_part(self->problem, plan, &self->column[j]);
         if (!part)
             return false;
         done += value(self, j);
         end = (uint32_t)lround(SHARE_WHOLE * done / kept);
         part->rows.class[c].first = at;
         part->rows.class[c].end = end;
-        part->share += classes->share[c] * (double)(end - at) / SHARE_WHOLE;
+        part->share += share_of(self->problem, c) * (double)(end - at) / SHARE_WHOLE;
         at = end;
     }
     return at == SHARE_WHOLE;
 }
 
 static bool make_plan(struct programme *self, const struct ways *ways, struct place_plan *plan) {
-    const struct profile_classes *classes = self->problem->classes;
-
     memset(plan, 0, sizeof(*plan));
     add_columns(self, ways);
     fill_tableau(self);
     solve(self);
-    for (uint32_t c = 0; c < classes->count; c++)
+    for (uint32_t c = 0; c < count_classes(self->problem); c++)
         if (!share_class(self, c, plan))
             return false;
-    for (uint32_t p = 0; p < plan->parts; p++) {
-        plan->part[p].rows.classes = classes->count;
-        for (uint32_t c = 0; c < classes->count; c++)
-            plan->part[p].rows.class[c].bytes_max = classes->bytes_max[c];
-    }
     place_rate(self->problem, plan);
     return true;
 }
@@ -419,13 +464,11 @@ static bool make_plan(struct programme *self, const struct ways *ways, struct pl
 static void sum_costs(const struct place_problem *problem, const struct place_plan *plan,
                       double cost[RESOURCES_MAX], double bytes[PLACE_TIERS_MAX],
                       double between[PLACE_LINKS_MAX]) {
-    const struct profile_classes *classes = problem->classes;
-
     for (uint32_t p = 0; p < plan->parts; p++)
-        for (uint32_t c = 0; c < classes->count; c++) {
+        for (uint32_t c = 0; c < count_classes(problem); c++) {
             const struct place_part *part = &plan->part[p];
             const struct share_class *range = &part->rows.class[c];
-            double rows = classes->share[c] * (double)(range->end - range->first) / SHARE_WHOLE;
+            double rows = share_of(problem, c) * (double)(range->end - range->first) / SHARE_WHOLE;
             struct column column = {.class = c,
                                     .tier = part->tier,
                                     .cut = part->cut,
@@ -520,11 +563,10 @@ static void name_chains(const struct programme *self, struct place_plans *plans)
         const struct place_part *part = &self->chain[i].part;
         struct place_plan *plan = &plans->plan[plans->count];
 
-        if (i > 0 && part->from_cut == part->cut)
+        if ((i > 0 && part->from_cut == part->cut) || !plan_alone(problem, part, plan))
             continue;
         named++;
         plans->count++;
-        plan_alone(problem, part, plan);
         snprintf(plan->name, sizeof(plan->name), "%s 0-%u, %s %u-%u, here %u-%u",
                  problem->tier[part->from].name, part->from_cut, problem->tier[part->tier].name,
                  part->from_cut, part->cut, part->cut, problem->ops);

@@ -6,6 +6,7 @@
 #ifndef PIPELINE_PLACE_H
 #define PIPELINE_PLACE_H
 
+#include "pipeline/hold.h"
 #include "pipeline/profile.h"
 
 #define PLACE_TIERS_MAX 9  /* the consumer's, and nodes */
@@ -35,6 +36,14 @@ struct place_link {
     double bytes_per_s;
 };
 
+/* Records that the same nodes hold, where data are spread over them. */
+struct place_set {
+    uint32_t holders; /* as in share_class; 0: nobody but the consumer */
+    uint32_t tiers;   /* a bit for each tier that holds them */
+    double share;     /* of the records; their sum is 1 */
+};
+#define PLACE_SETS_MAX (HOLD_SETS_MAX + 1)
+
 struct place_problem {
     const struct profile_classes *classes;
     uint32_t ops;   /* row operators */
@@ -45,6 +54,10 @@ struct place_problem {
     struct place_tier tier[PLACE_TIERS_MAX];
     uint32_t links;
     struct place_link link[PLACE_LINKS_MAX];
+    /* In the order in which a record is looked for (share_class), and no more than
+     * SHARE_CLASSES_MAX with all sizes; 0: whoever reads holds all. */
+    uint32_t sets;
+    struct place_set set[PLACE_SETS_MAX];
 };
 
 /* What limits a plan: of a tier, the first three; PLACE_BETWEEN: of a link between nodes. */

@@ -239,7 +239,8 @@ static void sample_all(struct sampler *self, struct slot *slot, uint64_t end_ns,
         uint32_t c = profile_class_of(self->classes, bytes);
         struct profile_class *class = &profile->class[c];
 
-        if (class->samples == self->samples)
+        if (class->samples == self->samples ||
+            !dataset_has(pipeline->dataset[at.dataset], at.record))
             continue;
         if (run_record(self, slot, &at) && warm[c]++ >= PROFILE_WARM_ROWS)
             add_row(self, bytes, class);
@@ -252,13 +253,13 @@ static void sample_all(struct sampler *self, struct slot *slot, uint64_t end_ns,
 int profile_finish(struct profile *profile, const char *name, struct opiml_error *err) {
     for (uint32_t c = 0; c < profile->classes; c++)
         average(&profile->class[c], profile -> ops);
-    for (uint32_t n = 0; n < profile->classes; n++)
-        for (uint32_t c = 0; c < profile->classes; c++) {
-            uint32_t other = c > 0 ? c - 1 : c + 1;
-
-            if (profile->class[c].samples == 0 && other < profile->classes)
-                profile->class[c] = profile->class[other];
-        }
+    /* A class without a row takes the next smaller one's, or else the next larger one's. */
+    for (uint32_t c = 1; c < profile->classes; c++)
+        if (profile->class[c].samples == 0)
+            profile->class[c] = profile->class[c - 1];
+    for (uint32_t c = profile->classes - 1; c > 0; c--)
+        if (profile->class[c - 1].samples == 0)
+            profile->class[c - 1] = profile->class[c];
     if (profile->class[0].samples == 0)
         return opiml_fail(err, OPIML_EIO, "%s: none of the records that were tried can be used",
                           name);
@@ -284,6 +285,15 @@ struct reads_probe {
     uint32_t piece;
 };
 
+/* The next record that lies here, of other places than the last one. */
+static uint64_t next_record(const struct reads_probe *self) {
+    uint64_t count = dataset_count(self->dataset), record = (self->record + 1597) % count;
+
+    for (uint64_t n = 0; n < count && !dataset_has(self->dataset, record); n++)
+        record = (record + 1) % count;
+    return record;
+}
+
 /* The next bytes to read: of the last extent, or of the next one. */
 static void next_range(struct reads_probe *self, struct source_read *read) {
     struct task *task = &self->slot->tasks[0];
@@ -291,7 +301,7 @@ static void next_range(struct reads_probe *self, struct source_read *read) {
     while (self->extent.bytes == 0) {
         if (++self->piece >= dataset_pieces(self->dataset)) {
             self->piece = 0;
-            self->record = (self->record + 1597) % dataset_count(self->dataset);
+            self->record = next_record(self);
         }
         task->record = task->sample = self->record;
         dataset_locate(self->dataset, self->record, self->piece, &self->extent);
@@ -344,8 +354,11 @@ static int measure_reads(const struct plan *plan, struct slot *slot, double *ret
 
     if (!self)
         return base_fail_memory(err, sizeof(*self), "a profile");
-    *self = (struct reads_probe){
-        .plan = plan, .dataset = dataset, .slot = slot, .room = (uint32_t)room, .record = 1};
+    *self = (struct reads_probe){.plan = plan,
+                                 .dataset = dataset,
+                                 .slot = slot,
+                                 .room = (uint32_t)room,
+                                 .piece = dataset_pieces(dataset)}; /* a new record comes first */
     room = base_align_up(room, 4096);
     if ((rc = arena_init_pages(&memory, READS_DEPTH * room, err)) < 0)
         return rc;

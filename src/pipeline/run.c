@@ -118,6 +118,12 @@ static void aim_outputs(struct worker *worker, uint32_t k, const struct task *ta
     }
 }
 
+/* What is measured is a processor's time: where quotas stop a thread, that is no operator's doing.
+ */
+static uint64_t now_of(const struct worker *worker) {
+    return worker->trace ? clock_cpu_ns() : clock_now_ns();
+}
+
 static uint64_t output_bytes(const struct opiml_op_shape *shape, const struct opiml_value *out) {
     uint64_t bytes = 0;
 
@@ -135,7 +141,7 @@ static void keep(struct worker *worker, const struct task *task, const struct op
     if (!cache || task_is_cached(task) || !stage_reads(worker->stage, task->route))
         return;
     cache_put(cache, task->dataset, task->record, values);
-    now = clock_now_ns();
+    now = now_of(worker);
     counter_add(&worker->cache.busy_ns, now - *mark);
     *mark = now;
 }
@@ -176,7 +182,7 @@ static int run_ops(struct worker *worker, const struct task *task, uint64_t *mar
         worker->call.out = out;
         rc = op->op->run(&worker->call, err);
         uncharge(worker);
-        now = clock_now_ns();
+        now = now_of(worker);
         counter_add(&worker->op[k].rows, 1);
         counter_add(&worker->op[k].bytes, rc == 0 ? output_bytes(&op->shape, out) : 0);
         counter_add(&worker->op[k].busy_ns, now - *mark);
@@ -329,7 +335,7 @@ static void finish_group(struct worker *worker, struct slot *slot, uint32_t row,
             stage_fail(worker->stage, &err);
             return;
         }
-        now = clock_now_ns();
+        now = now_of(worker);
         counter_add(&worker->op[k].rows, count);
         counter_add(&worker->op[k].busy_ns, now - *mark);
         *mark = now;
@@ -358,7 +364,7 @@ void run_task(struct worker *worker, struct task *task) {
     struct opiml_error err = {0};
     struct opiml_value *values;
     struct counters *counters = task_is_cached(task) ? &worker->cache : &worker->parse;
-    uint64_t mark = clock_now_ns(), now;
+    uint64_t mark = now_of(worker), now;
     int rc;
 
     if (task_is_cached(task)) {
@@ -372,7 +378,7 @@ void run_task(struct worker *worker, struct task *task) {
         rc = inlet->ops->row(inlet, task, worker->values[0], worker->memory.at + plan->parse_offset,
                              &err);
     }
-    now = clock_now_ns();
+    now = now_of(worker);
     counter_add(&counters->rows, 1);
     counter_add(&counters->bytes, task_is_cached(task) ? task->cached.bytes : task->bytes);
     counter_add(&counters->busy_ns, now - mark);

@@ -421,12 +421,9 @@ int serve_run(struct serve *self, const struct opiml_pipeline *pipeline,
     int rc = 0;
 
     *ret_batches = 0;
-    for (uint32_t i = 0; rc == 0 && i < self->consumers; i++)
-        rc = begin(pipeline, &self->consumer[i], &why);
-    if (rc < 0) {
-        serve_refuse(self, &why);
-        return opiml_fail(err, rc, "%s", why.message);
-    }
+    for (uint32_t i = 0; i < self->consumers; i++) /* one may have gone while the feed was opened */
+        if ((rc = begin(pipeline, &self->consumer[i], &why)) < 0)
+            leave(&self->consumer[i]);
     rc = run(self, pipeline, round->batches, feed, ret_batches, &why);
     if (rc == OPIML_ECANCELED)
         opiml_fail(&why, OPIML_EIO, "the feed was stopped where it is served");

@@ -254,6 +254,8 @@ static void fail(struct stage *stage, int32_t lost, const struct opiml_error *er
     if (stage->error.code == 0) {
         stage->error = *error;
         stage->lost = lost;
+        if (error->code == OPIML_EBUSY) /* which is what stage_next says of held slots */
+            stage->error.code = OPIML_EIO;
     }
     sem_post(&stage->waiter->changed);
     pthread_mutex_unlock(&stage->lock);
@@ -361,7 +363,7 @@ static int start(struct stage *stage, struct opiml_error *err) {
     uint64_t tasks = (uint64_t)plan->slots * plan->rows, slots_bytes;
     int rc;
 
-    if (plan->caches && (rc = cache_create(plan->pipeline, &stage->cache, err)) < 0)
+    if (plan->caches && (rc = cache_open(plan->pipeline, &stage->cache, err)) < 0)
         return rc;
 
     stage->slots = base_alloc_array(plan->slots, sizeof(*stage->slots));
@@ -449,7 +451,7 @@ void stage_destroy(struct stage *stage) {
     }
     for (uint32_t w = 0; stage->workers && w < stage->plan->threads; w++)
         arena_release(&stage->workers[w].memory);
-    cache_destroy(stage->cache);
+    cache_close(stage->cache);
     base_free(stage->workers);
     base_free(stage->slots);
     arena_release(&stage->slots_memory);

@@ -80,6 +80,11 @@ void turns_part(struct turns_job *job) {
 
 /* ---- under the lock ---- */
 
+/* Ages wrap round, in months of work: what counts is how far apart they are. */
+static bool is_younger(uint64_t a, uint64_t b) {
+    return (int64_t)(a - b) < 0;
+}
+
 static void age(struct turns_job *job, uint64_t cpu_ns) {
     job->age += cpu_ns * SCALE / job->limits.weight;
 }
@@ -91,10 +96,10 @@ static bool may_work(const struct turns_job *job) {
 /* Who has been away comes back at what time it is, but for a little. */
 static void come_back(struct turns_job *job) {
     uint64_t lag = TURNS_LAG_NS * (uint64_t)SCALE / job->limits.weight;
-    uint64_t least = job->turns->now > lag ? job->turns->now - lag : 0;
+    uint64_t least = job->turns->now - lag;
 
-    if (job->stats.working == 0 && job->stats.waiting == 0)
-        job->age = base_max_u64(job->age, least);
+    if (job->stats.working == 0 && job->stats.waiting == 0 && is_younger(job->age, least))
+        job->age = least;
 }
 
 /* A turn is taken to be a whole one until it is known how long it was. */
@@ -103,7 +108,8 @@ static void begin(struct turns_job *job) {
 
     self->working++;
     job->stats.working++;
-    self->now = base_max_u64(self->now, job->age);
+    if (is_younger(self->now, job->age))
+        self->now = job->age;
     age(job, TURNS_NS);
 }
 
@@ -112,7 +118,7 @@ static struct turns_job *find_next(struct turns *self) {
     struct turns_job *next = NULL;
 
     for (struct turns_job *job = self->jobs; job; job = job->next)
-        if (job->first && may_work(job) && (!next || job->age < next->age))
+        if (job->first && may_work(job) && (!next || is_younger(job->age, next->age)))
             next = job;
     return next;
 }

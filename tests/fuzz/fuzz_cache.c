@@ -29,7 +29,7 @@ static struct cache *make_cache(void) {
                     "batch: {size: 1}\n",
                     folder, folder);
     if (opiml_pipeline_parse(text, strlen(text), "fuzz.yaml", &pipeline, NULL) < 0 ||
-        cache_create(pipeline, &cache, NULL) < 0)
+        cache_open(pipeline, &cache, NULL) < 0)
         abort();
     return cache;
 }

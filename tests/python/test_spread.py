@@ -78,6 +78,27 @@ class Spread(Case):
             for folder in folders:
                 shutil.rmtree(folder)
 
+    def test_the_plan_shows_who_holds_what_and_the_feed_follows_it(self):
+        whole, here = self.pictures()
+        folders = self.spread(whole, lambda n, name: ("a", "a", "b", "ab")[n % 4])
+        nodes = [self.start(folder) for folder in folders[:2]]
+        places = [at for _, at in nodes]
+        run = self.opiml("plan", "p.yaml", "--node", ",".join(places), "--json")
+        plan = json.loads(run.stdout)
+        held = {tuple(one["nodes"]): round(one["share"], 3) for one in plan["spread"]}
+        self.assertEqual(held, {(places[0],): 0.5, (places[1],): 0.25, tuple(places): 0.25})
+        self.assertGreater(len(plan["plans"]), 1)
+        share = {place: sum(part["share"] for part in plan["plans"][0]["parts"] if part["tier"] == place)
+                 for place in places}
+        self.assertAlmostEqual(sum(share.values()), 1, 4)  # none is made here
+        self.assertGreaterEqual(share[places[0]], 0.499)
+        self.assertGreaterEqual(share[places[1]], 0.249)
+        said = self.opiml("plan", "p.yaml", "--node", ",".join(places)).stdout
+        self.assertIn(f"50.0% of the records lie on {places[0]}\n", said)
+        self.assertIn(f"25.0% of the records lie on {places[0]} and {places[1]}\n", said)
+        report = self.feed("--epochs", "2", "--insist", "--node", ",".join(places))
+        self.assertEqual((report["digest"], report["errors"], report["samples"]), (here, 0, 600))
+
     def kill_one(self, victim, *options):
         """Run 60 epochs, and kill a node once batches have come. Its status, what it said, and its report."""
         with subprocess.Popen([OPIML, "feed", "p.yaml", "--epochs", "60", "--digest", "--json", "--state", "state",

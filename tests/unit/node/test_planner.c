@@ -64,7 +64,7 @@ static void a_node_is_a_tier(void **state) {
     struct fixture self;
 
     set_up(&self);
-    if (planner_add(self.planner, &self.request, self.at, &err) < 0)
+    if (planner_add(self.planner, &self.request, 0, self.at, &err) < 0)
         fail_msg("%s", err.message);
     assert_int_equal(self.planner->problem.tiers, 2);
     tier = &self.planner->problem.tier[1];
@@ -76,7 +76,7 @@ static void a_node_is_a_tier(void **state) {
     for (uint32_t k = 0; k <= 2; k++)
         assert_true(tier->profile->class[0].bytes[k] ==
                     self.planner->problem.tier[0].profile->class[0].bytes[k]);
-    assert_int_equal(planner_choose(self.planner, NULL), 0);
+    assert_int_equal(planner_choose(self.planner, false, NULL), 0);
     assert_int_equal(self.planner->plans.count >= 4, 1); /* all here, and three cuts */
     stop(&self);
     tear_down(&self);
@@ -96,8 +96,8 @@ static void rows_may_go_from_one_node_to_another(void **state) {
     assert_int_equal(node_create(&options, &other.node, NULL), 0);
     snprintf(at, sizeof(at), "127.0.0.1:%u", node_port(other.node, 0));
     pthread_create(&other.thread, NULL, run, other.node);
-    if (planner_add(self.planner, &self.request, self.at, &err) < 0 ||
-        planner_add(self.planner, &self.request, at, &err) < 0)
+    if (planner_add(self.planner, &self.request, 0, self.at, &err) < 0 ||
+        planner_add(self.planner, &self.request, 1, at, &err) < 0)
         fail_msg("%s", err.message);
     planner_join(self.planner, &self.request);
     assert_int_equal(self.planner->problem.links, 1);
@@ -106,7 +106,7 @@ static void rows_may_go_from_one_node_to_another(void **state) {
     assert_true(self.planner->problem.link[0].bytes_per_s > 1e6);
     assert_null(planner_idle(self.planner, 1));
     assert_null(planner_idle(self.planner, 2));
-    assert_int_equal(planner_choose(self.planner, NULL), 0);
+    assert_int_equal(planner_choose(self.planner, false, NULL), 0);
     planner_lose_link(self.planner, 2, 1); /* there is none */
     assert_int_equal(self.planner->problem.links, 1);
     planner_lose(self.planner, 1);
@@ -131,7 +131,7 @@ static void what_is_known_is_not_measured(void **state) {
         self.request.anew = i == 2;
         planner_close(self.planner);
         assert_int_equal(planner_open(request, &self.planner, NULL), 0);
-        assert_int_equal(planner_add(self.planner, request, self.at, NULL), 0);
+        assert_int_equal(planner_add(self.planner, request, 0, self.at, NULL), 0);
         tier = &self.planner->problem.tier[1];
         assert_true(!tier->shared && tier->link_bytes_per_s > 1e6 && tier->link_bytes_per_s < 1e15);
         assert_true(tier->send_ns > 0 && self.planner->problem.tier[0].receive_ns > 0);
@@ -150,9 +150,9 @@ static void who_is_not_there_takes_no_part(void **state) {
 
     set_up(&self);
     stop(&self);
-    assert_true(planner_add(self.planner, &self.request, self.at, &err) < 0);
+    assert_true(planner_add(self.planner, &self.request, 0, self.at, &err) < 0);
     assert_non_null(strstr(err.message, self.at));
-    assert_int_equal(planner_choose(self.planner, NULL), 0);
+    assert_int_equal(planner_choose(self.planner, false, NULL), 0);
     assert_int_equal(self.planner->plans.count, 1);
     assert_string_equal(self.planner->plans.plan[0].name, "all here");
     tear_down(&self);

@@ -55,7 +55,7 @@ static void rows_come_back_until_it_is_full(void **state) {
     struct cache *cache;
     uint64_t found = 0;
 
-    assert_int_equal(cache_create(pipeline, &cache, NULL), 0);
+    assert_int_equal(cache_open(pipeline, &cache, NULL), 0);
     assert_null(cache_source(cache));
     for (uint64_t i = 0; i < 100; i++)
         put(cache, i);
@@ -70,8 +70,8 @@ static void rows_come_back_until_it_is_full(void **state) {
     assert_int_equal(found, cache_rows(cache));
     assert_true(found > 10 && found < 100);
     assert_true(cache_used_bytes(cache) <= 8192);
-    cache_destroy(cache);
-    cache_destroy(NULL);
+    cache_close(cache);
+    cache_close(NULL);
     opiml_pipeline_close(pipeline);
 }
 
@@ -81,9 +81,50 @@ static void too_small_for_its_table_is_refused(void **state) {
     struct opiml_error err = {0};
     struct cache *cache;
 
-    assert_int_equal(cache_create(pipeline, &cache, &err), OPIML_ELIMIT);
+    assert_int_equal(cache_open(pipeline, &cache, &err), OPIML_ELIMIT);
     assert_non_null(strstr(err.message, "cache.bytes"));
     opiml_pipeline_close(pipeline);
+}
+
+/* Pipelines that keep the same rows have one cache, also one behind the other; others have not. */
+static void a_process_may_share_it(void **state) {
+    struct opiml_pipeline *pipeline = cached("in: ram"), *same = cached("in: ram");
+    struct opiml_pipeline *other =
+        harness_pipeline(&data, "batch: {size: 4}\nops:\n  - cast: {field: x, to: f32}\n"
+                                "  - cache: {bytes: 8KiB}\n");
+    struct cache *a, *b, *c;
+
+    cache_share(UINT64_MAX);
+    assert_int_equal(cache_open(pipeline, &a, NULL), 0);
+    assert_int_equal(cache_open(same, &b, NULL), 0);
+    assert_int_equal(cache_open(other, &c, NULL), 0);
+    assert_ptr_equal(a, b);
+    assert_ptr_not_equal(a, c);
+    put(a, 7);
+    put(b, 7); /* it is there */
+    assert_int_equal(cache_rows(a), 1);
+    cache_close(a);
+    opiml_pipeline_close(pipeline); /* it does not live on what its first user had */
+    cache_close(b);
+    cache_close(c);
+    cache_sweep();
+    assert_int_equal(cache_open(same, &b, NULL), 0);
+    assert_row(b, 7, cache_at(b, cache_find(b, 0, 7)), cache_find(b, 0, 7).bytes);
+    cache_close(b);
+    assert_int_equal(cache_open(other, &c, NULL), 0); /* another takes the place */
+    cache_close(c);
+    assert_int_equal(cache_open(same, &b, NULL), 0);
+    assert_int_equal(cache_find(b, 0, 7).bytes, 0);
+    put(b, 7);
+    cache_close(b);
+    cache_share(0);
+    cache_sweep();
+    assert_int_equal(cache_open(same, &b, NULL), 0);
+    assert_int_equal(cache_find(b, 0, 7).bytes, 0);
+    cache_close(b);
+    cache_sweep();
+    opiml_pipeline_close(other);
+    opiml_pipeline_close(same);
 }
 
 /* ---- in a file ---- */
@@ -115,15 +156,15 @@ static uint64_t fill(const struct opiml_pipeline *pipeline, uint64_t from, uint6
     struct cache *cache;
     uint64_t rows;
 
-    assert_int_equal(cache_create(pipeline, &cache, NULL), 0);
+    assert_int_equal(cache_open(pipeline, &cache, NULL), 0);
     for (uint64_t i = from; i < to; i++)
         put(cache, i);
-    cache_destroy(cache);
-    assert_int_equal(cache_create(pipeline, &cache, NULL), 0);
+    cache_close(cache);
+    assert_int_equal(cache_open(pipeline, &cache, NULL), 0);
     rows = 0;
     for (uint64_t i = 0; i < 100; i++)
         rows += cache_find(cache, 0, i).bytes > 0;
-    cache_destroy(cache);
+    cache_close(cache);
     return rows;
 }
 
@@ -137,7 +178,7 @@ static void a_file_outlives_its_run(void **state) {
     assert_int_equal(fill(pipeline, 0, 60), 60);
     assert_int_equal(fill(pipeline, 50, 100), 100);
     file = read_file(pipeline, &path, &bytes);
-    assert_int_equal(cache_create(pipeline, &cache, NULL), 0);
+    assert_int_equal(cache_open(pipeline, &cache, NULL), 0);
     assert_non_null(cache_source(cache));
     assert_int_equal(cache_used_bytes(cache), bytes);
     assert_int_equal(cache_rows(cache), 0); /* none of this run */
@@ -150,7 +191,7 @@ static void a_file_outlives_its_run(void **state) {
     }
     /* Ten rows came twice, each was kept once. */
     assert_int_equal(bytes, 8192 + 100 * cache_row_bytes_max(pipeline));
-    cache_destroy(cache);
+    cache_close(cache);
     free(file);
     remove(path);
     opiml_pipeline_close(pipeline);
@@ -163,13 +204,13 @@ static void two_runs_share_a_file(void **state) {
     size_t bytes;
 
     for (int i = 0; i < 2; i++)
-        assert_int_equal(cache_create(pipeline, &cache[i], NULL), 0);
+        assert_int_equal(cache_open(pipeline, &cache[i], NULL), 0);
     for (uint64_t i = 0; i < 100; i++) {
         put(cache[0], i);
         put(cache[1], i);
     }
-    cache_destroy(cache[0]);
-    cache_destroy(cache[1]); /* finds what the other has written */
+    cache_close(cache[0]);
+    cache_close(cache[1]); /* finds what the other has written */
     assert_int_equal(fill(pipeline, 0, 0), 100);
     free(read_file(pipeline, &path, &bytes));
     assert_int_equal(bytes, 8192 + 100 * cache_row_bytes_max(pipeline));
@@ -207,7 +248,7 @@ static void damage_is_found(void **state) {
             continue; /* the table of what is not there */
         file[at] ^= 0x5a;
         write_file(path, file, bytes);
-        assert_int_equal(cache_create(pipeline, &cache, NULL), 0);
+        assert_int_equal(cache_open(pipeline, &cache, NULL), 0);
         for (uint64_t i = 0; i < 3; i++) {
             struct cache_place place = cache_find(cache, 0, i);
             struct opiml_value values[2];
@@ -219,7 +260,7 @@ static void damage_is_found(void **state) {
             else
                 damaged++;
         }
-        cache_destroy(cache);
+        cache_close(cache);
         file[at] ^= 0x5a;
     }
     assert_true(damaged >= bytes - 8192 - 3 * 64);
@@ -238,17 +279,17 @@ static void what_is_forgotten_is_kept_anew(void **state) {
     size_t bytes;
 
     assert_int_equal(fill(pipeline, 0, 5), 5);
-    assert_int_equal(cache_create(pipeline, &cache, NULL), 0);
+    assert_int_equal(cache_open(pipeline, &cache, NULL), 0);
     before = cache_find(cache, 0, 2);
     cache_forget(cache, 0, 2);
     assert_int_equal(cache_find(cache, 0, 2).bytes, 0);
     put(cache, 2);
-    cache_destroy(cache);
-    assert_int_equal(cache_create(pipeline, &cache, NULL), 0);
+    cache_close(cache);
+    assert_int_equal(cache_open(pipeline, &cache, NULL), 0);
     after = cache_find(cache, 0, 2);
     assert_int_equal(after.bytes, before.bytes);
     assert_int_not_equal(after.offset, before.offset);
-    cache_destroy(cache);
+    cache_close(cache);
     free(read_file(pipeline, &path, &bytes));
     remove(path);
     opiml_pipeline_close(pipeline);
@@ -304,7 +345,7 @@ static void a_folder_that_cannot_be_is_named(void **state) {
     struct opiml_error err = {0};
     struct cache *cache;
 
-    assert_true(cache_create(pipeline, &cache, &err) < 0);
+    assert_true(cache_open(pipeline, &cache, &err) < 0);
     assert_non_null(strstr(err.message, "records.bin"));
     opiml_pipeline_close(pipeline);
 }
@@ -313,6 +354,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_back_until_it_is_full),
         cmocka_unit_test(too_small_for_its_table_is_refused),
+        cmocka_unit_test(a_process_may_share_it),
         cmocka_unit_test(a_file_outlives_its_run),
         cmocka_unit_test(two_runs_share_a_file),
         cmocka_unit_test(a_file_stays_within_its_bytes),

@@ -265,6 +265,73 @@ static void fewer_nodes_do_where_that_is_enough(void **state) {
     free(self);
 }
 
+/* Two nodes: the first alone holds 60 of 100 records, the second 20, both the rest. The consumer
+ * sees none. */
+static struct fixture *make_spread(void) {
+    struct fixture *self = make();
+    struct place_problem *problem = &self->problem;
+
+    self->profile[2] = self->profile[1];
+    problem->tier[2] = problem->tier[1];
+    problem->tier[2].profile = &self->profile[2];
+    problem->tiers = 3;
+    problem->local = false;
+    problem->sets = 3;
+    problem->set[0] = (struct place_set){.holders = 3, .tiers = 6, .share = 0.2};
+    problem->set[1] = (struct place_set){.holders = 1, .tiers = 2, .share = 0.6};
+    problem->set[2] = (struct place_set){.holders = 2, .tiers = 4, .share = 0.2};
+    return self;
+}
+
+/* Each row comes from a node that holds its record, and what both hold from the one that has less.
+ */
+static void rows_come_from_who_holds_their_bytes(void **state) {
+    struct fixture *self = make_spread();
+    const struct place_plan *best = self->plans.plan;
+    struct routes routes = {0};
+
+    self->problem.tier[0].cores = 100; /* nodes' processors are the limit where they run all */
+    choose(self);
+    for (uint32_t i = 0; i < best->parts; i++) {
+        const struct share *rows = &best->part[i].rows;
+
+        routes.route[routes.count++].share = *rows;
+        assert_int_equal(rows->classes, 3);
+        for (uint32_t c = 0; c < 3; c++)
+            if (rows->class[c].end > rows->class[c].first)
+                assert_true(rows->class[c].holders >> (best->part[i].tier - 1) & 1);
+    }
+    assert_true(routes_cover(&routes));
+    /* The first sends six rows of ten at the least, of a cut of which it makes 1 ms. */
+    expect_near(find(self, "cut 1")->rate, 1 / (0.6 * 1e-3), 0.1);
+    assert_true(best->rate >= find(self, "cut 1")->rate);
+    free(self);
+}
+
+/* By a node that takes rows from one which holds only some, all rows cannot come. */
+static void a_chain_is_only_for_what_its_reader_holds(void **state) {
+    struct fixture *self = make_spread();
+
+    for (uint32_t k = 0; k <= OPS; k++) {
+        self->problem.tier[2].end[k] = true;
+        if (k < OPS)
+            self->problem.tier[2].same[k] = true;
+    }
+    self->problem.links = 1;
+    self->problem.link[0] = (struct place_link){1, 2, 1e12};
+    choose(self);
+    for (uint32_t i = 0; i < self->plans.count; i++)
+        for (uint32_t p = 0; p < self->plans.plan[i].parts; p++) {
+            const struct place_part *part = &self->plans.plan[i].part[p];
+
+            if (part->from)
+                assert_true(part->share < 0.81);
+        }
+    self->problem.set[2].tiers = 0; /* its records are lost */
+    assert_int_equal(place_choose(&self->problem, &self->plans, NULL), OPIML_ENOTSUP);
+    free(self);
+}
+
 static double draw(struct opiml_rng *rng, double from, double to) {
     return from * pow(to / from, (double)opiml_rng_u32(rng) / 0x1p32);
 }
@@ -362,6 +429,8 @@ int main(void) {
         cmocka_unit_test(a_link_between_nodes_is_a_limit),
         cmocka_unit_test(a_node_behind_another_runs_what_is_the_same),
         cmocka_unit_test(fewer_nodes_do_where_that_is_enough),
+        cmocka_unit_test(rows_come_from_who_holds_their_bytes),
+        cmocka_unit_test(a_chain_is_only_for_what_its_reader_holds),
         cmocka_unit_test(nothing_beats_the_plan),
         cmocka_unit_test(nothing_beats_the_plan_of_a_chain),
     };
