@@ -9,6 +9,7 @@
 #include "batch/arena.h"
 #include "node/host.h"
 #include "node/probe.h"
+#include "node/remote.h"
 #include "op/registry.h"
 #include "opiml/v1alpha1/pipeline.pb-c.h"
 #include "pipeline/calibration.h"
@@ -119,7 +120,9 @@ static int ask_profile(struct planner *self, const struct planner_request *reque
     Opiml__V1alpha1__Pipeline wanted = OPIML__V1ALPHA1__PIPELINE__INIT;
     uint64_t implementations[PIPELINE_OPS_MAX];
     char host[HOST_ID_BYTES] = "";
+    struct node_hashes hashes;
 
+    node_hashes(request->pipeline, &hashes);
     for (uint32_t k = 0; from && k < from->operators; k++)
         implementations[k] = op_implementation(request->pipeline->op[k]->op);
     wanted.n_upstreams = from != NULL;
@@ -133,6 +136,8 @@ static int ask_profile(struct planner *self, const struct planner_request *reque
     wanted.file = (char *)(uintptr_t)request->path;
     wanted.hash = request->pipeline->hash;
     wanted.fingerprint = request->pipeline->fingerprint;
+    wanted.n_index_hashes = request->pipeline->datasets;
+    wanted.index_hashes = hashes.at;
     wanted.rank = request->rank;
     wanted.world = request->world;
     message.pipeline = &wanted;

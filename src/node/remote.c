@@ -44,6 +44,13 @@ static void say_way(const struct node_remote_request *request, Opiml__V1alpha1__
     to->upstreams = all;
 }
 
+void node_hashes(const struct opiml_pipeline *pipeline, struct node_hashes *ret) {
+    for (uint32_t d = 0; d < pipeline->datasets; d++) {
+        index_hash_text(dataset_index(pipeline->dataset[d]), ret->text[d]);
+        ret->at[d] = ret->text[d];
+    }
+}
+
 static int create(struct node_remote *self, const struct node_remote_request *request,
                   const struct opiml_pipeline *pipeline, struct opiml_error *err) {
     Opiml__V1alpha1__CreatePipelineRequest message = OPIML__V1ALPHA1__CREATE_PIPELINE_REQUEST__INIT;
@@ -52,12 +59,9 @@ static int create(struct node_remote *self, const struct node_remote_request *re
     Opiml__V1alpha1__Upstream hops[NODE_HOPS_MAX], *before[NODE_HOPS_MAX];
     uint64_t implementations[PIPELINE_OPS_MAX];
     char host[HOST_ID_BYTES] = "";
-    char hash[MIX_MAX][INDEX_HASH_BYTES], *hashes[MIX_MAX];
+    struct node_hashes hashes;
 
-    for (uint32_t d = 0; d < pipeline->datasets; d++) {
-        index_hash_text(dataset_index(pipeline->dataset[d]), hash[d]);
-        hashes[d] = hash[d];
-    }
+    node_hashes(pipeline, &hashes);
     for (uint32_t c = 0; c < request->share.classes; c++) {
         const struct share_class *from = &request->share.class[c];
 
@@ -95,7 +99,7 @@ static int create(struct node_remote *self, const struct node_remote_request *re
     wanted.host = host;
     wanted.job_id = (char *)(uintptr_t)(request->job ? request->job : "");
     wanted.n_index_hashes = pipeline->datasets;
-    wanted.index_hashes = hashes;
+    wanted.index_hashes = hashes.at;
     message.pipeline = &wanted;
     return rpc_client_call(self->client, SERVICE "CreatePipeline", &message.base,
                            &opiml__v1alpha1__pipeline__descriptor, &self->made, err);

@@ -4,6 +4,8 @@
 
 #include <opiml/feed.h>
 
+#include "dataset/index.h"
+#include "dataset/mix.h"
 #include "pipeline/route.h"
 
 struct node_remote;
@@ -44,6 +46,12 @@ struct node_remote_request {
                              LINK_DEADLINE_MS */
     struct tls *tls;      /* borrowed, until the remote is closed; NULL: without */
 };
+
+/* The hashes of a pipeline's indexes, as a node is told them. */
+struct node_hashes {
+    char text[MIX_MAX][INDEX_HASH_BYTES], *at[MIX_MAX];
+};
+void node_hashes(const struct opiml_pipeline *pipeline, struct node_hashes *ret_hashes);
 
 /* Create the pipeline there and connect to what it makes. *ret_route has a link, which is the
  * caller's. Close the remote after it. OPIML_ENODEV: memory cannot be shared with the node, or one

@@ -227,13 +227,15 @@ static void log_plan(const struct place_plan *plan) {
               plan->rate, nodes * 100);
 }
 
-static void log_cache(const struct planner *planner) {
+static void log_cache(const struct planner *planner, const struct opiml_pipeline *pipeline) {
+    const struct cache_advice *cache = &planner->cache;
     char bytes[32];
 
-    if (planner->cache.worth)
-        log_write("node", LOG_INFO, "plan: %s keeps up to %s of rows before operator %u",
-                  planner->problem.tier[planner->cache.tier].name,
-                  text_format_bytes(bytes, sizeof(bytes), planner->cache.bytes), planner->cache.at);
+    if (cache->worth)
+        log_write("node", LOG_INFO, "plan: %s keeps up to %s of rows before %s",
+                  planner->problem.tier[cache->tier].name,
+                  text_format_bytes(bytes, sizeof(bytes), cache->bytes),
+                  cache->at < pipeline->ops ? pipeline->op[cache->at]->op->name : "they leave it");
 }
 
 static int share_as_planned(struct node_router *self, struct opiml_error *err) {
@@ -265,7 +267,7 @@ static int share_as_planned(struct node_router *self, struct opiml_error *err) {
     self->plan = *plan;
     review_begin(&self->review);
     log_plan(plan);
-    log_cache(self->planner);
+    log_cache(self->planner, self->pipeline);
     return 0;
 }
 

@@ -244,6 +244,21 @@ class Node(Case):
         self.assertNotIn("cache", [station["name"] for station in self.feed("--epochs", "1")["stations"]])
         self.assertEqual(self.feed("--epochs", "4", "--node", at)["digest"], here["digest"])
 
+    def test_a_node_keeps_rows_for_all_who_want_the_same(self):
+        self.pictures()
+        steady = PICTURES.replace("random_resized_crop", "resize")
+        self.write("p.yaml", steady)
+        here = self.feed("--epochs", "3")["digest"]
+        self.write("p.yaml", steady.replace("decode: {}", "decode: {}\n    place: node") + "cache: auto\n")
+        _, at = self.start("--roots", self.folder, "--state", "none", "--metrics", "127.0.0.1:0")
+        for job in ("first", "second"):  # which begins with what the first one's pipeline has kept
+            run = self.run_opiml("feed", "p.yaml", "--json", "--digest", "--epochs", "3", "--node", at, "--job", job,
+                                 env={**os.environ, "OPIML_LOG": "node=info"})
+            self.assertEqual(run.returncode, 0, run.stderr)
+            self.assertIn(f"plan: {at} keeps up to", run.stderr)
+            self.assertEqual(json.loads(run.stdout)["digest"], here)
+        self.assertEqual(self.feed("--epochs", "1", "--node", at)["samples"], 300)  # has no use for any
+
     def test_what_is_to_stay_here_stays(self):
         self.pictures()
         self.write("p.yaml", PICTURES + "place: local\n")

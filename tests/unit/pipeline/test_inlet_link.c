@@ -58,6 +58,7 @@ static uint64_t fill(struct fixture *self, uint64_t batch) {
 
         memset(frame_at(&self->frame, 0, r), (int)label, 16);
         memcpy(frame_at(&self->frame, 1, r), &label, 4);
+        self->frame.rows[r].sample = label;
         self->frame.rows[r].status = r == 2 ? OPIML_ROW_DROPPED : OPIML_ROW_OK;
     }
     frame_put_error(&self->frame, 5, "x.bin at offset 7: damaged");
@@ -107,6 +108,15 @@ static void frames_of_another_life_are_refused(void **state) {
     expect_failure(self, frame_seal(&self->frame, true), OPIML_ESTALE, "generation");
 }
 
+/* As many rows as were asked for, but not those. */
+static void other_rows_are_refused(void **state) {
+    struct fixture *self = *state;
+
+    fill(self, 0);
+    self->frame.rows[3].sample = 4;
+    expect_failure(self, frame_seal(&self->frame, true), OPIML_ECORRUPT, "other rows");
+}
+
 static void damage_is_refused(void **state) {
     struct fixture *self = *state;
     uint64_t bytes = fill(self, 0);
@@ -137,6 +147,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(rows_come_through, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_replayed_batch_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(frames_of_another_life_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(other_rows_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_fields_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_end_too_early_is_an_error, set_up, tear_down),
