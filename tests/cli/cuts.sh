@@ -32,7 +32,11 @@ rm "$tmp"/kits19-*.yaml
 for file in "$tmp"/*.yaml; do
     name=$(basename "$file" .yaml)
     grep -q '^kind: pipeline' "$file" || continue
-    whole=$(feed_digest "$file" --limit 512)
+    case $name in
+    brain-*) limit=32 ;; # each of its crops unpacks a whole volume
+    *) limit=512 ;;
+    esac
+    whole=$(feed_digest "$file" --limit $limit)
     check "$name: feeds" same "$(echo "$whole" | wc -c)" 33
     if [ -z "${OPIML_SANITIZED:-}" ]; then
         check "$name: memory stays within the pool and 48 MiB" test "$(json rss_peak)" -le \
@@ -44,7 +48,7 @@ for file in "$tmp"/*.yaml; do
     fi
     cut=0
     while [ $cut -lt 32 ]; do
-        opiml feed "$file" --limit 512 --cut $cut --digest --json
+        opiml feed "$file" --limit $limit --cut $cut --digest --json
         [ "$status" = 0 ] || break
         check "$name: cut at $cut" same "$(json digest)" "$whole"
         cut=$((cut + 1))
