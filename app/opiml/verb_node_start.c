@@ -11,7 +11,7 @@ struct node_config {
     const char *listen, *data, *roots, *alias, *upstream, *metrics, *state;
     struct tls_files tls;
     int64_t threads, job_threads;
-    uint64_t memory_bytes, job_memory_bytes, job_rate;
+    uint64_t memory_bytes, cache_disk, job_memory_bytes, job_rate;
     const char *weights;
     bool insecure, ucx;
 };
@@ -42,6 +42,10 @@ static const struct option node_options[] = {
      offsetof(struct node_config, threads), OPTION_INT, NULL, 0, 1024},
     {"memory", "BYTES", "2GiB", "Most memory of all pipelines",
      offsetof(struct node_config, memory_bytes), OPTION_BYTES},
+    {"cache-disk", "BYTES", "0",
+     "Disk for rows that pipelines keep with `cache: {in: disk}`, of all jobs, below "
+     "$XDG_CACHE_HOME; 0: none",
+     offsetof(struct node_config, cache_disk), OPTION_BYTES},
     {"job-threads", "N", "0", "Threads of one job at once; 0: as many as there are",
      offsetof(struct node_config, job_threads), OPTION_INT, NULL, 0, 1024},
     {"job-memory", "BYTES", "0", "Most memory of one job; 0: half of all",
@@ -119,6 +123,7 @@ static int node_start_run(struct call *call, struct opiml_error *err) {
     const struct node_config *config = call->config;
     struct node_options options = {.insecure = config->insecure,
                                    .ucx = config->ucx,
+                                   .cache_disk_bytes = config->cache_disk,
                                    .data = config->data,
                                    .aliases = config->alias,
                                    .upstreams = config->upstream,

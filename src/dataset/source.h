@@ -122,6 +122,8 @@ struct source {
  */
 int source_open(const char *uri, const char *base, struct source **ret_source,
                 struct opiml_error *err);
+/* A file that the program has made itself, by its path: no client's word leads there. */
+int source_open_own(const char *path, struct source **ret_source, struct opiml_error *err);
 void source_close(struct source *source); /* NULL is fine */
 /* Object numbers in reads mean what `key` says. Called once, before queues are opened. */
 void source_bind(struct source *source, const char *(*key)(void *context, uint32_t object),

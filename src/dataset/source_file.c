@@ -184,7 +184,7 @@ int file_root_open(const struct file_source *file, struct opiml_error *err) {
         fd = open(file->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return base_fail_errno(err, errno, "%s", file->folder);
-    int rc = check_confined(fd, file->folder, err);
+    int rc = file->own ? 0 : check_confined(fd, file->folder, err);
     if (rc == 0)
         return fd;
     close(fd);
@@ -193,7 +193,8 @@ int file_root_open(const struct file_source *file, struct opiml_error *err) {
 
 extern const struct source_ops source_file;
 
-static int file_open(const char *uri, struct source **ret_source, struct opiml_error *err) {
+static int open_source(const char *uri, bool own, struct source **ret_source,
+                       struct opiml_error *err) {
     AUTO_FREE char *path = NULL;
     int rc = uri_path(uri, &path, err);
     if (rc < 0)
@@ -203,6 +204,7 @@ static int file_open(const char *uri, struct source **ret_source, struct opiml_e
         return base_fail_memory(err, sizeof(*file), "a source");
     file->base.ops = &source_file;
     file->root = -1;
+    file->own = own;
     pthread_mutex_init(&file->lock, NULL);
     if ((rc = find_root(file, path, err)) < 0 || (rc = file_root_open(file, err)) < 0)
         return rc;
@@ -215,6 +217,14 @@ static int file_open(const char *uri, struct source **ret_source, struct opiml_e
         return base_fail_memory(err, strlen(path), "a path");
     *ret_source = &TAKE(file)->base;
     return 0;
+}
+
+static int file_open(const char *uri, struct source **ret_source, struct opiml_error *err) {
+    return open_source(uri, false, ret_source, err);
+}
+
+int source_open_own(const char *path, struct source **ret_source, struct opiml_error *err) {
+    return open_source(path, true, ret_source, err);
 }
 
 static int file_stat(struct source *source, const char *key, struct source_object *ret_object,

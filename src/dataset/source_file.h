@@ -10,6 +10,7 @@ struct file_source {
     struct source base;
     int root;     /* descriptor of the folder that no path leaves */
     char *folder; /* its path */
+    bool own;     /* the program's own file: none of those that are served */
     char *object; /* the one key, or the pattern below the folder; NULL: everything */
     pthread_mutex_t lock;
     struct opiml_error failure; /* under the lock: why nothing can be read any more; see filer.h */

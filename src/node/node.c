@@ -177,6 +177,7 @@ static int open_services(struct node *self, const struct node_options *options,
     pipeline_rpc_init(&self->pipelines, self->datasets, data_port_number(self->data));
     self->pipelines.local = data_port_local(self->data);
     self->pipelines.ucx = options->ucx;
+    self->pipelines.disk = options->cache_disk_bytes > 0;
     self->pipelines.upstreams = self->upstreams;
     self->pipelines.jobs = self->jobs;
     node_rpc_init(&self->node_rpc, self);
@@ -283,6 +284,7 @@ int node_create(const struct node_options *options, struct node **ret_node,
     self->stop_fd = -1;
     self->since_ns = clock_now_ns();
     cache_share(CACHE_LINGER_NS);
+    cache_limit_disk(options->cache_disk_bytes);
     if ((rc = source_confine(options->roots, err)) < 0 ||
         (rc = take_aliases(options->aliases, err)) < 0 || (rc = open_loop(self, err)) < 0 ||
         (rc = open_tls(self, options, err)) < 0 ||

@@ -24,6 +24,7 @@ struct node_options {
     const char *metrics;   /* where Prometheus reads; NULL: nowhere */
     const char *state; /* the folder of what is to outlive the process (keep.h); NULL: nothing */
     struct jobs_limits limits; /* what jobs may have; zero: as preset */
+    uint64_t cache_disk_bytes; /* of all caches on disk that pipelines may have here; 0: none */
     bool insecure;             /* addresses that others can reach may do without TLS */
     bool ucx; /* frames may be taken over UCX, which TLS does not protect: see link_ucx_open */
     const struct tls_files *tls; /* NULL: without TLS; borrowed until the node's end */

@@ -13,6 +13,7 @@ struct pipeline_rpc {
     struct upstreams *upstreams; /* borrowed; NULL: it calls no node */
     uint16_t data_port;          /* that consumers are told */
     bool ucx;                    /* consumers may take frames over it */
+    bool disk;                   /* pipelines may have caches on disk here */
     const char *local;           /* and those on this machine; "": none. Borrowed */
     struct jobs *jobs;           /* borrowed; NULL: nobody shares */
     struct keep *keep;           /* borrowed; NULL: nothing is kept */

@@ -22,7 +22,7 @@ static void find_refusal(const struct opiml_pipeline *pipeline,
     if (cut < session_first(request))
         snprintf(to, PROFILE_REFUSAL_BYTES, "rows come from %.160s behind %u operators",
                  request->before[request->befores - 1].at, session_first(request));
-    else if (session_check_cut(pipeline, cut, &err) < 0 ||
+    else if (session_check_cut(pipeline, request, cut, &err) < 0 ||
              session_plan(pipeline, request, cut, &plan, &err) < 0)
         text_copy(to, PROFILE_REFUSAL_BYTES, err.message);
     base_free(plan);

@@ -114,15 +114,25 @@ int session_open_pipeline(const struct session_request *request,
     return 0;
 }
 
-int session_check_cut(const struct opiml_pipeline *pipeline, uint32_t cut,
-                      struct opiml_error *err) {
-    /* Where it lies is the file's to say, and a consumer says nothing of a node's disks. */
-    if (pipeline->cache.on && pipeline->cache.where == CACHE_ON_DISK && pipeline->cache.at <= cut)
+int session_check_cut(const struct opiml_pipeline *pipeline, const struct session_request *request,
+                      uint32_t cut, struct opiml_error *err) {
+    const struct cache_conf *cache = &pipeline->cache;
+
+    if (!cache->on || cache->where != CACHE_ON_DISK || cache->at > cut)
+        return 0;
+    if (!request->disk)
         return opiml_fail(
             err, OPIML_ENOTSUP,
-            "%s: a cache on disk cannot be on a node; keep it in memory, or behind --cut",
+            "%s: this node keeps no cache on disk (opiml node start --cache-disk gives "
+            "it room); keep it in memory, or behind --cut",
             pipeline->name);
-    return 0;
+    /* Where things lie is not a consumer's to say. */
+    return cache->folder[0]
+               ? opiml_fail(err, OPIML_ENOTSUP,
+                            "%s: the cache names a folder, and a node has its own: leave "
+                            "it away",
+                            pipeline->name)
+               : 0;
 }
 
 uint32_t session_first(const struct session_request *request) {
@@ -141,7 +151,7 @@ static int check_operators(const struct session *self, const struct session_requ
                 "%s: %s is another implementation here, with other results: libraries "
                 "differ",
                 request->file, pipeline->op[k]->op->name);
-    return session_check_cut(pipeline, request->operators, err);
+    return session_check_cut(pipeline, request, request->operators, err);
 }
 
 static uint64_t pool_bytes(const struct session_request *request) {

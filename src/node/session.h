@@ -31,6 +31,7 @@ struct session_request {
     /* Keep rows in memory before operator cache_at, where it can be; bytes 0: not. */
     uint32_t cache_at;
     uint64_t cache_bytes;
+    bool disk;      /* the file may have a cache on this node's disk */
     bool ucx;       /* it may come through UCX */
     bool shared;    /* the consumer is on this machine: make frames where it can read them */
     bool networked; /* it wants nothing to come through shared memory, here or before */
@@ -56,7 +57,8 @@ int session_open_pipeline(const struct session_request *request,
                           struct opiml_pipeline **ret_pipeline, struct opiml_error *err);
 /* Whether its first `cut` operators may be on a node, and what a stage of them takes. The plan is
  * the caller's, for base_free. */
-int session_check_cut(const struct opiml_pipeline *pipeline, uint32_t cut, struct opiml_error *err);
+int session_check_cut(const struct opiml_pipeline *pipeline, const struct session_request *request,
+                      uint32_t cut, struct opiml_error *err);
 int session_plan(const struct opiml_pipeline *pipeline, const struct session_request *request,
                  uint32_t cut, struct plan **ret_plan, struct opiml_error *err);
 /* The same of what such a stage takes its rows from: connect to the node before this one, for the

@@ -38,6 +38,8 @@ struct cache {
     struct cache *next;
 };
 
+static uint64_t disk_bytes; /* of all caches on disk; 0: as their pipelines say */
+
 static struct {
     pthread_mutex_t lock;
     bool on;
@@ -93,7 +95,11 @@ static int open_file(struct cache *cache, const struct opiml_pipeline *pipeline,
                                          .written = &cache->rows};
     int rc;
 
-    if (!pipeline->cache.folder[0] && (rc = file_cache_folder(&home, err)) < 0)
+    if (disk_bytes) {
+        options.folder_bytes = disk_bytes;
+        options.most_bytes = base_min_u64(options.most_bytes, disk_bytes);
+    }
+    if ((disk_bytes || !pipeline->cache.folder[0]) && (rc = file_cache_folder(&home, err)) < 0)
         return rc;
     folder = home ? text_path(home, "rows") : base_strdup(pipeline->cache.folder);
     if (!folder)
@@ -143,6 +149,10 @@ static int create(const struct opiml_pipeline *pipeline, struct cache **ret_cach
     }
     *ret_cache = cache;
     return 0;
+}
+
+void cache_limit_disk(uint64_t most_bytes) {
+    disk_bytes = most_bytes;
 }
 
 /* ---- sharing ---- */

@@ -27,6 +27,9 @@ void cache_close(struct cache *cache); /* NULL is fine. Writes what is on its wa
  * as many bytes, and stay for `linger_ns` behind the last user's end, until cache_sweep. At the
  * start of a program. */
 void cache_share(uint64_t linger_ns);
+/* From now on caches on disk lie in this program's own folder, and have at most so many bytes
+ * together: those that were written longest ago make room. At the start of a program. */
+void cache_limit_disk(uint64_t most_bytes);
 /* Give back what nobody has used for so long. */
 void cache_sweep(void);
 

@@ -1,7 +1,9 @@
 /* Rows in a file: two batches in memory, one being filled while the other is written. */
 #include "pipeline/cache_file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -324,6 +326,49 @@ void cache_file_put(struct cache_file *file, struct cache_file_room room) {
 
 /* ---- open, close ---- */
 
+/* Which of the folder's other files was written longest ago, and the bytes of all of them. */
+static uint64_t look_through(const struct cache_file *file, char oldest[NAME_MAX + 1]) {
+    DIR *folder = opendir(file->options.folder);
+    struct timespec least = {0};
+    uint64_t bytes = 0;
+    struct dirent *entry;
+    struct stat info;
+
+    oldest[0] = 0;
+    while (folder && (entry = readdir(folder))) {
+        size_t length = strlen(entry->d_name);
+
+        if (length < 5 || strcmp(entry->d_name + length - 5, ".rows") != 0 ||
+            strcmp(entry->d_name, file->name) == 0 ||
+            fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !S_ISREG(info.st_mode))
+            continue;
+        bytes += (uint64_t)info.st_blocks * 512;
+        if (!oldest[0] || info.st_mtim.tv_sec < least.tv_sec ||
+            (info.st_mtim.tv_sec == least.tv_sec && info.st_mtim.tv_nsec < least.tv_nsec)) {
+            least = info.st_mtim;
+            text_copy(oldest, NAME_MAX + 1, entry->d_name);
+        }
+    }
+    if (folder)
+        closedir(folder);
+    return bytes;
+}
+
+/* A run that is still at a file which makes room goes on with it; its bytes are free when it ends.
+ */
+static void make_room(const struct cache_file *file) {
+    uint64_t most = file->options.folder_bytes;
+    char oldest[NAME_MAX + 1];
+
+    while (most && look_through(file, oldest) > most - file->options.most_bytes) {
+        AUTO_FREE char *path = text_path(file->options.folder, oldest);
+
+        if (!path || unlink(path) < 0)
+            return;
+    }
+}
+
 static const char *source_key(void *context, uint32_t object) {
     return ((struct cache_file *)context)->name;
 }
@@ -339,13 +384,14 @@ static int open_path(struct cache_file *file, struct opiml_error *err) {
     file->name = strrchr(file->path, '/') + 1;
     if ((rc = file_make_folders(file->options.folder, err)) < 0)
         return rc;
+    make_room(file);
     file->fd = open(file->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file->fd < 0)
         return base_fail_errno(err, errno, "%s: opening the cache", file->path);
     if ((rc = lock_file(file, err)) < 0 || (rc = load(file, err)) < 0)
         return rc;
     flock(file->fd, LOCK_UN);
-    rc = source_open(file->path, NULL, &file->source, err);
+    rc = source_open_own(file->path, &file->source, err);
     if (rc == 0)
         source_bind(file->source, source_key, file);
     return rc;

@@ -30,7 +30,9 @@ struct cache_file_options {
     const char *folder; /* made when missing */
     struct hash128 key; /* of all that the rows depend on: names the file */
     uint64_t records;
-    uint64_t most_bytes;     /* of the file */
+    uint64_t most_bytes;   /* of the file */
+    uint64_t folder_bytes; /* of all of the folder's files: those that were written longest ago make
+                              room for this one; 0: as many as come */
     uint64_t row_bytes_max;  /* places of larger rows are not believed */
     _Atomic uint64_t *table; /* `records` entries: filled from the file, then as rows are written */
     uint8_t *memory;         /* cache_file_memory_bytes: rows on their way to the file */

@@ -259,6 +259,31 @@ class Node(Case):
             self.assertEqual(json.loads(run.stdout)["digest"], here)
         self.assertEqual(self.feed("--epochs", "1", "--node", at)["samples"], 300)  # has no use for any
 
+    def test_a_node_has_a_cache_on_disk_where_it_gives_room(self):
+        self.pictures()
+        steady = PICTURES.replace("random_resized_crop", "resize")
+        here = None
+        for options, cache in (((), "{in: disk, bytes: 16MiB}"), (("--cache-disk", "8MiB"), "{in: disk, folder: rows}"),
+                               (("--cache-disk", "8MiB"), "{in: disk, bytes: 16MiB}")):
+            self.write("p.yaml", steady.replace("  - random_flip", f"  - cache: {cache}\n  - random_flip"))
+            here = here or self.feed("--epochs", "2")["digest"]
+            process, at = self.start("--roots", self.folder, "--state", "none", *options,
+                                     env={"XDG_CACHE_HOME": self.path("node-cache")})
+            rows = self.path("node-cache/opiml/rows")
+            if not options or "folder" in cache:
+                run = self.run_opiml("feed", "p.yaml", "--node", at, "--cut", "2", "--insist")
+                self.assertNotEqual(run.returncode, 0)
+                self.assertIn("names a folder" if options else "--cache-disk", run.stderr)
+                self.assertFalse(os.path.exists(rows))
+                continue
+            for job in ("first", "second"):
+                report = self.feed("--epochs", "2", "--node", at, "--cut", "2", "--insist", "--job", job)
+                self.assertEqual(report["digest"], here)
+            self.assertEqual(len(os.listdir(rows)), 1)
+            size = os.stat(f"{rows}/{os.listdir(rows)[0]}").st_size
+            self.assertLess(300 * 3 * 24 * 24, size)
+            self.assertLessEqual(size, 8 << 20)
+
     def test_what_is_to_stay_here_stays(self):
         self.pictures()
         self.write("p.yaml", PICTURES + "place: local\n")

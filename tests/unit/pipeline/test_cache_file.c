@@ -6,6 +6,9 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "batch/arena.h"
 #include "pipeline/cache_file.h"
@@ -15,6 +18,7 @@
 
 struct fixture {
     char *folder;
+    uint64_t folder_bytes;
     struct arena memory;
     _Atomic uint64_t table[RECORDS], written;
     struct cache_file *file;
@@ -22,6 +26,7 @@ struct fixture {
 
 static void open_file(struct fixture *self, uint64_t most_bytes) {
     struct cache_file_options options = {.folder = self->folder,
+                                         .folder_bytes = self->folder_bytes,
                                          .key = {1, 2},
                                          .records = RECORDS,
                                          .most_bytes = most_bytes,
@@ -187,6 +192,44 @@ static void a_row_too_large_is_not_kept(void **state) {
     test_folder_remove(self.folder);
 }
 
+/* A file of so many bytes, written so many seconds ago. */
+static void make_file(const char *folder, const char *name, size_t bytes, int age_s) {
+    AUTO_FREE char *path = base_printf("%s/%s", folder, name);
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL) - age_s}};
+    char *noise = malloc(bytes);
+
+    memset(noise, 7, bytes);
+    test_write(folder, name, noise, bytes);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    free(noise);
+}
+
+static bool is_there(const char *folder, const char *name) {
+    AUTO_FREE char *path = base_printf("%s/%s", folder, name);
+
+    return access(path, F_OK) == 0;
+}
+
+static void the_oldest_make_room(void **state) {
+    struct fixture self = {.folder = test_folder(), .folder_bytes = MIB(4)};
+
+    make_file(self.folder, "old.rows", MIB(1), 300);
+    make_file(self.folder, "older.rows", MIB(1), 400);
+    make_file(self.folder, "new.rows", MIB(1), 200);
+    make_file(self.folder, "oldest.txt", MIB(8), 500);
+    open_file(&self, MIB(2));
+    assert_true(is_there(self.folder, "new.rows") && is_there(self.folder, "old.rows"));
+    assert_false(is_there(self.folder, "older.rows"));
+    assert_true(is_there(self.folder, "oldest.txt")); /* is none of ours */
+    close_file(&self);
+    open_file(&self, MIB(4)); /* needs all there is, and has itself */
+    assert_false(is_there(self.folder, "new.rows"));
+    assert_true(add(self.file, 1, 64));
+    close_file(&self);
+    assert_written(&self, 1);
+    test_folder_remove(self.folder);
+}
+
 static void any_allocation_may_fail(void **state) {
     for (uint64_t n = 1;; n++) {
         struct fixture self = {.folder = test_folder()};
@@ -225,6 +268,7 @@ int main(void) {
         cmocka_unit_test(a_full_disk_ends_the_adding_only),
         cmocka_unit_test(a_lock_that_is_never_let_go_of),
         cmocka_unit_test(a_row_too_large_is_not_kept),
+        cmocka_unit_test(the_oldest_make_room),
         cmocka_unit_test(any_allocation_may_fail),
     };
 
