@@ -286,12 +286,7 @@ static int take_frame(struct shm *self, const struct wire *frame, void **ret_at,
 static int finish(const struct shm *self, const struct wire *end, struct opiml_error *err) {
     int rc = wire_check(end, WIRE_END, 0, self->frames, WIRE_TEXT_MAX, err);
 
-    if (rc < 0 || end->code == 0)
-        return rc;
-    if (end->code == OPIML_ECANCELED) /* which is what this end says when it was shut itself */
-        return opiml_fail(err, OPIML_EIO, "link: the other end was stopped");
-    return opiml_fail(err, end->code < 0 ? end->code : OPIML_EIO, "%.*s", (int)end->bytes,
-                      (const char *)self->in + self->in_at);
+    return rc < 0 ? rc : wire_end(end, (const char *)self->in + self->in_at, err);
 }
 
 /* A place that is posted is owed a frame, or a sign of life until there is one. */

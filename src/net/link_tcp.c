@@ -5,6 +5,8 @@
  * All that comes is checked as hostile: every stripe has to say every frame's number in turn, and a
  * frame that no memory was posted for, or that its memory does not hold, is refused. */
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -239,13 +241,7 @@ static int finish(const struct tcp *self, struct opiml_error *err) {
     for (uint32_t s = 0; s < self->stripes; s++)
         if (self->stripe[s].number != self->moved)
             return opiml_fail(err, OPIML_ECORRUPT, "link: stripes end at different frames");
-    if (end->code == 0)
-        return 0;
-    if (end->code == OPIML_ECANCELED) /* which is what this end says when it was shut itself */
-        return opiml_fail(err, OPIML_EIO, "link: the other end was stopped");
-    /* EBUSY is for who takes frames to say to itself: that it holds all. */
-    return opiml_fail(err, end->code < 0 && end->code != OPIML_EBUSY ? end->code : OPIML_EIO,
-                      "%.*s", (int)end->bytes, self->text);
+    return wire_end(end, self->text, err);
 }
 
 static bool all_ended(const struct tcp *self) {
@@ -394,8 +390,9 @@ static int tcp_beat(struct link *link, struct opiml_error *err) {
 }
 
 /* A connection that is closed with credits unread is reset, and what the receiver has not read yet
- * is lost: wait until it closes. */
+ * is lost: wait until it closes. Who says more than its credits can be is not waited for. */
 static void linger(struct tcp *self) {
+    uint64_t credits = self->depth * sizeof(struct wire);
     uint8_t noise[512];
     const struct iovec part = {noise, sizeof(noise)};
     int64_t n;
@@ -405,9 +402,11 @@ static void linger(struct tcp *self) {
     for (uint32_t s = 0; s < self->stripes; s++) {
         struct stream *bytes = self->stripe[s].bytes;
 
-        while ((n = bytes->ops->read(bytes, &part, 1, NULL)) >= 0)
-            if (n == 0 && wait_for(self, s + 1, POLLIN, NULL) < 0)
+        while ((n = bytes->ops->read(bytes, &part, 1, NULL)) >= 0) {
+            if ((uint64_t)n > credits || (n == 0 && wait_for(self, s + 1, POLLIN, NULL) < 0))
                 return;
+            credits -= (uint64_t)n;
+        }
         self->stripe[s].ended = true;
     }
 }
@@ -464,6 +463,13 @@ static const struct link_ops link_tcp = {
     .beat = tcp_beat,
 };
 
+/* A receiver that posts nothing, as a trainer that writes a checkpoint, lets its window fill up,
+ * and the kernel would take that for a host that has vanished. One that has is found by its lease.
+ */
+static void allow_pauses(int fd) {
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(int){0}, sizeof(int));
+}
+
 int link_tcp_open(struct stream *const *streams, uint32_t stripes, uint32_t depth, bool receives,
                   struct link **ret_link, struct opiml_error *err) {
     struct tcp *self;
@@ -489,6 +495,8 @@ int link_tcp_open(struct stream *const *streams, uint32_t stripes, uint32_t dept
         self->link.intact &= streams[s]->intact;
         self->stripe[s].out_bytes = sizeof(struct wire);
         address_watch_peer(streams[s]->fd);
+        if (!receives)
+            allow_pauses(streams[s]->fd);
         if (address_peer_is_here(streams[s]->fd))
             setsockopt(streams[s]->fd, SOL_SOCKET, SO_SNDBUF, &(int){HERE_BYTES}, sizeof(int));
     }

@@ -258,18 +258,6 @@ static int pull_nothing(struct ucx_link *self, struct opiml_error *err) {
     return rc <= 0 ? rc : opiml_fail(err, OPIML_ECORRUPT, "link: a message behind the end");
 }
 
-static int finish(const struct ucx_link *self, struct opiml_error *err) {
-    const struct wire *end = &self->end;
-
-    if (end->code == 0)
-        return 0;
-    if (end->code == OPIML_ECANCELED) /* which is what this end says when it was shut itself */
-        return opiml_fail(err, OPIML_EIO, "link: the other end was stopped");
-    /* EBUSY is for who takes frames to say to itself: that it holds all. */
-    return opiml_fail(err, end->code < 0 && end->code != OPIML_EBUSY ? end->code : OPIML_EIO,
-                      "%.*s", (int)end->bytes, self->text);
-}
-
 /* Memory that was posted since, before anything comes for it, if that can be. */
 static void map_posted(struct ucx_link *self) {
     pthread_mutex_lock(&self->lock);
@@ -310,7 +298,7 @@ static int ucx_link_receive(struct link *link, void **ret_at, uint64_t *ret_byte
         if (self->refused.code)
             return opiml_fail(err, self->refused.code, "%s", self->refused.message);
         if (self->ended && (self->end.number == self->moved || self->end.number == WIRE_LOST))
-            return finish(self, err);
+            return wire_end(&self->end, self->text, err);
         map_posted(self);
         if (ucx_progress(self->ucx))
             continue;
@@ -368,9 +356,13 @@ static int wait_more(struct ucx_link *self, struct opiml_error *err) {
 
 /* Do what is to be done, or wait for something. */
 static int step(struct ucx_link *self, struct opiml_error *err) {
-    bool came = ucx_progress(self->ucx);
-    int rc = settle(self, err);
+    bool came;
+    int rc;
 
+    if (self->is_shut) /* something may come for ever */
+        return fail_shut(err);
+    came = ucx_progress(self->ucx);
+    rc = settle(self, err);
     if (rc == 0)
         rc = ucx_lost(self->ucx, err);
     if (rc == 0 && !came)
@@ -495,16 +487,21 @@ static int ucx_link_reclaim(struct link *link, bool wait, void **ret_frame,
 }
 
 /* Small frames are on their way still, which UCX only moves when it is called: until the receiver,
- * who has all then, goes. */
+ * who has all then, goes. Who says more than can be unread is not waited for. */
 static void linger(struct ucx_link *self) {
+    uint64_t unread = self->depth * sizeof(struct wire) +
+                      (self->ucx ? 0 : sizeof(struct wire_address) + WIRE_ADDRESS_MAX);
     uint8_t noise[512];
     const struct iovec part = {noise, sizeof(noise)};
     int64_t n;
 
-    while ((n = self->control->ops->read(self->control, &part, 1, NULL)) >= 0)
-        if (n == 0 && !(self->ucx && ucx_progress(self->ucx)) &&
-            wait_for(self, POLLIN, -1, NULL) < 0)
+    while ((n = self->control->ops->read(self->control, &part, 1, NULL)) >= 0) {
+        bool came = n > 0 || (!self->is_shut && self->ucx && ucx_progress(self->ucx));
+
+        if ((uint64_t)n > unread || (!came && wait_for(self, POLLIN, -1, NULL) < 0))
             return;
+        unread -= (uint64_t)n;
+    }
 }
 
 static void ucx_link_end(struct link *link, const struct opiml_error *why) {

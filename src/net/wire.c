@@ -28,3 +28,13 @@ int wire_check(const struct wire *wire, enum wire_kind kind, uint32_t stripe, ui
                           wire->bytes, most_bytes);
     return 0;
 }
+
+int wire_end(const struct wire *end, const char *text, struct opiml_error *err) {
+    if (end->code == 0)
+        return 0;
+    if (end->code == OPIML_ECANCELED) /* which is what this end says when it was shut itself */
+        return opiml_fail(err, OPIML_EIO, "link: the other end was stopped");
+    /* EBUSY is for who takes frames to say to itself: that it holds all. */
+    return opiml_fail(err, end->code < 0 && end->code != OPIML_EBUSY ? end->code : OPIML_EIO,
+                      "%.*s", (int)end->bytes, text);
+}

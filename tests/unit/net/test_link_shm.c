@@ -365,6 +365,8 @@ static void frames_that_cannot_be_are_refused(void **state) {
     receiver_refuses(said, 1, OPIML_EIO, "gone");
     said[0] = wire_make(WIRE_END, 0, 0, 0), said[0].code = OPIML_ECANCELED;
     receiver_refuses(said, 1, OPIML_EIO, "the other end was stopped");
+    said[0].code = OPIML_EBUSY; /* which is for the receiver to say of itself */
+    receiver_refuses(said, 1, OPIML_EIO, "");
     receiver_refuses(&good, 1, OPIML_EIO, "gone");
 }
 

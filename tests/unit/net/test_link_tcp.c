@@ -3,6 +3,7 @@
 #include "plain.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 /* ---- over real connections ---- */
@@ -229,6 +230,43 @@ static void a_receiver_that_goes_is_noticed(void **state) {
     link->ops->close(link);
 }
 
+static void a_receiver_that_says_too_much_is_not_waited_for(void **state) {
+    uint8_t much[4 * sizeof(struct wire)] = {0};
+    struct link *link;
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_int_equal(plain_open(&fds[1], 1, 3, false, &link), 0);
+    assert_int_equal(write(fds[0], much, sizeof(much)), sizeof(much));
+    link->ops->end(link, NULL); /* though fds[0] stays open */
+    link->ops->close(link);
+    close(fds[0]);
+}
+
+/* ---- hosts that vanish, and trainers that pause ---- */
+
+static int user_timeout(int fd) {
+    int value = -1;
+    socklen_t bytes = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &bytes), 0);
+    return value;
+}
+
+/* The kernel gives up a receiver that takes nothing for so long, as one that writes a checkpoint.
+ */
+static void the_sender_waits_for_who_pauses(void **state) {
+    struct ends ends;
+    int fds[2];
+
+    connect_pair(fds);
+    assert_int_equal(plain_open(&fds[0], 1, 1, false, &ends.from), 0);
+    assert_int_equal(plain_open(&fds[1], 1, 1, true, &ends.to), 0);
+    assert_int_equal(user_timeout(fds[0]), 0);
+    assert_int_equal(user_timeout(fds[1]), 15000);
+    ends_close(&ends);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         LINK_TESTS(one_connection),
@@ -241,6 +279,8 @@ int main(void) {
         cmocka_unit_test(a_sender_cannot_pretend_to_be_shut),
         cmocka_unit_test(credits_that_cannot_be_are_refused),
         cmocka_unit_test(a_receiver_that_goes_is_noticed),
+        cmocka_unit_test(a_receiver_that_says_too_much_is_not_waited_for),
+        cmocka_unit_test(the_sender_waits_for_who_pauses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

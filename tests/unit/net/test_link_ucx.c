@@ -414,6 +414,19 @@ static void a_receiver_that_does_not_fetch_is_noticed_when_it_goes(void **state)
     free(slot);
 }
 
+static void a_receiver_that_says_too_much_is_not_waited_for(void **state) {
+    static const uint8_t much[2 * WIRE_ADDRESS_MAX];
+    struct link *link;
+    int fds[2];
+
+    open_pair(fds);
+    link = open_end(fds[1], 1, false);
+    assert_int_equal(write(fds[0], much, sizeof(much)), sizeof(much));
+    link->ops->end(link, NULL); /* though fds[0] stays open */
+    link->ops->close(link);
+    close(fds[0]);
+}
+
 static _Atomic uint64_t later_ns; /* than it is */
 uint64_t __real_clock_now_ns(void);
 uint64_t __wrap_clock_now_ns(void);
@@ -539,6 +552,7 @@ int main(void) {
         cmocka_unit_test(who_does_not_say_where_it_is_gets_nothing),
         cmocka_unit_test(credits_that_cannot_be_are_refused),
         cmocka_unit_test(a_receiver_that_does_not_fetch_is_noticed_when_it_goes),
+        cmocka_unit_test(a_receiver_that_says_too_much_is_not_waited_for),
         cmocka_unit_test(who_cannot_be_reached_is_not_waited_for),
         cmocka_unit_test(without_memory_it_says_so),
         cmocka_unit_test(a_sender_without_memory_says_so),

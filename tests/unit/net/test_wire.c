@@ -49,11 +49,34 @@ static void what_cannot_stand_there_is_refused(void **state) {
     assert_int_equal(wire_check(&bad, WIRE_FRAME, 2, 7, 100, NULL), OPIML_ECORRUPT);
 }
 
+static void an_end_says_what_the_sender_failed_with(void **state) {
+    static const struct {
+        int32_t code;
+        int rc;
+        const char *text;
+    } rows[] = {{0, 0, ""},
+                {OPIML_ESTALE, OPIML_ESTALE, "abc"},
+                {OPIML_EBUSY, OPIML_EIO, "abc"}, /* which the receiver says of itself */
+                {OPIML_ECANCELED, OPIML_EIO, "the other end was stopped"},
+                {17, OPIML_EIO, "abc"}};
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct wire end = wire_make(WIRE_END, 0, 0, 3);
+        struct opiml_error err = {0};
+
+        end.code = rows[i].code;
+        assert_int_equal(wire_end(&end, "abcdef", &err), rows[i].rc);
+        assert_non_null(strstr(err.message, rows[i].text));
+        assert_null(strstr(err.message, "def"));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_parts_of_a_frame_are_all_of_it),
         cmocka_unit_test(small_frames_take_turns),
         cmocka_unit_test(what_cannot_stand_there_is_refused),
+        cmocka_unit_test(an_end_says_what_the_sender_failed_with),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
