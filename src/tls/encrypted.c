@@ -19,6 +19,7 @@
                                 */
 #define ENCRYPTED_WHO_BYTES 256
 #define FIRST_HANDSHAKE 0x16 /* what TLS begins with */
+#define NOISE_ROUNDS 16      /* of what else comes: so much is read, and no more */
 
 struct encrypted {
     struct stream stream;
@@ -82,9 +83,10 @@ static int look(struct encrypted *self, struct opiml_error *err) {
         return 1;
     send(self->stream.fd, alert, sizeof(alert), MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(self->stream.fd, SHUT_WR);
-    /* Closing with something unread would reset the connection. */
-    while (recv(self->stream.fd, noise, sizeof(noise), MSG_DONTWAIT) > 0)
-        continue;
+    /* Closing with something unread would reset the connection. Some send without an end. */
+    for (int i = 0; i < NOISE_ROUNDS; i++)
+        if (recv(self->stream.fd, noise, sizeof(noise), MSG_DONTWAIT) <= 0)
+            break;
     return opiml_fail(err, OPIML_EIO,
                       "%s does not speak TLS, which is spoken here: it has to give --tls-ca, "
                       "--tls-cert and --tls-key",

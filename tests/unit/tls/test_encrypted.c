@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 
 static struct site site;
 static struct tls *tls;
@@ -160,6 +161,22 @@ static void noise_is_no_greeting(void **state) {
     }
 }
 
+/* Who sends without an end does not hold the loop. */
+static void much_noise_is_not_read_to_its_end(void **state) {
+    static const uint8_t noise[100000];
+    struct stream *stream;
+    int fds[2], left = 0;
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(tls_accept(tls, fds[1], "the client", TLS_GRPC, &stream, NULL), 0);
+    assert_int_equal(send(fds[0], noise, sizeof(noise), 0), sizeof(noise));
+    assert_int_equal(stream->ops->greet(stream, NULL), OPIML_EIO);
+    assert_int_equal(ioctl(fds[1], FIONREAD, &left), 0);
+    assert_true(left > 0);
+    stream_close(stream);
+    close(fds[0]);
+}
+
 static void who_is_silent_is_given_up(void **state) {
     struct opiml_error err;
     struct stream *stream;
@@ -178,6 +195,7 @@ int main(void) {
         cmocka_unit_test(both_ways_at_once),
         cmocka_unit_test(what_is_cut_or_changed_is_noticed),
         cmocka_unit_test(noise_is_no_greeting),
+        cmocka_unit_test(much_noise_is_not_read_to_its_end),
         cmocka_unit_test(who_is_silent_is_given_up),
     };
 
