@@ -22,6 +22,7 @@ struct rpc_client {
     nghttp2_session *session;
     bool answered; /* a call on this connection */
     /* the call under way */
+    int32_t number; /* of its stream: what others say is not for it */
     const uint8_t *out;
     size_t out_bytes, out_done;
     uint8_t *in; /* of the reply, with what stands before it */
@@ -71,6 +72,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      void *context) {
     struct rpc_client *self = context;
 
+    if (frame->hd.stream_id != self->number)
+        return 0;
     if (strcmp((const char *)name, "grpc-status") == 0)
         self->status = (int)strtol((const char *)value, NULL, 10);
     else if (strcmp((const char *)name, "grpc-message") == 0)
@@ -83,6 +86,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
     struct rpc_client *self = context;
     uint8_t *grown;
 
+    if (stream != self->number)
+        return 0;
     if (self->in_bytes + bytes > FRAMING + RPC_MESSAGE_MAX)
         self->too_large = true;
     grown = self->too_large ? NULL : base_realloc(self->in, self->in_bytes + bytes);
@@ -97,6 +102,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
 static int on_close(nghttp2_session *session, int32_t stream, uint32_t code, void *context) {
     struct rpc_client *self = context;
 
+    if (stream != self->number)
+        return 0;
     self->closed = true;
     self->refused = code != NGHTTP2_NO_ERROR;
     return 0;
@@ -107,6 +114,11 @@ static int on_close(nghttp2_session *session, int32_t stream, uint32_t code, voi
 static int fail_silent(const struct rpc_client *self, struct opiml_error *err) {
     return opiml_fail(err, OPIML_ETIMEDOUT, "%s: no answer within %.1f s", self->at,
                       (double)self->timeout_ns / 1e9);
+}
+
+/* Looked at however much comes: it may be noise without an end. */
+static int check_time(const struct rpc_client *self, struct opiml_error *err) {
+    return clock_now_ns() < self->deadline_ns ? 0 : fail_silent(self, err);
 }
 
 static int fail_alien(const struct rpc_client *self, struct opiml_error *err) {
@@ -133,7 +145,7 @@ static int receive_some(struct rpc_client *self, struct opiml_error *err);
 static int fail_unsent(struct rpc_client *self, int rc, struct opiml_error *err) {
     struct opiml_error why = {0};
 
-    while (receive_some(self, &why) > 0)
+    while (check_time(self, NULL) == 0 && receive_some(self, &why) > 0)
         continue;
     return why.code ? opiml_fail(err, why.code, "%s", why.message) : rc;
 }
@@ -206,8 +218,10 @@ static int connect_to(struct rpc_client *self, struct opiml_error *err) {
         (rc = tls_connect(self->tls, fd, self->at, TLS_GRPC, &self->stream, err)) < 0)
         return rc;
     fd = -1; /* the stream's */
-    rc = stream_greet(self->stream, timeout_ms, err);
-    return rc < 0 ? rc : open_session(self, err);
+    if ((rc = stream_greet(self->stream, timeout_ms, err)) < 0 ||
+        (rc = open_session(self, err)) < 0)
+        disconnect(self);
+    return rc;
 }
 
 int rpc_client_open(const char *at, struct tls *tls, uint32_t timeout_ms,
@@ -287,10 +301,12 @@ static int exchange(struct rpc_client *self, const char *path, struct opiml_erro
     const nghttp2_data_provider request = {.read_callback = read_request};
     int rc;
 
-    if (nghttp2_submit_request(self->session, NULL, headers, COUNT_OF(headers), &request, NULL) < 0)
+    self->number =
+        nghttp2_submit_request(self->session, NULL, headers, COUNT_OF(headers), &request, NULL);
+    if (self->number < 0)
         return opiml_fail(err, OPIML_EIO, "%s: the server takes no more calls", self->at);
     while (!self->closed) {
-        if ((rc = send_all(self, err)) < 0)
+        if ((rc = check_time(self, err)) < 0 || (rc = send_all(self, err)) < 0)
             return rc;
         if (!nghttp2_session_want_read(self->session)) /* it has given the server up */
             return fail_alien(self, err);
@@ -306,10 +322,12 @@ static int exchange(struct rpc_client *self, const char *path, struct opiml_erro
 static int connect_again(struct rpc_client *self, struct opiml_error *err) {
     int rc = 0;
 
-    while (self->stream && (rc = receive_some(self, err)) > 0)
+    while (self->stream && (rc = check_time(self, err)) == 0 && (rc = receive_some(self, err)) > 0)
         continue;
-    if (rc < 0 && !self->answered)
+    if (rc < 0 && !self->answered) {
+        disconnect(self);
         return rc;
+    }
     if (rc == 0 && self->stream && nghttp2_session_check_request_allowed(self->session))
         return 0;
     disconnect(self);
@@ -335,8 +353,13 @@ int rpc_client_call(struct rpc_client *self, const char *path, const ProtobufCMe
     self->closed = self->too_large = self->refused = false;
     self->status = GRPC_UNKNOWN;
     self->message[0] = 0;
+    self->number = 0; /* none yet */
     self->deadline_ns = clock_now_ns() + self->timeout_ns;
-    if ((rc = connect_again(self, err)) < 0 || (rc = exchange(self, path, err)) < 0)
+    if ((rc = connect_again(self, err)) < 0)
         return rc;
+    if ((rc = exchange(self, path, err)) < 0) {
+        disconnect(self); /* what may come of it yet is for nobody */
+        return rc;
+    }
     return take_reply(self, path, reply, ret_reply, err);
 }

@@ -17,9 +17,9 @@ int rpc_client_open(const char *at, struct tls *tls, uint32_t timeout_ms,
                     struct rpc_client **ret_client, struct opiml_error *err);
 /* Call "/package.Service/Method". *ret_reply has the type `reply`, and is the caller's to free with
  * protobuf_c_message_free_unpacked(reply, NULL). What the server fails with comes as the code that
- * stands for its status, with its message. After OPIML_EIO or OPIML_ETIMEDOUT the connection is of
- * no more use; one that the server has closed in between, since it was idle for long, is opened
- * again. */
+ * stands for its status, with its message. OPIML_EIO or OPIML_ETIMEDOUT: the server may have done
+ * it or not; the next call connects anew, as it does where the server has closed the connection in
+ * between, since it was idle for long. */
 int rpc_client_call(struct rpc_client *client, const char *path,
                     const struct ProtobufCMessage *request,
                     const struct ProtobufCMessageDescriptor *reply, void *ret_reply,
