@@ -85,8 +85,10 @@ void copy_value(uint32_t oid, const uint8_t *at, uint32_t bytes, struct db_value
         break;
     case DB_TIME:
         to->integer = bytes == 8 ? read_signed(at, 8) : 0;
-        if (to->integer != INT64_MAX && to->integer != INT64_MIN) /* "infinity" */
-            to->integer += EPOCH_US;
+        if (to->integer == INT64_MIN) /* "-infinity" */
+            break;
+        if (__builtin_add_overflow(to->integer, EPOCH_US, &to->integer))
+            to->integer = INT64_MAX; /* "infinity", and what no server has */
         break;
     case DB_TEXT:
     case DB_BYTES: break;

@@ -33,6 +33,8 @@ static void values(void **state) {
     assert_int_equal(value(FLOAT8, "", 0).type, DB_NULL);
     assert_int_equal(value(STAMP, "\0\0\0\0\0\0\0\0", 8).integer, INT64_C(946684800000000));
     assert_int_equal(value(STAMP, "\x7f\xff\xff\xff\xff\xff\xff\xff", 8).integer, INT64_MAX);
+    assert_int_equal(value(STAMP, "\x7f\xff\xff\xff\xff\xff\xff\xfe", 8).integer, INT64_MAX);
+    assert_int_equal(value(STAMP, "\x80\0\0\0\0\0\0\0", 8).integer, INT64_MIN);
     assert_int_equal(value(TEXT, "abc", 3).bytes, 3);
     assert_int_equal(value(1700, "abc", 3).type, DB_BYTES); /* numeric, without a cast */
     assert_int_equal(copy_type(2950), DB_UUID);
