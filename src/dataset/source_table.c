@@ -53,6 +53,15 @@ static int find_file(struct table_source *self, struct opiml_error *err) {
     return 0;
 }
 
+/* The database that is opened has to be the one that is shown, and compared with a node's roots. */
+static int check_uri(const struct table_source *self, const char *uri, struct opiml_error *err) {
+    const char *begin = strstr(uri, "://");
+    bool cut = begin && begin[3 + strcspn(begin + 3, "/?#")] == '#'; /* perhaps in a password */
+    if (self->base.ops->path)
+        return 0;
+    return db_uri_check(cut ? uri : self->secret, err);
+}
+
 /* "sqlite:///data/shop.db#payments": the part behind '#' is ours, the rest the database's. */
 static int split_uri(struct table_source *self, const char *uri, struct opiml_error *err) {
     const char *mark = strrchr(uri, '#');
@@ -78,6 +87,8 @@ int table_open(const struct source_ops *ops, const char *uri, struct source **re
     pthread_mutex_init(&self->turn, NULL);
     self->base.ops = ops;
     int rc = split_uri(self, uri, err);
+    if (rc == 0)
+        rc = check_uri(self, uri, err);
     if (rc == 0)
         rc = source_check_confined(self->base.uri, self->base.local, err);
     if (rc == 0)

@@ -47,19 +47,42 @@ static bool is_password(const char *at) {
     return strncasecmp(at, "password=", 9) == 0 || strncasecmp(at, "sslpassword=", 12) == 0;
 }
 
+/* Where names, a password and hosts begin, and how long they are. */
+static const char *authority(const char *uri, size_t *ret_bytes) {
+    const char *begin = strstr(uri, "://");
+    const char *at = begin ? begin + 3 : uri;
+    *ret_bytes = strcspn(at, "/?#");
+    return at;
+}
+
+int db_uri_check(const char *uri, struct opiml_error *err) {
+    size_t bytes;
+    const char *begin = authority(uri, &bytes), *end = begin + bytes;
+    const char *first = memchr(begin, '@', bytes), *last = strrchr(begin, '@');
+    bool twice = first && memchr(first + 1, '@', (size_t)(end - first - 1));
+    /* "me:pa/ss@host": is it a port, or a password that goes on? */
+    bool unclear = last && last >= end && (memchr(begin, ':', bytes) || *end != '/');
+    if (!twice && !unclear)
+        return 0;
+    AUTO_FREE char *shown = db_uri_shown(uri);
+    return opiml_fail(err, OPIML_EINVAL,
+                      "%s: its parts cannot be told apart: percent-encode @ / ? # and : in names, "
+                      "passwords and parameters (%%40 %%2F %%3F %%23 %%3A)",
+                      shown ? shown : "a database");
+}
+
 char *db_uri_shown(const char *uri) {
     AUTO_TEXT struct text shown = {0};
-    const char *begin = strstr(uri, "://");
-    const char *host = begin ? begin + 3 : uri;
-    /* Up to the last "@" before the path: a password may hold one that nobody encoded. */
-    const char *end = host + strcspn(host, "/?"), *at = end;
-    while (at > host && *at != '@')
-        at--;
-    const char *colon = *at == '@' ? memchr(host, ':', (size_t)(at - host)) : NULL;
+    size_t bytes;
+    const char *host = authority(uri, &bytes);
+    /* Up to the last "@" of all: a password may hold what nobody encoded. */
+    const char *colon = memchr(host, ':', bytes), *at = strrchr(host, '@');
+    if (!at || (colon && colon > at))
+        colon = NULL;
     text_add_bytes(&shown, uri, (size_t)((colon ? colon : host) - uri));
     for (const char *from = colon ? at : host; *from;) {
         bool first = from > host && (from[-1] == '?' || from[-1] == '&');
-        size_t bytes = strcspn(from, "?&");
+        bytes = strcspn(from, "?&");
         bytes += from[bytes] != '\0';
         if (!first || !is_password(from))
             text_add_bytes(&shown, from, bytes);

@@ -92,9 +92,13 @@ struct db_statement {
 /* Open by URI: "sqlite:///path/file.db", or "postgres://user@host/name?sslmode=verify-full" in all
  * of libpq's forms. Passwords come from PGPASSWORD, ~/.pgpass or a service file as well as from the
  * URI; messages show it without. OPIML_ENOTSUP: this build, or this machine, has no such database.
- * OPIML_ENOENT: no such file; OPIML_EACCES; OPIML_EIO: nobody answers; OPIML_ETIMEDOUT. Blocks. */
+ * OPIML_EINVAL: that is no such URI; OPIML_ENOENT: no such file; OPIML_EACCES; OPIML_EIO: nobody
+ * answers; OPIML_ETIMEDOUT. Blocks. */
 int db_open(const char *uri, const struct db_ask *ask, struct db **ret_db, struct opiml_error *err);
 void db_close(struct db *db); /* NULL is fine. Statements first */
+/* Whether everybody reads the same hosts and the same password in it: libpq takes the first "@", a
+ * person the last. OPIML_EINVAL: something in it has to be percent-encoded. */
+int db_uri_check(const char *uri, struct opiml_error *err);
 /* The same URI without its password, as messages show it; the caller frees. NULL: out of memory. */
 char *db_uri_shown(const char *uri);
 
@@ -114,7 +118,8 @@ int db_run(struct db_statement *statement, const struct db_value *arguments, uin
  * OPIML_ECORRUPT: damaged; OPIML_EIO, and db->lost: the server went away; OPIML_ETIMEDOUT, and
  * db->lost: it does not answer; OPIML_ECANCELED. */
 int db_step(struct db_statement *statement, struct opiml_error *err);
-/* A value of that row; what it points to is valid until the next step. */
+/* A value of that row; what it points to is valid until the next step. A column that is not there
+ * is DB_NULL. */
 struct db_value db_get(struct db_statement *statement, uint32_t i);
 /* Prepare, run, and go through it: for statements without rows. */
 int db_execute(struct db *db, const char *sql, struct opiml_error *err);

@@ -15,6 +15,8 @@
 #define CONNECT_MS 10000u
 #define CALLS(X)                                                                                   \
     X(PQconnectStartParams)                                                                        \
+    X(PQconninfoParse)                                                                             \
+    X(PQconninfoFree)                                                                              \
     X(PQconnectPoll)                                                                               \
     X(PQfinish)                                                                                    \
     X(PQstatus)                                                                                    \
@@ -239,6 +241,23 @@ static int connect_to(struct connection *self, uint32_t ms, struct opiml_error *
     return 0;
 }
 
+/* Before libpq fails with a message that quotes a password. */
+static int check_uri(const struct connection *self, const char *uri, struct opiml_error *err) {
+    char *why = NULL;
+    int rc = db_uri_check(uri, err);
+    if (rc < 0)
+        return rc;
+    PQconninfoOption *options = lib.PQconninfoParse(uri, &why);
+    bool fine = options != NULL;
+    lib.PQconninfoFree(options);
+    lib.PQfreemem(why);
+    return fine ? 0
+                : opiml_fail(err, OPIML_EINVAL,
+                             "%s: libpq does not take this URI: is there a parameter that it does "
+                             "not know, or a %% that is not encoded (%%25)?",
+                             self->base.uri);
+}
+
 extern const struct db_ops db_postgres;
 
 static int postgres_open(const char *uri, const struct db_ask *ask, struct db **ret_db,
@@ -265,11 +284,14 @@ static int postgres_open(const char *uri, const struct db_ask *ask, struct db **
     self->stop = ask->stop;
     if (!self->base.uri)
         return base_fail_memory(err, strlen(uri), "a URI");
+    int rc = check_uri(self, uri, err);
+    if (rc < 0)
+        return rc;
     self->handle = lib.PQconnectStartParams(keys, values, 1);
     if (!self->handle)
         return base_fail_memory(err, sizeof(*self), "a connection");
     lib.PQsetNoticeProcessor(self->handle, ignore_notice, NULL);
-    int rc = connect_to(self, ask->connect_ms ? ask->connect_ms : CONNECT_MS, err);
+    rc = connect_to(self, ask->connect_ms ? ask->connect_ms : CONNECT_MS, err);
     if (rc < 0)
         return rc;
     self->answer_ms = ask->answer_ms;

@@ -33,10 +33,33 @@ static void only_what_is_served_is_opened(void **state) {
     source_close(source);
 }
 
+/* What looks like the root, but libpq would connect elsewhere. */
+static void nobody_is_led_elsewhere(void **state) {
+    const char *const roots[] = {"postgres://reader@dbhost/shop", "postgres://dbhost", NULL};
+    static const char *const uris[] = {
+        "postgres://reader:@evil.example,@dbhost/shop#pay",
+        "postgres://reader:x@evil.example/?application_name=@dbhost/shop#pay",
+        "postgres://reader:x@evil.example/#@dbhost/shop#pay",
+        "postgres://dbhost?password=@evil.example#pay"};
+    struct source *source = NULL;
+    struct opiml_error err;
+
+    assert_int_equal(source_confine(roots, &err), 0);
+    for (size_t i = 0; i < COUNT_OF(uris); i++) {
+        assert_int_equal(source_open(uris[i], NULL, &source, &err), OPIML_EINVAL);
+        assert_non_null(strstr(err.message, "percent-encode"));
+    }
+    /* A "#" in a password is not where the table's name begins. */
+    assert_int_equal(source_open("postgres://reader:se#cret@dbhost/shop", NULL, &source, &err),
+                     OPIML_EINVAL);
+    assert_null(strstr(err.message, "cret"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(uris),
         cmocka_unit_test(only_what_is_served_is_opened),
+        cmocka_unit_test(nobody_is_led_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
