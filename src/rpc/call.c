@@ -30,6 +30,9 @@ struct rpc_call {
     uint32_t framed, bytes, done;
     uint64_t messages;
     struct piece *pieces;
+    struct call_budget *budget;
+    uint64_t held;          /* of it */
+    uint64_t request_bytes; /* of those: the message's that `request` was made from */
     /* the message that is worked on */
     ProtobufCMessage *request; /* NULL: none */
     bool wants_work, ended;    /* ended: the client has said all, and waits */
@@ -45,17 +48,41 @@ struct rpc_call {
     char said[3 * sizeof(((struct opiml_error *)0)->message) + 1];
 };
 
-struct rpc_call *call_create(const char *peer, const char *who) {
+struct rpc_call *call_create(const char *peer, const char *who, struct call_budget *budget) {
     struct rpc_call *self = base_alloc(sizeof(*self));
     size_t host;
 
     if (!self)
         return NULL;
+    self->budget = budget;
     text_copy(self->peer, sizeof(self->peer), peer);
     host = strrchr(peer, ':') ? (size_t)(strrchr(peer, ':') - peer) : strlen(peer);
     snprintf(self->who, sizeof(self->who), "%.*s", who ? (int)strlen(who) : (int)host,
              who ? who : peer);
     return self;
+}
+
+static int hold(struct rpc_call *self, uint64_t bytes, struct opiml_error *err) {
+    struct call_budget *budget = self->budget;
+
+    if (!budget)
+        return 0;
+    if (self->held + bytes > CALL_SMALL && budget->held + bytes > budget->most)
+        return opiml_fail(err, OPIML_ELIMIT,
+                          "calls hold %" PRIu64 " MiB of memory here, which is the most: try again "
+                          "later",
+                          budget->most / MIB(1));
+    self->held += bytes;
+    budget->held += bytes;
+    return 0;
+}
+
+static void let_go(struct rpc_call *self, uint64_t bytes) {
+    if (!self->budget)
+        return;
+    assert(bytes <= self->held);
+    self->held -= bytes;
+    self->budget->held -= bytes;
 }
 
 static void free_pieces(struct rpc_call *self) {
@@ -80,6 +107,8 @@ static void free_request(struct rpc_call *self) {
     if (self->made)
         self->method->drop(TAKE(self->made));
     protobuf_c_message_free_unpacked(TAKE(self->request), &allocator);
+    let_go(self, self->request_bytes);
+    self->request_bytes = 0;
     free_pieces(self);
 }
 
@@ -89,6 +118,7 @@ void call_destroy(struct rpc_call *self) {
     free_request(self);
     base_free(self->message);
     base_free(self->replies);
+    let_go(self, self->held);
     base_free(self);
 }
 
@@ -204,6 +234,8 @@ static int take(struct rpc_call *self, const uint8_t *data, size_t bytes, size_t
     int rc;
 
     *ret_taken = base_min_u64(bytes, all - *done);
+    if (self->message && (rc = hold(self, *ret_taken, err)) < 0) /* as it comes: not what it says */
+        return rc;
     memcpy(to, data, *ret_taken);
     *done += (uint32_t)*ret_taken;
     if (*done < all)
@@ -214,6 +246,10 @@ static int take(struct rpc_call *self, const uint8_t *data, size_t bytes, size_t
         return 0;
     rc = run_message(self, err);
     base_free(TAKE(self->message));
+    if (self->request)
+        self->request_bytes += self->bytes;
+    else
+        let_go(self, self->bytes);
     self->framed = self->bytes = self->done = 0;
     return rc;
 }
@@ -356,11 +392,18 @@ int rpc_reply(struct rpc_call *self, const void *message, struct opiml_error *er
         return opiml_fail(err, OPIML_ELIMIT, "a reply of %zu bytes; at most %" PRIu64, bytes,
                           RPC_MESSAGE_MAX);
     if (all > self->reply_room) {
-        at = base_realloc(self->replies, 2 * all);
-        if (!at)
-            return base_fail_memory(err, 2 * all, "a reply");
+        size_t room = base_max_u64(all, 2 * self->reply_room);
+        int rc = hold(self, room - self->reply_room, err);
+
+        if (rc < 0)
+            return rc;
+        at = base_realloc(self->replies, room);
+        if (!at) {
+            let_go(self, room - self->reply_room);
+            return base_fail_memory(err, room, "a reply");
+        }
         self->replies = at;
-        self->reply_room = 2 * all;
+        self->reply_room = room;
     }
     at = self->replies + self->reply_bytes;
     at[0] = 0;

@@ -6,8 +6,17 @@
 
 #include "rpc/server.h"
 
-/* By its address, and by its certificate (NULL: it has none). NULL: out of memory. */
-struct rpc_call *call_create(const char *peer, const char *who);
+/* What many calls may hold together, in messages that come and replies that go. Calls above it end
+ * with OPIML_ELIMIT; but each may hold CALL_SMALL, so that some that hold much do not stop those
+ * that renew a lease. For one thread. */
+#define CALL_SMALL KIB(4)
+struct call_budget {
+    uint64_t held, most;
+};
+
+/* By its address, and by its certificate (NULL: it has none). The budget, which outlives it, may be
+ * NULL: no bound. NULL: out of memory. */
+struct rpc_call *call_create(const char *peer, const char *who, struct call_budget *budget);
 void call_destroy(struct rpc_call *call); /* not between call_wants_work and call_worked */
 
 /* What comes, in this order: headers, route once they are all there, data, end. */

@@ -54,6 +54,7 @@ struct rpc_server {
     nghttp2_session_callbacks *callbacks;
     uint32_t listeners;
     struct rpc_counters count;
+    struct call_budget budget;
     struct connection *first;
 };
 
@@ -166,7 +167,6 @@ static int take_input(struct connection *self, struct opiml_error *err) {
         n = self->stream->ops->read(self->stream, &part, 1, err);
         if (n <= 0)
             return (int)n;
-        self->heard_ns = clock_now_ns();
         if (nghttp2_session_mem_recv(self->session, in, (size_t)n) < 0)
             return opiml_fail(err, OPIML_EINVAL, "%s does not speak HTTP/2", self->stream->name);
         if (!connection_send(self))
@@ -252,9 +252,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         return 0;
     exchange = base_alloc(sizeof(*exchange));
     if (exchange)
-        *exchange = (struct exchange){.call = call_create(self->stream->name, self->stream->who),
-                                      .connection = self,
-                                      .number = frame->hd.stream_id};
+        *exchange = (struct exchange){
+            .call = call_create(self->stream->name, self->stream->who, &self->server->budget),
+            .connection = self,
+            .number = frame->hd.stream_id};
     if (!exchange || !exchange->call) {
         base_free(exchange);
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -339,17 +340,33 @@ static void end_work(struct work_item *item) {
         connection_close(connection);
 }
 
+static uint32_t working(const struct connection *self) {
+    uint32_t count = 0;
+
+    for (const struct exchange *e = self->exchanges; e; e = e->next)
+        count += e->working;
+    return count;
+}
+
+static int begin_work(struct exchange *self, struct opiml_error *err) {
+    const struct rpc_server *server = self->connection->server;
+
+    if (working(self->connection) == RPC_WORKING_MAX)
+        return opiml_fail(err, OPIML_EBUSY,
+                          "%d calls of this connection are worked on, or wait for it, which is the "
+                          "most",
+                          RPC_WORKING_MAX);
+    self->item.run = run_work;
+    self->item.done = end_work;
+    return work_post(call_waits(self->call) ? server->waits : server->work, &self->item, err);
+}
+
 /* Do what has come with the last bytes. */
 static void go_on(struct exchange *self) {
-    const struct rpc_server *server = self->connection->server;
     struct opiml_error err;
 
     if (call_wants_work(self->call)) {
-        struct work *work = call_waits(self->call) ? server->waits : server->work;
-
-        self->item.run = run_work;
-        self->item.done = end_work;
-        self->working = work_post(work, &self->item, &err) == 0;
+        self->working = begin_work(self, &err) == 0;
         if (!self->working)
             call_refuse(self->call, &err);
     }
@@ -378,6 +395,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     }
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
+    connection->heard_ns = clock_now_ns(); /* not by a ping, which wants nothing */
     self = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (!self)
         return 0;
@@ -431,7 +449,15 @@ static bool gives_way(const struct connection *a, uint32_t a_count, const struct
         return b->spoke;
     if (a_count != b_count)
         return a_count > b_count;
+    if (!a->exchanges != !b->exchanges)
+        return !a->exchanges;
     return a->heard_ns < b->heard_ns;
+}
+
+/* One that has calls does where its host has more than a quarter of all connections, which may be
+ * calls that stay for ever. */
+static bool may_give_way(const struct connection *self, uint32_t count) {
+    return !self->exchanges || (working(self) == 0 && count > RPC_CONNECTIONS_MAX / 4);
 }
 
 /* Have room for one more, so that those who only hold their places keep nobody out. */
@@ -442,9 +468,9 @@ static void make_room(struct rpc_server *server) {
     if (server->count.connections < RPC_CONNECTIONS_MAX)
         return;
     for (struct connection *one = server->first; one; one = one->next) {
-        uint32_t count = one->exchanges ? 0 : count_of_host(server, one->host);
+        uint32_t count = count_of_host(server, one->host);
 
-        if (one->exchanges || (victim && !gives_way(one, count, victim, most)))
+        if (!may_give_way(one, count) || (victim && !gives_way(one, count, victim, most)))
             continue;
         victim = one;
         most = count;
@@ -552,6 +578,7 @@ int rpc_server_create(struct event_base *base, const struct rpc_service *const *
     self->base = base;
     self->services = services;
     self->tls = tls;
+    self->budget.most = RPC_MEMORY_MAX;
     rpc_server_set_patience(self, RPC_GREETING_S * 1000, RPC_IDLE_S * 1000);
     nghttp2_session_callbacks_set_on_begin_headers_callback(self->callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(self->callbacks, on_header);

@@ -10,12 +10,16 @@
 #include "base/base.h"
 
 #define RPC_MESSAGE_MAX MIB(4) /* as other implementations have it */
-/* Of a server. One more, and one gives way that has no call: before all others one that has not
- * spoken yet, then of the address that has most, then the one that was heard of longest ago. */
+/* Of a server. One more, and one gives way that has no call, or whose address has more than a
+ * quarter of all and none of whose calls is worked on: before all others one that has not spoken
+ * yet, then of the address that has most, then without a call, then the one that was heard of
+ * longest ago. */
 #define RPC_CONNECTIONS_MAX 256
-#define RPC_STREAMS_MAX 64 /* of a connection */
-#define RPC_GREETING_S 10  /* that a client has for TLS and HTTP/2's first words */
-#define RPC_IDLE_S 300     /* that one may say nothing, unless it watches something */
+#define RPC_STREAMS_MAX 64     /* of a connection */
+#define RPC_WORKING_MAX 8      /* calls of a connection that are worked on, or wait for it */
+#define RPC_MEMORY_MAX MIB(64) /* that calls hold together in messages (rpc/call.h) */
+#define RPC_GREETING_S 10      /* that a client has for TLS and HTTP/2's first words */
+#define RPC_IDLE_S 300         /* that one may say nothing of a call, unless it watches something */
 
 struct ProtobufCServiceDescriptor;
 struct event_base;
@@ -44,7 +48,7 @@ struct rpc_method {
     /* NULL, or with `stays`: called as `run` was, with the last message, for rpc_server_again. */
     rpc_handler *again;
     /* NULL, or both. A call has one message then. With too many waiting (work.h) it is refused
-     * with OPIML_EBUSY. */
+     * with OPIML_EBUSY, as with RPC_WORKING_MAX of its connection. */
     rpc_worker *work;
     void (*drop)(void *made); /* on the loop's thread */
     /* NULL, or with `work`: whether it waits for another server, which may be waiting for this one:
@@ -59,7 +63,7 @@ struct rpc_service {
 };
 
 /* Add a reply, packed at once. `message` has the method's output type. OPIML_ELIMIT when it is
- * larger than RPC_MESSAGE_MAX. */
+ * larger than RPC_MESSAGE_MAX, or calls hold RPC_MEMORY_MAX. */
 int rpc_reply(struct rpc_call *call, const void *message, struct opiml_error *err);
 /* Memory that lives until the handler has returned; for what a reply points to. NULL: out of it. */
 void *rpc_take(struct rpc_call *call, size_t bytes);

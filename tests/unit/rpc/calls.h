@@ -35,14 +35,19 @@ static void take_answer(struct rpc_call *call, struct answer *ret) {
     }
 }
 
-static struct rpc_call *call_to(const struct rpc_service *const *services, const char *path) {
-    struct rpc_call *call = call_create("127.0.0.1:1", NULL);
+static struct rpc_call *call_within(struct call_budget *budget,
+                                    const struct rpc_service *const *services, const char *path) {
+    struct rpc_call *call = call_create("127.0.0.1:1", NULL, budget);
 
     assert_non_null(call);
     call_take_header(call, ":path", path, strlen(path));
     call_take_header(call, "content-type", "application/grpc+proto", 22);
     call_route(call, services);
     return call;
+}
+
+static struct rpc_call *call_to(const struct rpc_service *const *services, const char *path) {
+    return call_within(NULL, services, path);
 }
 
 /* Send one message in pieces of `piece` bytes. */

@@ -105,7 +105,7 @@ static void noise_is_refused(void **state) {
 }
 
 static void other_content_is_refused(void **state) {
-    struct rpc_call *call = call_create("127.0.0.1:1", NULL);
+    struct rpc_call *call = call_create("127.0.0.1:1", NULL, NULL);
     struct call_header headers[2];
     struct answer answer;
 
@@ -120,7 +120,7 @@ static void other_content_is_refused(void **state) {
     assert_string_equal(answer.status, "3");
     call_destroy(call);
 
-    call = call_create("127.0.0.1:1", NULL);
+    call = call_create("127.0.0.1:1", NULL, NULL);
     call_take_header(call, ":path", CHECK, strlen(CHECK));
     call_take_header(call, "content-type", "application/grpc", 16);
     call_take_header(call, "grpc-encoding", "gzip", 4);
@@ -261,6 +261,65 @@ static void work_that_nobody_waits_for_is_dropped(void **state) {
     end_slow(call, 0, "14", 0);
 }
 
+/* ---- memory ---- */
+
+/* What "700", a reply of about 5 KB, ends with. */
+static void ask_within(struct call_budget *budget, const char *status) {
+    uint8_t many[] = {0x0a, 3, '7', '0', '0'};
+    struct rpc_call *call = call_within(budget, services, CHECK);
+    struct answer answer;
+
+    send_message(call, many, sizeof(many), 8);
+    call_end(call);
+    assert_true(budget->held > 0);
+    take_answer(call, &answer);
+    assert_string_equal(answer.status, status);
+    call_destroy(call);
+    assert_int_equal(budget->held, 0);
+}
+
+static void calls_have_a_budget_together(void **state) {
+    static const uint8_t large[8000] = {0, 0, 0, 8000 >> 8, 8000 & 255};
+    struct call_budget budget = {.most = MIB(1)};
+    struct rpc_call *call, *small;
+    struct answer answer;
+
+    ask_within(&budget, "0");
+    budget.most = 0;
+    ask_within(&budget, "8");
+    call = call_within(&budget, services, CHECK);
+    call_data(call, large, 4000); /* not more than any call may */
+    assert_false(call_is_over(call));
+    assert_in_range(budget.held, 3900, 4000);
+    call_data(call, large + 4000, 1000);
+    take_answer(call, &answer);
+    assert_string_equal(answer.status, "8");
+    small = call_within(&budget, services, CHECK); /* goes on all the same */
+    send_message(small, (const uint8_t[]){0x0a, 1, '3'}, 3, 8);
+    call_end(small);
+    take_answer(small, &answer);
+    assert_string_equal(answer.status, "0");
+    call_destroy(small);
+    call_destroy(call);
+    assert_int_equal(budget.held, 0);
+}
+
+static void a_request_counts_as_long_as_it_is_worked_on(void **state) {
+    struct call_budget budget = {.most = MIB(1)};
+    struct rpc_call *call = call_within(&budget, slow_services, CHECK);
+    uint8_t message[] = {0x0a, 2, 'a', 'b'};
+
+    send_message(call, message, sizeof(message), 32);
+    assert_true(call_wants_work(call));
+    assert_int_equal(budget.held, sizeof(message));
+    send_message(call, message, sizeof(message), 32); /* which is one too many */
+    call_work(call);
+    call_worked(call);
+    call_destroy(call);
+    assert_int_equal(budget.held, 0);
+    dropped = 0;
+}
+
 static void memory_that_runs_out_is_said(void **state) {
     struct answer answer;
     uint64_t tried = 0;
@@ -289,6 +348,8 @@ int main(void) {
         cmocka_unit_test(a_stream_stays_when_the_client_has_said_all),
         cmocka_unit_test(work_comes_before_the_handler),
         cmocka_unit_test(work_that_nobody_waits_for_is_dropped),
+        cmocka_unit_test(calls_have_a_budget_together),
+        cmocka_unit_test(a_request_counts_as_long_as_it_is_worked_on),
         cmocka_unit_test(memory_that_runs_out_is_said),
     };
 

@@ -344,6 +344,122 @@ static void who_is_idle_is_dropped_and_comes_again(void **state) {
     serving_end(serving);
 }
 
+/* ---- who wants more than others ---- */
+
+static void put_frame(int fd, uint8_t type, uint8_t flags, uint32_t stream, const void *body,
+                      size_t bytes) {
+    uint8_t frame[9 + 256] = {0, (uint8_t)(bytes >> 8),  (uint8_t)bytes, type, flags, 0,
+                              0, (uint8_t)(stream >> 8), (uint8_t)stream};
+
+    assert_true(bytes <= 256);
+    if (bytes)
+        memcpy(frame + 9, body, bytes);
+    assert_int_equal(send(fd, frame, 9 + bytes, MSG_NOSIGNAL), 9 + bytes);
+}
+
+/* A connection that has said its first words. */
+static int dial_http(const char *at) {
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    int fd = dial(at);
+
+    assert_int_equal(write(fd, preface, sizeof(preface) - 1), sizeof(preface) - 1);
+    put_frame(fd, 4, 0, 0, NULL, 0);
+    return fd;
+}
+
+/* A call with an empty message. */
+static void put_call(int fd, uint32_t stream, const char *path) {
+    const char *const pairs[][2] = {{":method", "POST"}, {":scheme", "http"},
+                                    {":authority", "x"}, {":path", path},
+                                    {"te", "trailers"},  {"content-type", "application/grpc"}};
+    uint8_t headers[256];
+    size_t n = 0;
+
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        headers[n++] = 0; /* as it is, and not to be kept */
+        for (int k = 0; k < 2; k++) {
+            headers[n++] = (uint8_t)strlen(pairs[i][k]);
+            memcpy(headers + n, pairs[i][k], strlen(pairs[i][k]));
+            n += strlen(pairs[i][k]);
+        }
+    }
+    put_frame(fd, 1, 4, stream, headers, n);
+    put_frame(fd, 0, 1, stream, "\0\0\0\0", 5);
+}
+
+static void read_whole(int fd, uint8_t *to, size_t bytes) {
+    for (ssize_t n; bytes > 0; to += n, bytes -= (size_t)n)
+        if ((n = read(fd, to, bytes)) <= 0)
+            fail_msg("the connection has ended");
+}
+
+/* The stream of the next frame of a type. */
+static uint32_t await_frame(int fd, uint8_t type) {
+    uint8_t head[9], noise[KIB(64)];
+
+    do {
+        read_whole(fd, head, sizeof(head));
+        assert_int_equal(head[0], 0);
+        read_whole(fd, noise, (size_t)head[1] << 8 | head[2]);
+    } while (head[3] != type);
+    return (uint32_t)head[7] << 8 | head[8];
+}
+
+static void who_watches_from_everywhere_gives_way(void **state) {
+    struct serving *serving = serving_start(NULL, NULL);
+    struct rpc_client *client;
+    int fds[RPC_CONNECTIONS_MAX];
+
+    for (int i = 0; i < RPC_CONNECTIONS_MAX; i++) {
+        fds[i] = dial_http(serving->at);
+        put_call(fds[i], 1, "/grpc.health.v1.Health/Watch");
+        await_frame(fds[i], 1);
+    }
+    assert_int_equal(rpc_client_open(serving->at, NULL, 5000, &client, NULL), 0);
+    assert_int_equal(serving_check(client, "", NULL), 0);
+    assert_true(closes(fds[0])); /* the oldest */
+    rpc_client_close(client);
+    for (int i = 0; i < RPC_CONNECTIONS_MAX; i++)
+        close(fds[i]);
+    serving_end(serving);
+}
+
+static void one_connection_does_not_have_all_workers(void **state) {
+    struct slow *slow = slow_make();
+    struct serving *serving = serving_start(&slow->service, NULL);
+    int fd = dial_http(serving->at);
+
+    for (uint32_t i = 0; i <= RPC_WORKING_MAX; i++)
+        put_call(fd, 2 * i + 1, "/slow.Health/Check");
+    assert_int_equal(await_frame(fd, 1), 2 * RPC_WORKING_MAX + 1); /* refused, before all others */
+    slow->gate = true;
+    assert_int_equal(ask_slow(serving->at, 5000), 0);
+    close(fd);
+    serving_end(serving);
+    free(slow);
+}
+
+static void who_only_pings_is_idle(void **state) {
+    struct serving *serving = serving_start(NULL, NULL);
+    uint8_t noise[4096];
+    int fd, i;
+
+    rpc_server_set_patience(serving->server, 5000, 300);
+    fd = dial_http(serving->at);
+    for (i = 0; i < 50; i++) {
+        static const uint8_t frame[17] = {0, 0, 8, 6};
+
+        if (send(fd, frame, sizeof(frame), MSG_NOSIGNAL) < 0)
+            break;
+        usleep(50000);
+        while (recv(fd, noise, sizeof(noise), MSG_DONTWAIT) > 0)
+            continue;
+    }
+    assert_in_range(i, 3, 40);
+    close(fd);
+    serving_end(serving);
+}
+
 /* ---- TLS ---- */
 
 static void with_tls_who_has_a_certificate_is_served(void **state) {
@@ -429,6 +545,9 @@ int main(void) {
         cmocka_unit_test(a_server_that_ends_waits_for_its_work),
         cmocka_unit_test(who_says_nothing_whole_is_dropped),
         cmocka_unit_test(who_is_idle_is_dropped_and_comes_again),
+        cmocka_unit_test(who_watches_from_everywhere_gives_way),
+        cmocka_unit_test(one_connection_does_not_have_all_workers),
+        cmocka_unit_test(who_only_pings_is_idle),
         cmocka_unit_test(with_tls_who_has_a_certificate_is_served),
         cmocka_unit_test(a_greeting_that_does_not_end_is_dropped),
         cmocka_unit_test(places_that_cannot_be_are_refused),
