@@ -20,14 +20,14 @@ static int64_t days_left(const struct certificate *certificate) {
 /* NULL: it is good. A certificate that is not judged has no problem either. */
 static int judge(const char *path, const char *ca_path, struct certificate *ret_certificate,
                  const char **ret_problem, struct opiml_error *err) {
-    CLEANUP(certificate_free) struct x509_st *x509 = NULL, *ca = NULL;
+    CLEANUP(certificate_free_all) struct stack_st_X509 *chain = NULL, *cas = NULL;
     int rc;
 
-    if ((rc = certificate_read(path, &x509, err)) < 0 ||
-        (ca_path && (rc = certificate_read(ca_path, &ca, err)) < 0))
+    if ((rc = certificate_read_all(path, &chain, err)) < 0 ||
+        (ca_path && (rc = certificate_read_all(ca_path, &cas, err)) < 0))
         return rc;
-    certificate_describe(x509, ret_certificate);
-    *ret_problem = ca ? certificate_problem(x509, ca) : NULL;
+    certificate_describe(certificate_first(chain), ret_certificate);
+    *ret_problem = cas ? certificate_problem(chain, cas) : NULL;
     return 0;
 }
 

@@ -37,6 +37,40 @@ void certificate_free(X509 **x509) {
     X509_free(*x509);
 }
 
+int certificate_read_all(const char *path, struct stack_st_X509 **ret_all,
+                         struct opiml_error *err) {
+    AUTO_FREE char *text = NULL;
+    size_t bytes;
+    int rc = file_read(path, CERTIFICATE_FILE_MAX, &text, &bytes, err);
+    BIO *bio = rc == 0 ? BIO_new_mem_buf(text, (int)bytes) : NULL;
+    struct stack_st_X509 *all = bio ? sk_X509_new_null() : NULL;
+    X509 *next = NULL;
+
+    for (int i = 0; all && i <= CERTIFICATE_CHAIN_MAX; i++) {
+        next = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        if (!next || !sk_X509_push(all, next))
+            break;
+        next = NULL;
+    }
+    X509_free(next);
+    BIO_free(bio);
+    ERR_clear_error();
+    if (rc == 0 && sk_X509_num(all) < 1)
+        rc = opiml_fail(err, OPIML_EINVAL, "%s: no certificate is in it, as PEM", path);
+    if (rc == 0)
+        *ret_all = TAKE(all);
+    certificate_free_all(&all);
+    return rc;
+}
+
+void certificate_free_all(struct stack_st_X509 **all) {
+    sk_X509_pop_free(*all, X509_free);
+}
+
+X509 *certificate_first(struct stack_st_X509 *all) {
+    return sk_X509_value(all, 0);
+}
+
 /* ---- describing ---- */
 
 static void describe_name(const X509_NAME *name, char *to, size_t room) {
@@ -145,13 +179,15 @@ int certificate_check_time(const struct certificate *certificate, int64_t now_s,
     return 0;
 }
 
-const char *certificate_problem(X509 *x509, X509 *ca) {
+const char *certificate_problem(struct stack_st_X509 *chain, struct stack_st_X509 *cas) {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *context = X509_STORE_CTX_new();
     const char *problem = "memory ran out";
+    bool added = store;
 
-    if (store && context && X509_STORE_add_cert(store, ca) &&
-        X509_STORE_CTX_init(context, store, x509, NULL))
+    for (int i = 0; added && i < sk_X509_num(cas); i++)
+        added = X509_STORE_add_cert(store, sk_X509_value(cas, i));
+    if (added && context && X509_STORE_CTX_init(context, store, certificate_first(chain), chain))
         problem = X509_verify_cert(context) == 1
                       ? NULL
                       : X509_verify_cert_error_string(X509_STORE_CTX_get_error(context));

@@ -51,19 +51,27 @@ static void their_time_is_told(void **state) {
 }
 
 static void they_are_judged_by_the_ca(void **state) {
-    CLEANUP(certificate_free) struct x509_st *one = NULL, *old = NULL, *ca = NULL, *other_ca = NULL;
+    CLEANUP(certificate_free_all)
+    struct stack_st_X509 *one = NULL, *old = NULL, *ca = NULL, *other_ca = NULL, *both = NULL;
+    char command[13000], path[4200];
     struct tls_files files;
     struct site site, other;
 
     site_make(&site);
     site_make(&other);
     files = site_issue(&site, (struct site_ask){.names = "a"});
-    assert_int_equal(certificate_read(files.certificate, &one, NULL), 0);
+    assert_int_equal(certificate_read_all(files.certificate, &one, NULL), 0);
     files = site_issue(
         &site, (struct site_ask){.names = "b", .now_s = site_now() - 3 * SITE_DAY_S, .days = 1});
-    assert_int_equal(certificate_read(files.certificate, &old, NULL), 0);
-    assert_int_equal(certificate_read(site.ca, &ca, NULL), 0);
-    assert_int_equal(certificate_read(other.ca, &other_ca, NULL), 0);
+    assert_int_equal(certificate_read_all(files.certificate, &old, NULL), 0);
+    assert_int_equal(certificate_read_all(site.ca, &ca, NULL), 0);
+    assert_int_equal(certificate_read_all(other.ca, &other_ca, NULL), 0);
+    snprintf(path, sizeof(path), "%s/both.crt", site.folder); /* the old one, and a new one */
+    snprintf(command, sizeof(command), "cat %s %s >%s", other.ca, site.ca, path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(certificate_read_all(path, &both, NULL), 0);
+    assert_null(certificate_problem(one, both));
+    assert_null(certificate_problem(other_ca, both));
     assert_null(certificate_problem(one, ca));
     assert_null(certificate_problem(ca, ca));
     assert_non_null(certificate_problem(one, other_ca));
