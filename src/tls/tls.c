@@ -17,7 +17,8 @@
 #include "tls/encrypted.h"
 
 #define LOOK_NS UINT64_C(1000000000)
-#define CHAIN_MAX 8 /* certificates between the own and the CA's; CAs */
+#define AGAIN_NS UINT64_C(10000000000)   /* files that were refused, as by a clock that is wrong */
+#define WARN_NS UINT64_C(86400000000000) /* of an end that comes */
 /* AES-128 first: it is what costs least wherever the CPU has AES. */
 #define SUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
@@ -35,6 +36,9 @@ struct tls {
     struct certificate own;
     struct stamp seen[3]; /* of the files as they were last read, well or not */
     uint64_t looked_ns;
+    uint64_t failed_ns; /* since when `seen` is refused; 0: it is in use */
+    int failure;        /* the code */
+    uint64_t warned_ns; /* of the end; 0: not yet */
     _Atomic bool reload;
     pthread_mutex_t lock; /* over all but `files` and `reload` */
 };
@@ -151,7 +155,7 @@ static int load_certificates(SSL_CTX *context, const char *path, struct certific
         rc = opiml_fail(err, OPIML_EINVAL, "%s: a certificate that TLS cannot use: %s", path,
                         ERR_reason_error_string(ERR_peek_error()));
     X509_free(PEM_read_bio_X509(bio, NULL, NULL, NULL));
-    for (int i = 0; rc == 0 && i < CHAIN_MAX; i++) {
+    for (int i = 0; rc == 0 && i < CERTIFICATE_CHAIN_MAX; i++) {
         next = PEM_read_bio_X509(bio, NULL, NULL, NULL);
         if (!next)
             break;
@@ -175,7 +179,8 @@ static int load_cas(SSL_CTX *context, const char *path, struct opiml_error *err)
 
     if (!bio)
         return opiml_fail(err, why.code, "%s", why.message);
-    for (; rc == 0 && count < CHAIN_MAX && (ca = PEM_read_bio_X509(bio, NULL, NULL, NULL));
+    for (; rc == 0 && count < CERTIFICATE_CHAIN_MAX &&
+           (ca = PEM_read_bio_X509(bio, NULL, NULL, NULL));
          count++) {
         if (X509_check_ca(ca) != 1)
             rc = opiml_fail(err, OPIML_EINVAL, "%s: certificate number %d is not a CA's", path,
@@ -220,43 +225,58 @@ static int load(const struct tls_files *files, SSL_CTX **ret_context, struct cer
 
 /* ---- changes ---- */
 
-/* In the last tenth of its time. */
-static void warn_of_end(const struct tls *self) {
+/* In the last tenth of its time, once a day. */
+static void warn_of_end(struct tls *self) {
     int64_t left_s = self->own.until_s - (int64_t)(clock_wall_ns() / 1000000000);
+    uint64_t now = clock_now_ns();
     char until[CERTIFICATE_TIME];
 
-    if (left_s < (self->own.until_s - self->own.from_s) / 10)
-        log_write("tls", LOG_WARN,
-                  "%s ends at %s: make a new one with `opiml pki issue`; it is taken up at once",
-                  self->files.certificate, certificate_time(until, self->own.until_s));
+    if (left_s >= (self->own.until_s - self->own.from_s) / 10 ||
+        (self->warned_ns && now - self->warned_ns < WARN_NS))
+        return;
+    self->warned_ns = now;
+    log_write("tls", LOG_WARN,
+              "%s ends at %s: make a new one with `opiml pki issue`; it is taken up at once",
+              self->files.certificate, certificate_time(until, self->own.until_s));
 }
 
-/* Take up new files, if there are. */
-static void refresh(struct tls *self) {
-    uint64_t now = clock_now_ns();
-    struct stamp stamps[3];
+/* `told`: the same was logged already. */
+static void take_up(struct tls *self, bool told) {
     struct certificate own;
     struct opiml_error err;
     SSL_CTX *context;
-    bool forced = self->reload;
+    int rc = load(&self->files, &context, &own, &err);
+
+    if (rc < 0 && (!told || rc != self->failure))
+        log_write("tls", LOG_WARN, "going on with the old certificate: %s", err.message);
+    self->failed_ns = rc < 0 ? self->looked_ns : 0;
+    self->failure = rc;
+    if (rc < 0)
+        return;
+    SSL_CTX_free(self->context); /* connections keep theirs */
+    self->context = context;
+    self->own = own;
+    self->warned_ns = 0;
+    log_write("tls", LOG_INFO, "%s was read again: %s, number %s", self->files.certificate,
+              own.subject, own.serial);
+}
+
+/* Take up new files, if there are. What was refused is looked at again, since the fault may have
+ * been elsewhere: a clock that was wrong, too many files that were open. */
+static void refresh(struct tls *self) {
+    uint64_t now = clock_now_ns();
+    struct stamp stamps[3];
+    bool forced = self->reload, same;
 
     if (!forced && now - self->looked_ns < LOOK_NS)
         return;
     self->looked_ns = now;
     self->reload = false;
     take_stamps(&self->files, stamps);
-    if (!forced && same_stamps(stamps, self->seen))
-        return;
+    same = !forced && same_stamps(stamps, self->seen);
     memcpy(self->seen, stamps, sizeof(stamps));
-    if (load(&self->files, &context, &own, &err) < 0) {
-        log_write("tls", LOG_WARN, "going on with the old certificate: %s", err.message);
-        return;
-    }
-    SSL_CTX_free(self->context); /* connections keep theirs */
-    self->context = context;
-    self->own = own;
-    log_write("tls", LOG_INFO, "%s was read again: %s, number %s", self->files.certificate,
-              own.subject, own.serial);
+    if (!same || (self->failed_ns && now - self->failed_ns >= AGAIN_NS))
+        take_up(self, same);
     warn_of_end(self);
 }
 

@@ -31,7 +31,7 @@ void tls_destroy(struct tls *tls);
 /* A stream over a connected socket that does not block, before its greeting; the socket is the
  * stream's when this returns 0. `tls` NULL: without TLS. First they look, once a second, whether
  * the files have changed: what is new there holds from then on; what is not whole is logged, and
- * the old goes on. */
+ * the old goes on; it is tried again every ten seconds. */
 int tls_accept(struct tls *tls, int fd, const char *name, const char *protocol,
                struct stream **ret_stream, struct opiml_error *err);
 /* `at` is "HOST:PORT", whose host has to be in the server's certificate. */

@@ -1,6 +1,8 @@
 /* TLS: links over it, its files, and files that change. */
 #include "site.h"
 
+#include <sys/resource.h>
+
 #include "../net/link_suite.h"
 #include "net/wire.h"
 
@@ -197,6 +199,103 @@ static void new_files_are_taken_up_once_they_are_whole(void **state) {
     site_remove(&other);
 }
 
+/* Somebody connects, who wants nothing. */
+static void visit(struct tls *server, bool without_files) {
+    struct rlimit normal, none;
+    struct stream *stream;
+    int fds[2];
+
+    site_connect(fds);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &normal), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = normal.rlim_max};
+    if (without_files)
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(tls_accept(server, fds[1], "the client", TLS_GRPC, &stream, NULL), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &normal), 0);
+    stream_close(stream);
+    close(fds[0]);
+}
+
+/* How often a text stands in what was logged since. */
+static uint32_t logged(FILE *file, const char *text) {
+    char line[2048];
+    uint32_t count = 0;
+
+    rewind(file);
+    while (fgets(line, sizeof(line), file))
+        count += strstr(line, text) != NULL;
+    return count;
+}
+
+static int log_to(FILE *file) {
+    int before = dup(STDERR_FILENO);
+
+    dup2(fileno(file), STDERR_FILENO);
+    return before;
+}
+
+static void log_back(int before) {
+    dup2(before, STDERR_FILENO);
+    close(before);
+}
+
+/* Too many files were open when the new ones were looked at, which stay as they are. */
+static void what_failed_is_tried_again(void **state) {
+    struct tls_files own, new;
+    struct site site, other;
+    struct tls *server;
+    FILE *file = tmpfile();
+    int before;
+
+    site_make(&site);
+    site_make(&other);
+    own = site_issue(&site, (struct site_ask){.names = "127.0.0.1"});
+    new = site_issue(&other, (struct site_ask){.names = "127.0.0.1"});
+    assert_int_equal(tls_create(&own, &server, NULL), 0);
+    moved_ns = clock_now_ns();
+    clock_inject(moved, NULL);
+    copy(new.certificate, own.certificate);
+    copy(new.key, own.key);
+    copy(other.ca, own.ca);
+    before = log_to(file);
+    for (int i = 0; i < 12; i++) {
+        moved_ns += 1100000000;
+        visit(server, true);
+    }
+    log_back(before);
+    assert_int_equal(logged(file, "going on with the old certificate"), 1);
+    moved_ns += 1100000000;
+    visit(server, false);
+    moved_ns += 10000000000;
+    assert_true(lets_in(server, &new));
+    clock_inject(NULL, NULL);
+    tls_destroy(server);
+    site_remove(&site);
+    site_remove(&other);
+    fclose(file);
+}
+
+static void an_end_that_comes_is_told_once_a_day(void **state) {
+    const struct site_ask ask = {.names = "127.0.0.1", .now_s = site_now() - 39 * SITE_DAY_S / 4};
+    struct tls_files own = site_issue(&link_site, ask);
+    FILE *file = tmpfile();
+    struct tls *server;
+    int before = log_to(file);
+
+    assert_int_equal(tls_create(&own, &server, NULL), 0);
+    moved_ns = clock_now_ns();
+    clock_inject(moved, NULL);
+    for (int hour = 0; hour < 60; hour++) {
+        moved_ns += UINT64_C(3600000000000);
+        visit(server, false);
+    }
+    clock_inject(NULL, NULL);
+    log_back(before);
+    assert_int_equal(logged(file, "ends at"), 3);
+    tls_destroy(server);
+    fclose(file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         LINK_TESTS(one_connection),
@@ -205,6 +304,8 @@ int main(void) {
         cmocka_unit_test(some_are_not_enough),
         cmocka_unit_test(memory_that_runs_out_ends_it_cleanly),
         cmocka_unit_test(new_files_are_taken_up_once_they_are_whole),
+        cmocka_unit_test(what_failed_is_tried_again),
+        cmocka_unit_test(an_end_that_comes_is_told_once_a_day),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
