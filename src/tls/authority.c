@@ -202,6 +202,13 @@ static int write_certificate(const char *path, X509 *x509, struct opiml_error *e
 
 /* ---- the CA ---- */
 
+static int fail_lone_key(const char *secret, struct opiml_error *err) {
+    return opiml_fail(err, OPIML_EINVAL,
+                      "%s has no %s beside it: an interrupted `opiml pki init` left it, and it is "
+                      "of no use: remove it",
+                      secret, AUTHORITY_CERTIFICATE);
+}
+
 int authority_create(const char *folder, const char *name, uint32_t days, int64_t now_s,
                      struct opiml_error *err) {
     AUTO_FREE char *certificate = text_path(folder, AUTHORITY_CERTIFICATE);
@@ -212,11 +219,13 @@ int authority_create(const char *folder, const char *name, uint32_t days, int64_
 
     if (!certificate || !secret)
         return base_fail_memory(err, strlen(folder), "a file's name");
-    if (access(certificate, F_OK) == 0 || access(secret, F_OK) == 0)
+    if (access(certificate, F_OK) == 0)
         return opiml_fail(err, OPIML_EEXIST,
                           "%s holds a CA already; a new one would make all of its certificates "
                           "worthless: take another folder, or remove this one's ca.* yourself",
                           folder);
+    if (access(secret, F_OK) == 0)
+        return fail_lone_key(secret, err);
     if (name[0] == 0 || strlen(name) > COMMON_NAME_MAX)
         return opiml_fail(err, OPIML_EINVAL, "\"%s\": a CA's name has 1 to %d bytes", name,
                           COMMON_NAME_MAX);
@@ -249,8 +258,10 @@ static int open_authority(const char *folder, X509 **ret_ca, EVP_PKEY **ret_key,
     if (!certificate || !secret)
         return base_fail_memory(err, strlen(folder), "a file's name");
     if (access(certificate, F_OK) < 0 && errno == ENOENT)
-        return opiml_fail(err, OPIML_ENOENT, "%s holds no CA: `opiml pki init %s` makes one",
-                          folder, folder);
+        return access(secret, F_OK) == 0
+                   ? fail_lone_key(secret, err)
+                   : opiml_fail(err, OPIML_ENOENT, "%s holds no CA: `opiml pki init %s` makes one",
+                                folder, folder);
     if ((rc = certificate_read(certificate, ret_ca, err)) < 0 ||
         (rc = file_read(secret, CERTIFICATE_FILE_MAX, &text, &bytes, err)) < 0)
         return rc;

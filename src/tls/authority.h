@@ -21,7 +21,8 @@ struct authority_request {
     int64_t now_s;      /* since 1970 */
 };
 
-/* Make a CA, and the folder where it is missing. OPIML_EEXIST: there is one. */
+/* Make a CA, and the folder where it is missing. OPIML_EEXIST: there is one; OPIML_EINVAL:
+ * a key without a certificate is there. */
 int authority_create(const char *folder, const char *name, uint32_t days, int64_t now_s,
                      struct opiml_error *err);
 /* Make a key and a certificate for it: NAME.key and NAME.crt, by the first name; each is written

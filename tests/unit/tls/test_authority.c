@@ -26,22 +26,6 @@ static void keys_are_for_their_owner(void **state) {
     site_remove(&site);
 }
 
-static void there_is_one_in_a_folder(void **state) {
-    struct opiml_error err;
-    struct site site;
-    char path[4200];
-
-    site_make(&site);
-    assert_int_equal(authority_create(site.folder, "b", 1, site_now(), &err), OPIML_EEXIST);
-    assert_non_null(strstr(err.message, "holds a CA already"));
-    assert_int_equal(remove(site.ca), 0); /* the key alone counts, too */
-    assert_int_equal(authority_create(site.folder, "b", 1, site_now(), NULL), OPIML_EEXIST);
-    snprintf(path, sizeof(path), "%s/new/folder", site.folder);
-    assert_int_equal(authority_create(path, "", 1, site_now(), NULL), OPIML_EINVAL);
-    assert_int_equal(authority_create(path, "b", 1, site_now(), NULL), 0);
-    site_remove(&site);
-}
-
 static int issue(const struct site *site, const char *names, uint32_t days,
                  struct opiml_error *err) {
     const struct authority_request request = {
@@ -52,6 +36,29 @@ static int issue(const struct site *site, const char *names, uint32_t days,
     base_free(certificate);
     base_free(key);
     return rc;
+}
+
+static void there_is_one_in_a_folder(void **state) {
+    struct opiml_error err;
+    struct site site;
+    char path[4200];
+
+    site_make(&site);
+    assert_int_equal(authority_create(site.folder, "b", 1, site_now(), &err), OPIML_EEXIST);
+    assert_non_null(strstr(err.message, "holds a CA already"));
+    assert_int_equal(remove(site.ca), 0); /* as where making it was cut short */
+    assert_int_equal(authority_create(site.folder, "b", 1, site_now(), &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "ca.key has no ca.crt beside it"));
+    assert_non_null(strstr(err.message, "remove it"));
+    assert_int_equal(issue(&site, "a", 1, &err), OPIML_EINVAL);
+    assert_non_null(strstr(err.message, "remove it"));
+    snprintf(path, sizeof(path), "%s/ca.key", site.folder);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(authority_create(site.folder, "b", 1, site_now(), NULL), 0);
+    snprintf(path, sizeof(path), "%s/new/folder", site.folder);
+    assert_int_equal(authority_create(path, "", 1, site_now(), NULL), OPIML_EINVAL);
+    assert_int_equal(authority_create(path, "b", 1, site_now(), NULL), 0);
+    site_remove(&site);
 }
 
 static void names_are_looked_at(void **state) {
