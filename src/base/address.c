@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 
 /* In two; the host may stand in brackets, and has to where it has colons. */
 static int split(const char *at, char host[ADDRESS_HOST], char port[8], struct opiml_error *err) {
@@ -53,6 +54,12 @@ void address_text(const struct sockaddr *address, socklen_t bytes, char to[ADDRE
     getnameinfo(address, bytes, host, sizeof(host), port, sizeof(port),
                 NI_NUMERICHOST | NI_NUMERICSERV);
     snprintf(to, ADDRESS_TEXT, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+uint64_t address_hash_host(const char *text) {
+    const char *port = strrchr(text, ':');
+
+    return hash_64(text, port ? (size_t)(port - text) : strlen(text), 0);
 }
 
 uint16_t address_port(int fd) {

@@ -22,6 +22,8 @@ int address_host(const char *at, char ret_host[ADDRESS_HOST], struct opiml_error
 /* "192.0.2.7:4711" of an address. */
 #define ADDRESS_TEXT 72
 void address_text(const struct sockaddr *address, socklen_t bytes, char to[ADDRESS_TEXT]);
+/* Whom that text is of, without the port: to count who comes how often. */
+uint64_t address_hash_host(const char *text);
 uint16_t address_port(int fd); /* that a socket is bound to */
 /* Small messages go at once: who waits for an answer has nothing more to say. */
 void address_no_delay(int fd);

@@ -148,14 +148,6 @@ static int push(struct ucx_link *self, const void *from, uint64_t bytes, uint64_
 
 /* ---- the receiver ---- */
 
-static bool same_key(const uint8_t *a, const uint8_t *b) {
-    uint8_t differs = 0;
-
-    for (size_t i = 0; i < WIRE_KEY_BYTES; i++)
-        differs |= a[i] ^ b[i];
-    return differs == 0;
-}
-
 /* Messages may come in another order than they were sent in: each says its number. */
 static struct incoming *find_posted(struct ucx_link *self, const struct wire *frame, uint64_t bytes,
                                     struct opiml_error *err) {
@@ -185,7 +177,7 @@ static struct ucx_receive *take(void *context, const void *header, size_t header
     if (!self->receives || header_bytes != sizeof(message))
         return NULL;
     memcpy(&message, header, sizeof(message));
-    if (!same_key(message.key, self->key))
+    if (!wire_same(message.key, self->key, WIRE_KEY_BYTES))
         return NULL;
     pthread_mutex_lock(&self->lock);
     to = find_posted(self, &message.frame, bytes, self->refused.code ? NULL : &self->refused);

@@ -29,6 +29,14 @@ int wire_check(const struct wire *wire, enum wire_kind kind, uint32_t stripe, ui
     return 0;
 }
 
+bool wire_same(const uint8_t *a, const uint8_t *b, size_t bytes) {
+    uint8_t differs = 0;
+
+    for (size_t i = 0; i < bytes; i++)
+        differs |= a[i] ^ b[i];
+    return differs == 0;
+}
+
 int wire_end(const struct wire *end, const char *text, struct opiml_error *err) {
     if (end->code == 0)
         return 0;

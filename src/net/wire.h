@@ -96,6 +96,8 @@ struct wire_part wire_part(uint64_t number, uint64_t frame_bytes, uint32_t strip
  * many bytes behind it. OPIML_ECORRUPT says what is wrong; OPIML_ELIMIT when it is too large. */
 int wire_check(const struct wire *wire, enum wire_kind kind, uint32_t stripe, uint64_t number,
                uint64_t most_bytes, struct opiml_error *err);
+/* Whether two keys, or tickets, are the same: in one time, whatever they have in common. */
+bool wire_same(const uint8_t *a, const uint8_t *b, size_t bytes);
 /* What the receiver returns for an end that was looked at, and the text behind it: 0, or the
  * sender's failure. Codes that a link says of itself become OPIML_EIO. */
 int wire_end(const struct wire *end, const char *text, struct opiml_error *err);

@@ -11,7 +11,6 @@
 
 #include "base/address.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "tls/tls.h"
@@ -155,12 +154,6 @@ static struct waiting *find_place(struct data_port *port) {
     return victim;
 }
 
-static uint64_t hash_host(const char *name) {
-    const char *port = strrchr(name, ':');
-
-    return hash_64(name, port ? (size_t)(port - name) : strlen(name), 0);
-}
-
 static void on_connection(evutil_socket_t listener, short what, void *context) {
     struct data_port *port = context;
     struct waiting *place;
@@ -176,7 +169,7 @@ static void on_connection(evutil_socket_t listener, short what, void *context) {
     address_text((struct sockaddr *)&from, bytes, name);
     *place = (struct waiting){.deadline_ns =
                                   clock_now_ns() + DATA_PORT_PATIENCE_S * UINT64_C(1000000000),
-                              .host = hash_host(name)};
+                              .host = address_hash_host(name)};
     /* Who comes by the Unix socket is on this machine, and encrypts nothing. */
     if (tls_accept(listener == port->local_fd ? NULL : port->tls, fd, name, TLS_DATA,
                    &place->stream, NULL) < 0)

@@ -9,7 +9,6 @@
 
 #include "base/address.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "rpc/call.h"
@@ -429,12 +428,6 @@ static int session_open(struct connection *self) {
     return 0;
 }
 
-static uint64_t hash_host(const char *name) {
-    const char *port = strrchr(name, ':');
-
-    return hash_64(name, port ? (size_t)(port - name) : strlen(name), 0);
-}
-
 static uint32_t count_of_host(const struct rpc_server *server, uint64_t host) {
     uint32_t count = 0;
 
@@ -522,7 +515,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     server->count.connections++;
     address_watch_peer(fd);
     address_text(address, (socklen_t)length, name);
-    self->host = hash_host(name);
+    self->host = address_hash_host(name);
     if (connection_open(self, fd, name) < 0)
         connection_close(self);
 }

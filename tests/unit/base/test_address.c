@@ -94,10 +94,17 @@ static void peers_of_this_machine_are_known(void **state) {
     close(pair[1]);
 }
 
+static void hosts_are_the_same_whatever_the_port(void **state) {
+    assert_int_equal(address_hash_host("10.0.0.1:1"), address_hash_host("10.0.0.1:65535"));
+    assert_int_equal(address_hash_host("[::1]:7"), address_hash_host("[::1]:8"));
+    assert_int_not_equal(address_hash_host("[::1]:7"), address_hash_host("[::2]:7"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_are_found),
         cmocka_unit_test(hosts_are_taken_out),
+        cmocka_unit_test(hosts_are_the_same_whatever_the_port),
         cmocka_unit_test(what_is_no_place_is_told),
         cmocka_unit_test(connections_are_made_or_refused),
         cmocka_unit_test(peers_of_this_machine_are_known),

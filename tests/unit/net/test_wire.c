@@ -71,11 +71,23 @@ static void an_end_says_what_the_sender_failed_with(void **state) {
     }
 }
 
+static void keys_are_compared_whole(void **state) {
+    uint8_t a[WIRE_KEY_BYTES] = {7}, b[WIRE_KEY_BYTES] = {7};
+
+    assert_true(wire_same(a, b, sizeof(a)));
+    for (size_t i = 0; i < sizeof(a); i++) {
+        b[i] ^= 0x80;
+        assert_false(wire_same(a, b, sizeof(a)));
+        b[i] ^= 0x80;
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_parts_of_a_frame_are_all_of_it),
         cmocka_unit_test(small_frames_take_turns),
         cmocka_unit_test(what_cannot_stand_there_is_refused),
+        cmocka_unit_test(keys_are_compared_whole),
         cmocka_unit_test(an_end_says_what_the_sender_failed_with),
     };
 
