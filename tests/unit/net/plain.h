@@ -8,7 +8,7 @@
 /* The sockets are the link's from now on. */
 static inline int plain_open(const int *fds, uint32_t stripes, uint32_t depth, bool receives,
                              struct link **ret_link) {
-    struct stream *streams[WIRE_STRIPES_MAX];
+    struct stream *streams[WIRE_STRIPES_MAX] = {0};
 
     for (uint32_t s = 0; s < stripes; s++)
         if (stream_plain(fds[s], "peer", &streams[s], NULL) < 0)
