@@ -12,6 +12,7 @@ from helper import Case, needs_peers, unittest
 OPIML = os.environ["OPIML"]
 PACKAGING = os.path.join(os.path.dirname(__file__), "..", "..", "packaging")
 UNIT = os.path.join(PACKAGING, "systemd", "opiml-node.service")
+MAKE = os.path.join(PACKAGING, "..", "tools", "make-packages")
 MANIFEST = os.path.join(PACKAGING, "kubernetes", "node-daemonset.yaml")
 EXPOSURE_MOST = 1.5  # of systemd-analyze: 10 is a service that is confined by nothing
 
@@ -91,6 +92,28 @@ class Packaging(Case):
             self.assertIn("serving on", process.stdout.readline())
             process.send_signal(signal.SIGTERM)
             self.assertEqual(process.wait(10), 0)
+
+    # ---- Debian ----
+
+    def test_the_package_has_the_unit_itself(self):
+        """What debhelper finds in the tree that the packages are built in; links do not outlive every copy of it."""
+        for folder, _, names in os.walk(os.path.join(PACKAGING, "debian")):
+            for name in names:
+                path = os.path.join(folder, name)
+                self.assertFalse(os.path.islink(path), path)
+                with open(path, encoding="utf-8") as file:
+                    self.assertFalse(file.read(3) == "../", path)  # a link that a copy has made a file of
+        tree = self.path("tree")
+        shutil.copytree(os.path.join(PACKAGING, "debian"), os.path.join(tree, "debian"))
+        with open(MAKE, encoding="utf-8") as file:
+            copies = re.findall(r'^cp -p packaging/systemd/.*$', file.read(), re.MULTILINE)
+        subprocess.run(["bash", "-ec", "\n".join(copies)], check=True, cwd=os.path.join(PACKAGING, ".."),
+                       env={**os.environ, "tree": tree})
+        for name, installed in (("opiml-node.service", "opiml.opiml-node.service"), ("opiml.sysusers", "opiml.sysusers")):
+            with open(os.path.join(PACKAGING, "systemd", name), encoding="utf-8") as file:
+                unit = file.read()
+            with open(os.path.join(tree, "debian", installed), encoding="utf-8") as file:
+                self.assertEqual(file.read(), unit)
 
     # ---- Kubernetes ----
 
