@@ -88,7 +88,8 @@ static int check_header(const void *data, size_t bytes, struct opiml_error *err)
         header->classes > INDEX_CLASSES_MAX || header->folders > UINT32_MAX)
         return WRONG("a count out of range");
     if ((header->parts != 0 && header->parts != header->fields) ||
-        (header->pieces != 0 && (header->pieces > header->fields || header->parts != 0)))
+        (header->pieces != 0 && (header->pieces > header->fields || header->parts != 0)) ||
+        (header->record_bytes && (header->parts || header->pieces))) /* alike: no tables of them */
         return WRONG("the number of parts");
     if (header->max_read > UINT32_MAX || header->record_bytes > UINT32_MAX ||
         header->lead_bytes > (uint64_t)1 << 48 || (header->record_bytes && !header->stride_bytes))

@@ -21,6 +21,9 @@ static void use(const struct index *index) {
         if (place.object >= index->header->objects || place.bytes > index->header->max_read ||
             place.offset + place.bytes > index->objects[place.object].bytes)
             __builtin_trap();
+        for (uint32_t r = 0; r < index_ranges(index); r++)
+            if (index_range(index, i, r).object >= index->header->objects)
+                __builtin_trap();
         if (index->records && index->records[i].key_bytes > 0)
             sum += (uint8_t)index->pool[index->records[i].key + index->records[i].key_bytes - 1];
     }

@@ -116,14 +116,13 @@ static void hostile_numbers(void **state) {
     base_free(data);
 }
 
-static void records_that_are_all_alike(void **state) {
+/* Five files, with four records that are all alike. */
+static uint8_t *made_alike(size_t *ret_bytes) {
     struct source_object objects[] = {
         {"a", 10, 0}, {"b", 10 + 3 * 7, 0}, {"c", 10, 0}, {"d", 10 + 7, 0}, {"e", 10, 0}};
     struct source_listing listing = {objects, 5, NULL, 0, NULL};
     struct index_draft draft;
-    struct index index;
     void *data;
-    size_t bytes;
     assert_int_equal(index_draft_init(&draft, &listing, NULL), 0);
     draft.format = "raw";
     draft.record_bytes = 7;
@@ -133,7 +132,15 @@ static void records_that_are_all_alike(void **state) {
     const uint64_t first[] = {0, 0, 3, 3, 4};
     memcpy(draft.first, first, sizeof(first));
     opiml_schema_add(&draft.schema, "x", OPIML_U8, 1, (int64_t[]){7}, 0, NULL);
-    assert_int_equal(index_draft_finish(&draft, &listing, &data, &bytes, NULL), 0);
+    assert_int_equal(index_draft_finish(&draft, &listing, &data, ret_bytes, NULL), 0);
+    index_draft_release(&draft);
+    return data;
+}
+
+static void records_that_are_all_alike(void **state) {
+    struct index index;
+    size_t bytes;
+    uint8_t *data = made_alike(&bytes);
     assert_int_equal(index_check(data, bytes, &index, NULL), 0);
     static const struct index_place expected[] = {{1, 7, 10}, {1, 7, 17}, {1, 7, 24}, {3, 7, 10}};
     for (uint64_t i = 0; i < 4; i++) {
@@ -142,7 +149,25 @@ static void records_that_are_all_alike(void **state) {
         assert_int_equal(place.offset, expected[i].offset);
         assert_int_equal(place.bytes, 7);
     }
-    index_draft_release(&draft);
+    base_free(data);
+}
+
+/* They have no tables of parts or pieces, which nothing may look for there. */
+static void what_is_alike_has_no_pieces(void **state) {
+    size_t bytes;
+    uint8_t *data = made_alike(&bytes);
+    struct index_header *header = (struct index_header *)data;
+    struct index index;
+    header->pieces = 1;
+    index_seal(data, bytes);
+    assert_int_equal(index_check(data, bytes, &index, NULL), OPIML_ECORRUPT);
+    header->pieces = 0;
+    header->parts = header->fields;
+    index_seal(data, bytes);
+    assert_int_equal(index_check(data, bytes, &index, NULL), OPIML_ECORRUPT);
+    header->parts = 0;
+    index_seal(data, bytes);
+    assert_int_equal(index_check(data, bytes, &index, NULL), 0);
     base_free(data);
 }
 
@@ -173,7 +198,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_built_is_read), cmocka_unit_test(damage_is_noticed),
         cmocka_unit_test(hostile_numbers),        cmocka_unit_test(records_that_are_all_alike),
-        cmocka_unit_test(files_are_mapped),
+        cmocka_unit_test(what_is_alike_has_no_pieces), cmocka_unit_test(files_are_mapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
