@@ -374,7 +374,8 @@ static int add_record(struct merge *self, const struct part *part, uint64_t r,
     /* A key that begins its object's is there already. */
     if (!(index->header->flags & INDEX_KEYS))
         record.key = 0;
-    else if (record.key == index->objects[own].key)
+    else if (record.key == index->objects[own].key &&
+             record.key_bytes <= strlen(index_object_key(index, own)))
         record.key = draft->object_keys[record.object];
     else
         key = index->pool + record.key;

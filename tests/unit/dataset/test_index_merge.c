@@ -360,6 +360,40 @@ static void a_part_reads_what_it_holds(void **state) {
     remove_bed(&bed);
 }
 
+/* An index from elsewhere may say of a key that begins where its object's does that it is longer:
+ * it is copied as it says, and no other bytes are taken for it. */
+static void a_key_longer_than_its_objects(void **state) {
+    struct bed bed = make_bed();
+    struct merged merged;
+    struct index_holder holders[2];
+    struct index hostile, all;
+    void *data;
+    size_t bytes;
+
+    put_text(&bed, "cat/1.jpg", "cat one", 1);
+    put_text(&bed, "dog/2.jpg", "dog", 2);
+    assert_int_equal(merge_bed(&bed, ", format: image-folder", 2, &merged), 1);
+    const struct index *index = dataset_index(merged.part[0]);
+    AUTO_FREE uint8_t *copy = base_alloc(index->header->file_bytes);
+    memcpy(copy, index->header, index->header->file_bytes);
+    struct index_record *record = (void *)(copy + ((const uint8_t *)index->records -
+                                                   (const uint8_t *)index->header));
+    assert_int_equal(record->key, index->objects[0].key);
+    record->key_bytes = (uint32_t)(index->header->pool_bytes - record->key);
+    index_seal(copy, index->header->file_bytes);
+    assert_int_equal(index_check(copy, index->header->file_bytes, &hostile, NULL), 0);
+    holders[0] = (struct index_holder){&hostile, "node A", 0};
+    holders[1] = (struct index_holder){dataset_index(merged.part[1]), "node B", 1};
+    assert_int_equal(index_merge(holders, 2, &data, &bytes, NULL), 1);
+    assert_int_equal(index_check(data, bytes, &all, NULL), 0);
+    assert_int_equal(all.records[0].key_bytes, record->key_bytes);
+    assert_memory_equal(all.pool + all.records[0].key, hostile.pool + record->key,
+                        record->key_bytes);
+    base_free(data);
+    merged_release(&merged);
+    remove_bed(&bed);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pictures_in_classes),
@@ -371,6 +405,7 @@ int main(void) {
         cmocka_unit_test(what_differs_is_named),
         cmocka_unit_test(a_failed_allocation_is_told),
         cmocka_unit_test(a_part_reads_what_it_holds),
+        cmocka_unit_test(a_key_longer_than_its_objects),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
