@@ -106,8 +106,10 @@ struct table_want {
     uint64_t offset;
     uint32_t bytes;
     uint8_t *to;
-    int result;           /* out, as of source_read */
-    uint64_t first, rows; /* table_fetch's: which rows, and how many have not come */
+    int result; /* out, as of source_read */
+    /* table_fetch's: which rows, and what has come of each */
+    uint64_t first, rows;
+    uint8_t *came;
 };
 /* A connection, and the statements that rows are read with. One thread. */
 struct table_reader;

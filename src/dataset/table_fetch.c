@@ -229,17 +229,37 @@ static void copy_part(struct table_want *want, uint64_t offset, const uint8_t *r
     memcpy(want->to + (begin - want->offset), row + (begin - offset), end - begin);
 }
 
+/* What has come of a row: nothing, the row, or what it cannot be told from. */
+enum { NOT_COME, CAME, UNCLEAR };
+
+/* A row of key `i` has come, whose bytes are `row`; NULL: it is another than was indexed. One that
+ * comes twice, as of a join that is not unique any more, is no row of ours. */
+static void give_row(const struct table_source *source, struct table_want *wants, uint32_t count,
+                     uint64_t i, const uint8_t *row) {
+    const struct index_record *record = kept_record(source, i);
+    for (uint32_t w = 0; w < count; w++) {
+        struct table_want *want = &wants[w];
+        if (i < want->first || i - want->first >= want->rows)
+            continue;
+        uint8_t *came = &want->came[i - want->first];
+        *came = row && *came == NOT_COME ? CAME : UNCLEAR;
+        if (*came == CAME)
+            copy_part(want, record->offset, row, record->bytes);
+    }
+}
+
 /* The row that the statement stands at. */
 static int take_row(struct table_reader *self, struct db_statement *statement,
-                    struct table_want *wants, uint32_t count, uint8_t *came,
-                    struct opiml_error *err) {
+                    struct table_want *wants, uint32_t count, struct opiml_error *err) {
     const struct table_source *source = self->source;
     struct db_value key = db_get(statement, 0), version = db_get(statement, 1);
     uint64_t i = find_key(source, &key), bytes;
     if (i == UINT64_MAX)
         return 0; /* within a range of keys, but not of the list */
-    if (source->ask.version && table_version(&version) != key_version(source, i))
-        return 0; /* as if it were gone */
+    if (source->ask.version && table_version(&version) != key_version(source, i)) {
+        give_row(source, wants, count, i, NULL);
+        return 0;
+    }
     while ((bytes = table_row_write(&source->index->schema, statement, 2, self->locale, self->row,
                                     self->row_room)) > self->row_room) {
         uint8_t *grown = bytes <= TABLE_ROW_BYTES_MAX ? base_realloc(self->row, bytes) : NULL;
@@ -248,40 +268,37 @@ static int take_row(struct table_reader *self, struct db_statement *statement,
         self->row = grown;
         self->row_room = bytes;
     }
-    const struct index_record *record = kept_record(source, i);
-    if (bytes != record->bytes)
-        return 0;
-    for (uint32_t w = 0; w < count; w++)
-        if (i >= wants[w].first && i - wants[w].first < wants[w].rows) {
-            copy_part(&wants[w], record->offset, self->row, bytes);
-            came[w] = 1;
-        }
+    bool same = bytes == kept_record(source, i)->bytes;
+    give_row(source, wants, count, i, same ? self->row : NULL);
     return 0;
+}
+
+static bool all_came(const struct table_want *want) {
+    for (uint64_t i = 0; i < want->rows; i++)
+        if (want->came[i] != CAME)
+            return false;
+    return true;
 }
 
 static int try_fetch(struct table_reader *self, struct table_want *wants, uint32_t count,
                      struct opiml_error *err) {
-    AUTO_FREE uint64_t *left = base_alloc_array(count, sizeof(*left));
-    AUTO_FREE uint8_t *came = base_alloc(count);
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < count; i++)
+        rows += wants[i].rows;
+    AUTO_FREE uint8_t *came = base_alloc(rows);
     struct db_statement *statement;
-    int rc = left && came ? connect_reader(self, err)
-                          : base_fail_memory(err, count * sizeof(*left), "a query");
+    int rc = came ? connect_reader(self, err) : base_fail_memory(err, rows, "a query");
     if (rc == 0)
         rc = run_query(self, wants, count, &statement, err);
     if (rc < 0)
         return rc;
-    for (uint32_t i = 0; i < count; i++)
-        left[i] = wants[i].rows;
-    while ((rc = db_step(statement, err)) == 1) {
-        memset(came, 0, count);
-        rc = take_row(self, statement, wants, count, came, err);
-        if (rc < 0)
+    for (uint64_t i = 0, at = 0; i < count; at += wants[i++].rows)
+        wants[i].came = came + at;
+    while ((rc = db_step(statement, err)) == 1)
+        if ((rc = take_row(self, statement, wants, count, err)) < 0)
             return rc;
-        for (uint32_t i = 0; i < count; i++)
-            left[i] -= came[i];
-    }
     for (uint32_t i = 0; rc == 0 && i < count; i++)
-        wants[i].result = left[i] ? OPIML_ESTALE : 0;
+        wants[i].result = all_came(&wants[i]) ? 0 : OPIML_ESTALE;
     return rc;
 }
 

@@ -78,6 +78,33 @@ static void only_what_is_gone_is_stale(void **state) {
     end(&self);
 }
 
+/* A join that is not unique any more gives a row twice: it makes up for none that is gone. */
+static void a_row_that_comes_twice_is_stale(void **state) {
+    struct table_bed *bed = *state;
+    struct fetching self = begin(bed);
+    struct table_want wants[10];
+    uint8_t to[10][2048];
+
+    table_execute(bed, "ALTER TABLE rows RENAME TO kept");
+    table_execute(bed, "CREATE VIEW rows AS SELECT * FROM kept WHERE id <> 6 UNION ALL "
+                       "SELECT * FROM kept WHERE id = 4 UNION ALL "
+                       "SELECT id, x, 'another length' FROM kept WHERE id = 14");
+    for (uint32_t i = 0; i < 10; i++) {
+        struct dataset_extent extent;
+
+        dataset_locate(self.dataset, i, 0, &extent);
+        wants[i] = (struct table_want){.offset = extent.offset, .bytes = extent.bytes, .to = to[i]};
+    }
+    wants[9].bytes += (uint32_t)(wants[9].offset - wants[2].offset); /* all but the first two */
+    wants[9].offset = wants[2].offset;
+    wants[8].bytes = wants[2].bytes + wants[3].bytes; /* the one twice, the other never */
+    wants[8].offset = wants[2].offset;
+    table_fetch(self.reader, wants, 10);
+    for (uint32_t i = 0; i < 10; i++)
+        assert_int_equal(wants[i].result, i == 2 || i == 3 || i >= 7 ? OPIML_ESTALE : 0);
+    end(&self);
+}
+
 static void a_database_that_is_gone_ends_it(void **state) {
     struct table_bed *bed = *state;
     struct fetching self = begin(bed);
@@ -123,6 +150,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(any_range_is_a_part_of_the_whole, table_setup,
                                         table_teardown),
         cmocka_unit_test_setup_teardown(only_what_is_gone_is_stale, table_setup, table_teardown),
+        cmocka_unit_test_setup_teardown(a_row_that_comes_twice_is_stale, table_setup,
+                                        table_teardown),
         cmocka_unit_test_setup_teardown(a_database_that_is_gone_ends_it, table_setup,
                                         table_teardown),
         cmocka_unit_test_setup_teardown(out_of_memory, table_setup, table_teardown),
