@@ -4,11 +4,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/text.h"
 #include "dataset/walk.h"
 
 #define TIMEOUT_S 60
-#define TIMEOUT_MOST 86400
 #define TRIES_MOST 6 /* of a read that fails where others would come */
 #define NONE UINT32_MAX
 #define BACK_OFF_MS 20u /* the first pause; each is twice as long as the one before */
@@ -315,21 +313,10 @@ static void filer_close(struct source_queue *queue) {
     base_free(self);
 }
 
-static int read_timeout(uint64_t *ret_ns, struct opiml_error *err) {
-    const char *text = getenv("OPIML_FILER_TIMEOUT");
-    uint64_t seconds = TIMEOUT_S;
-    if (text && text[0] &&
-        (!text_parse_bytes(text, &seconds) || seconds == 0 || seconds > TIMEOUT_MOST))
-        return opiml_fail(err, OPIML_EINVAL, "OPIML_FILER_TIMEOUT=%s: seconds, from 1 to %d", text,
-                          TIMEOUT_MOST);
-    *ret_ns = seconds * 1000000000u;
-    return 0;
-}
-
 int filer_queue_open(struct file_source *source, uint32_t depth, struct source_queue *inner,
                      struct source_queue **ret_queue, struct opiml_error *err) {
-    uint64_t timeout_ns = 0;
-    int rc = read_timeout(&timeout_ns, err);
+    uint32_t timeout_s;
+    int rc = source_seconds("OPIML_FILER_TIMEOUT", TIMEOUT_S, &timeout_s, err);
     if (rc < 0)
         return rc;
     AUTO_FREE struct filer *self = base_alloc(sizeof(*self));
@@ -340,7 +327,7 @@ int filer_queue_open(struct file_source *source, uint32_t depth, struct source_q
         .close = filer_close, .submit = filer_submit, .wait = filer_wait, .wake = filer_wake};
     self->inner = inner;
     self->source = source;
-    self->timeout_ns = timeout_ns;
+    self->timeout_ns = timeout_s * UINT64_C(1000000000);
     self->remote = source_is_remote(&source->base);
     self->depth = depth;
     self->good = NONE;

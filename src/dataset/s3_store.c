@@ -3,9 +3,9 @@
 #include <strings.h>
 
 #include "base/file.h"
+#include "dataset/source.h"
 
 #define FILE_BYTES_MAX MIB(1)
-#define SECONDS_MAX 86400
 #define BUCKET_BYTES_MAX 255
 
 /* ---- AWS's files ---- */
@@ -269,21 +269,6 @@ static char *setting(const char *const *variables, struct profiles *profiles, co
     return value;
 }
 
-static int seconds(const char *name, uint32_t usual, uint32_t *ret_seconds,
-                   struct opiml_error *err) {
-    const char *value = getenv(name);
-    *ret_seconds = usual;
-    if (!value || !value[0])
-        return 0;
-    char *end;
-    unsigned long number = strtoul(value, &end, 10);
-    if (*end || value[0] < '0' || value[0] > '9' || number == 0 || number > SECONDS_MAX)
-        return opiml_fail(err, OPIML_EINVAL, "%s=%s: it is a number of seconds, 1 to %d", name,
-                          value, SECONDS_MAX);
-    *ret_seconds = (uint32_t)number;
-    return 0;
-}
-
 /* Whether a bucket can be a part of a host's name that certificates of "*.host" are good for. */
 static bool fits_host(const char *bucket) {
     size_t bytes = strlen(bucket);
@@ -388,8 +373,8 @@ int s3_store_open(const char *bucket, struct s3_store **ret_store, struct opiml_
     int rc = read_both(&profiles, err);
     if (rc < 0 || (rc = choose_endpoint(store, &profiles, err)) < 0 ||
         (rc = find_keys(&profiles, store->profile, &keys, err)) < 0 ||
-        (rc = seconds("OPIML_S3_STALL", 10, &store->stall_s, err)) < 0 ||
-        (rc = seconds("OPIML_S3_DEADLINE", 60, &store->deadline_s, err)) < 0)
+        (rc = source_seconds("OPIML_S3_STALL", 10, &store->stall_s, err)) < 0 ||
+        (rc = source_seconds("OPIML_S3_DEADLINE", 60, &store->deadline_s, err)) < 0)
         return rc;
     store->access_key = TAKE(keys.access);
     store->secret_key = TAKE(keys.secret);

@@ -11,6 +11,7 @@
 #undef SOURCE
 
 #define KEY_BYTES_MAX 4096
+#define SECONDS_MAX 86400
 
 const struct source_ops *const *source_kinds(void) {
     static const struct source_ops *const kinds[] = {
@@ -148,6 +149,22 @@ int source_queue_open(struct source *source, uint32_t depth, bool direct, void *
     if (depth == 0)
         return opiml_fail(err, OPIML_EINVAL, "%s: a queue of depth 0", source->uri);
     return source->ops->queue_open(source, depth, direct, buffers, buffers_bytes, ret_queue, err);
+}
+
+int source_seconds(const char *variable, uint32_t usual, uint32_t *ret_seconds,
+                   struct opiml_error *err) {
+    const char *text = getenv(variable);
+    uint32_t seconds = usual;
+    if (text && text[0]) {
+        seconds = 0;
+        for (const char *at = text; *at && seconds <= SECONDS_MAX; at++)
+            seconds = *at >= '0' && *at <= '9' ? seconds * 10 + (uint32_t)(*at - '0') : UINT32_MAX;
+        if (seconds == 0 || seconds > SECONDS_MAX)
+            return opiml_fail(err, OPIML_EINVAL, "%s=%s: a number of seconds, from 1 to %d",
+                              variable, text, SECONDS_MAX);
+    }
+    *ret_seconds = seconds;
+    return 0;
 }
 
 uint32_t source_room(uint32_t bytes, bool direct) {

@@ -146,6 +146,10 @@ uint32_t source_room(uint32_t bytes, bool direct);
 static inline uint32_t source_skip(uint64_t offset, bool direct) {
     return (uint32_t)(offset % (direct ? 4096 : 64));
 }
+/* How many seconds a variable of the environment gives, from 1 to a day; `usual` when it is not
+ * set. OPIML_EINVAL: it is no such number. */
+int source_seconds(const char *variable, uint32_t usual, uint32_t *ret_seconds,
+                   struct opiml_error *err);
 /* A key as sources use them: relative, no empty, "." or ".." part, shorter than 4096 bytes. */
 bool source_key_safe(const char *key);
 /* All kinds, NULL-terminated, for help and completion. */

@@ -10,7 +10,6 @@
 #define TIMEOUT_S 30    /* that a database is tried again for; OPIML_DB_TIMEOUT says otherwise */
 #define BACK_OFF_MS 50u /* the first pause; each is twice as long as the one before */
 #define BACK_OFF_MOST 2000u
-#define TIMEOUT_MOST 86400
 
 struct table_reader {
     struct table_source *source;
@@ -22,17 +21,6 @@ struct table_reader {
     uint8_t *row;
     uint64_t row_room;
 };
-
-static int read_timeout(uint32_t *ret_ms, struct opiml_error *err) {
-    const char *text = getenv("OPIML_DB_TIMEOUT");
-    uint64_t seconds = TIMEOUT_S;
-    if (text && text[0] &&
-        (!text_parse_bytes(text, &seconds) || seconds == 0 || seconds > TIMEOUT_MOST))
-        return opiml_fail(err, OPIML_EINVAL, "OPIML_DB_TIMEOUT=%s: seconds, from 1 to %d", text,
-                          TIMEOUT_MOST);
-    *ret_ms = (uint32_t)seconds * 1000;
-    return 0;
-}
 
 static void close_at(struct table_reader **self) {
     table_reader_close(*self);
@@ -46,9 +34,11 @@ int table_reader_open(struct table_source *source, int stop, struct table_reader
     self->source = source;
     self->stop = stop;
     self->locale = number_locale();
-    int rc = read_timeout(&self->timeout_ms, err);
+    uint32_t timeout_s;
+    int rc = source_seconds("OPIML_DB_TIMEOUT", TIMEOUT_S, &timeout_s, err);
     if (rc < 0)
         return rc;
+    self->timeout_ms = timeout_s * 1000;
     *ret_reader = TAKE(self);
     return 0;
 }

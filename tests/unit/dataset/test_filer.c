@@ -159,7 +159,8 @@ static void mistakes_are_named(void **state) {
     struct source_queue *queue;
     struct bed bed;
     bed_make(&bed, errnums, 1);
-    for (const char *const *bad = (const char *const[]){"0", "soon", "86401", NULL}; *bad; bad++) {
+    for (const char *const *bad = (const char *const[]){"0", "soon", "86401", "1K", NULL}; *bad;
+         bad++) {
         setenv("OPIML_FILER_TIMEOUT", *bad, 1);
         assert_int_equal(
             filer_queue_open((struct file_source *)bed.source, 8, &bed.inner.base, &queue, &err),
