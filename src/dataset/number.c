@@ -15,6 +15,13 @@ void number_trim(const uint8_t **at, uint32_t *bytes) {
         (*bytes)--;
 }
 
+int number_hex_digit(char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
 bool number_i64(const uint8_t *at, uint32_t bytes, int64_t *ret_number) {
     int64_t number = 0;
     number_trim(&at, &bytes);

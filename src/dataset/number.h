@@ -15,6 +15,7 @@ bool number_i64(const uint8_t *at, uint32_t bytes, int64_t *ret_number);
  * that type. `locale` is number_locale's. */
 bool number_float(const uint8_t *at, uint32_t bytes, bool narrow, locale_t locale,
                   uint64_t *ret_bits);
+int number_hex_digit(char c); /* its value; -1: it is none */
 locale_t number_locale(void); /* "C"; to be given to freelocale */
 
 #endif

@@ -206,3 +206,28 @@ bool pattern_matches(const struct pattern *pattern, const char *key) {
             return true;
     return false;
 }
+
+int pattern_check_there(const struct pattern *pattern, const char *uri, pattern_look is_there,
+                        void *context, struct opiml_error *err) {
+    const char *before = "";
+    size_t before_bytes = 0;
+    for (size_t i = 0; pattern->count > 1 && i < pattern->count; i++) {
+        const char *name = pattern->names[i];
+        size_t bytes = pattern_fixed(name);
+        bool there = false;
+        if (bytes == before_bytes && memcmp(name, before, bytes) == 0)
+            continue;
+        AUTO_FREE char *fixed = base_printf("%.*s", (int)bytes, name);
+        if (!fixed)
+            return base_fail_memory(err, bytes, "a name");
+        int rc = is_there(context, fixed, name[bytes] != '\0', &there, err);
+        if (rc < 0)
+            return rc;
+        if (!there)
+            return opiml_fail(err, OPIML_ENOENT, "%s: there is no %s, which its braces name", uri,
+                              fixed);
+        before = name;
+        before_bytes = bytes;
+    }
+    return 0;
+}

@@ -29,6 +29,12 @@ void pattern_release(struct pattern *pattern);
 bool pattern_matches(const struct pattern *pattern, const char *key);
 /* How much of a name is without wildcards: all of it, or up to the folder before the first. */
 size_t pattern_fixed(const char *name);
+/* Braces name what must be there: objects, and folders (`folder`) in which something may match.
+ * `is_there` is asked for each; OPIML_ENOENT, with the pattern's `uri`: one is not. */
+typedef int (*pattern_look)(void *context, const char *name, bool folder, bool *ret_there,
+                            struct opiml_error *err);
+int pattern_check_there(const struct pattern *pattern, const char *uri, pattern_look is_there,
+                        void *context, struct opiml_error *err);
 /* Whether something in a folder, or in one below it, could match. */
 bool pattern_leads_into(const struct pattern *pattern, const char *folder);
 

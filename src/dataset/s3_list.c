@@ -1,6 +1,7 @@
 #include "dataset/s3_list.h"
 
 #include "base/xml.h"
+#include "dataset/number.h"
 
 #define PAGE_KEYS 1000 /* the most that S3 gives */
 
@@ -17,20 +18,13 @@ struct page {
     char *next;
 };
 
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* Resolve %XX, and + for a space, in place; false: that is no such text. */
 static bool decode(char *text) {
     char *to = text;
     for (const char *at = text; *at; at++) {
         char c = *at == '+' ? ' ' : *at;
         if (c == '%') {
-            int high = hex_digit(at[1]), low = high < 0 ? -1 : hex_digit(at[2]);
+            int high = number_hex_digit(at[1]), low = high < 0 ? -1 : number_hex_digit(at[2]);
             if (low < 0)
                 return false;
             c = (char)(high << 4 | low);

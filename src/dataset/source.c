@@ -225,6 +225,18 @@ void source_keep_join(void **memory, void *more) {
     *memory = more;
 }
 
+int source_by_key(const void *a, const void *b) {
+    return strcmp(((const struct source_object *)a)->key, ((const struct source_object *)b)->key);
+}
+
+int source_listing_sort(struct source_listing *listing, const char *uri, struct opiml_error *err) {
+    qsort(listing->objects, listing->count, sizeof(*listing->objects), source_by_key);
+    for (size_t i = 1; i < listing->count; i++)
+        if (source_by_key(&listing->objects[i - 1], &listing->objects[i]) == 0)
+            return opiml_fail(err, OPIML_EINVAL, "%s names %s twice", uri, listing->objects[i].key);
+    return 0;
+}
+
 void source_listing_release(struct source_listing *listing) {
     struct chunk *chunk = listing->memory;
     while (chunk) {

@@ -27,6 +27,10 @@ void source_listing_release(struct source_listing *listing);
  * listing.memory; NULL when memory is out. join moves all that lies in `more` over. */
 char *source_keep(void **memory, const char *key, size_t bytes);
 void source_keep_join(void **memory, void *more);
+/* ... compare two objects by key, for qsort; and put all in order. OPIML_EINVAL: one comes twice,
+ * by what a user wrote (`uri`). */
+int source_by_key(const void *a, const void *b);
+int source_listing_sort(struct source_listing *listing, const char *uri, struct opiml_error *err);
 
 /* What tells that an object is another than before. */
 struct source_stamp {

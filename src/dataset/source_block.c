@@ -142,14 +142,10 @@ static int add_folder(struct source_listing *listing, size_t *room, const char *
     return 0;
 }
 
-static int by_key(const void *a, const void *b) {
-    return strcmp(((const struct source_object *)a)->key, ((const struct source_object *)b)->key);
-}
-
 /* Folders once each: those of neighbouring keys are mostly the same. */
 static void unique_folders(struct source_listing *listing) {
     size_t kept = 0;
-    qsort(listing->folders, listing->folder_count, sizeof(*listing->folders), by_key);
+    qsort(listing->folders, listing->folder_count, sizeof(*listing->folders), source_by_key);
     for (size_t i = 0; i < listing->folder_count; i++)
         if (kept == 0 || strcmp(listing->folders[kept - 1].key, listing->folders[i].key) != 0)
             listing->folders[kept++] = listing->folders[i];

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "dataset/filer.h"
+#include "dataset/number.h"
 #include "dataset/pattern.h"
 #include "dataset/walk.h"
 
@@ -37,13 +38,6 @@ static void file_close_at(struct file_source **file) {
         file_close(&(*file)->base);
 }
 
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* The path of "file:///a%20b" or of a plain path, absolute, without a slash at its end. */
 static int uri_path(const char *uri, char **ret_path, struct opiml_error *err) {
     bool scheme = strncasecmp(uri, "file://", 7) == 0;
@@ -62,9 +56,9 @@ static int uri_path(const char *uri, char **ret_path, struct opiml_error *err) {
         return base_fail_memory(err, strlen(from), "a path");
     size_t to = 0;
     for (size_t i = 0; path[i]; i++) {
-        if (scheme && path[i] == '%' && hex_digit(path[i + 1]) >= 0 &&
-            hex_digit(path[i + 2]) >= 0) {
-            path[to++] = (char)(hex_digit(path[i + 1]) << 4 | hex_digit(path[i + 2]));
+        if (scheme && path[i] == '%' && number_hex_digit(path[i + 1]) >= 0 &&
+            number_hex_digit(path[i + 2]) >= 0) {
+            path[to++] = (char)(number_hex_digit(path[i + 1]) << 4 | number_hex_digit(path[i + 2]));
             i += 2;
             if (path[to - 1] == '\0')
                 return opiml_fail(err, OPIML_EINVAL, "%s: a zero byte in a path", uri);
@@ -264,10 +258,6 @@ static int list_add(struct source *source, struct source_listing *listing, const
     return 0;
 }
 
-static int by_key(const void *a, const void *b) {
-    return strcmp(((const struct source_object *)a)->key, ((const struct source_object *)b)->key);
-}
-
 /* Names that are all written out, as by braces: each must be there. */
 static int list_names(struct source *source, const struct pattern *pattern,
                       struct source_listing *ret_listing, struct opiml_error *err) {
@@ -280,11 +270,9 @@ static int list_names(struct source *source, const struct pattern *pattern,
         if (rc < 0)
             return rc;
     }
-    qsort(listing.objects, listing.count, sizeof(*listing.objects), by_key);
-    for (size_t i = 1; i < listing.count; i++)
-        if (strcmp(listing.objects[i - 1].key, listing.objects[i].key) == 0)
-            return opiml_fail(err, OPIML_EINVAL, "%s names %s twice", source->uri,
-                              listing.objects[i].key);
+    int rc = source_listing_sort(&listing, source->uri, err);
+    if (rc < 0)
+        return rc;
     *ret_listing = listing;
     listing = (struct source_listing){0};
     return 0;
@@ -295,27 +283,11 @@ static uint32_t walk_threads(void) {
     return cores < 1 ? 1 : cores > WALK_THREADS ? WALK_THREADS : (uint32_t)cores;
 }
 
-/* Braces name what must be there: files, and folders in which something may match. */
-static int check_alternatives(const struct file_source *file, const struct pattern *pattern,
-                              struct opiml_error *err) {
-    const char *before = "";
-    size_t before_bytes = 0;
-    for (size_t p = 0; pattern->count > 1 && p < pattern->count; p++) {
-        const char *name = pattern->names[p];
-        size_t bytes = pattern_fixed(name);
-        struct source_object object;
-        bool folder = false;
-        if (bytes == before_bytes && memcmp(name, before, bytes) == 0)
-            continue;
-        AUTO_FREE char *fixed = base_printf("%.*s", (int)bytes, name);
-        if (!fixed)
-            return base_fail_memory(err, bytes, "a name");
-        if (walk_stat(file->root, fixed, &object, &folder) == -ENOENT)
-            return opiml_fail(err, OPIML_ENOENT, "%s: there is no %s, which its braces name",
-                              file->base.uri, fixed);
-        before = name;
-        before_bytes = bytes;
-    }
+static int is_there(void *context, const char *name, bool folder, bool *ret_there,
+                    struct opiml_error *err) {
+    const struct file_source *file = context;
+    struct source_object object;
+    *ret_there = walk_stat(file->root, name, &object, &folder) != -ENOENT;
     return 0;
 }
 
@@ -333,7 +305,7 @@ static int list_pattern(struct file_source *file, struct source_listing *ret_lis
         return list_names(&file->base, &pattern, ret_listing, err);
     rc = walk_folder(file->root, file->folder, &pattern, walk_threads(), &listing, err);
     if (rc == 0)
-        rc = check_alternatives(file, &pattern, err);
+        rc = pattern_check_there(&pattern, file->base.uri, is_there, file, err);
     if (rc < 0)
         return rc;
     *ret_listing = listing;

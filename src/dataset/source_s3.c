@@ -229,20 +229,8 @@ static int list_each(void *context, const struct s3_found *found, struct opiml_e
     return list_add(listing, key, found->bytes, s3_etag_stamp(found->etag), err);
 }
 
-static int by_key(const void *a, const void *b) {
-    return strcmp(((const struct source_object *)a)->key, ((const struct source_object *)b)->key);
-}
-
 static int sort_listing(struct listing *listing, struct opiml_error *err) {
-    struct source_listing *to = &listing->to;
-    if (listing->sorted)
-        return 0;
-    qsort(to->objects, to->count, sizeof(*to->objects), by_key);
-    for (size_t i = 1; i < to->count; i++)
-        if (strcmp(to->objects[i - 1].key, to->objects[i].key) == 0)
-            return opiml_fail(err, OPIML_EINVAL, "%s names %s twice", listing->source->base.uri,
-                              to->objects[i].key);
-    return 0;
+    return listing->sorted ? 0 : source_listing_sort(&listing->to, listing->source->base.uri, err);
 }
 
 /* The root as a folder, whose stamp changes with any object below it. */
@@ -306,43 +294,20 @@ static int nothing(void *context, const struct s3_found *found, struct opiml_err
 }
 
 /* Whether there is any object whose key begins so. */
-static int is_there(struct s3_source *source, const char *prefix, bool *ret_there,
+static int is_there(void *context, const char *name, bool folder, bool *ret_there,
                     struct opiml_error *err) {
+    struct s3_source *source = context;
+    AUTO_FREE char *prefix = base_printf("%s%s%s", source->folder, name, folder ? "/" : "");
     struct http_client *client;
-    int rc = take_client(source, &client, err);
     *ret_there = false;
+    if (!prefix)
+        return base_fail_memory(err, strlen(name), "a name");
+    int rc = take_client(source, &client, err);
     if (rc < 0)
         return rc;
     rc = s3_list(source->store, client, prefix, 1, nothing, ret_there, err);
     give_client(source, client);
     return rc;
-}
-
-/* Braces name what must be there: objects, and folders in which something may match. */
-static int check_alternatives(struct s3_source *source, const struct pattern *pattern,
-                              struct opiml_error *err) {
-    const char *before = "";
-    size_t before_bytes = 0;
-    for (size_t i = 0; pattern->count > 1 && i < pattern->count; i++) {
-        const char *name = pattern->names[i];
-        size_t bytes = pattern_fixed(name);
-        bool there = true;
-        if (bytes == before_bytes && memcmp(name, before, bytes) == 0)
-            continue;
-        AUTO_FREE char *prefix =
-            base_printf("%s%.*s%s", source->folder, (int)bytes, name, name[bytes] ? "/" : "");
-        if (!prefix)
-            return base_fail_memory(err, bytes, "a name");
-        int rc = is_there(source, prefix, &there, err);
-        if (rc < 0)
-            return rc;
-        if (!there)
-            return opiml_fail(err, OPIML_ENOENT, "%s: there is no %.*s, which its braces name",
-                              source->base.uri, (int)bytes, name);
-        before = name;
-        before_bytes = bytes;
-    }
-    return 0;
 }
 
 /* Names that are all written out: each must be there. */
@@ -382,7 +347,9 @@ static int list_pattern(struct listing *listing, struct opiml_error *err) {
     listing->pattern = &pattern;
     rc = list_all(listing, err);
     listing->pattern = NULL;
-    return rc < 0 ? rc : check_alternatives(listing->source, &pattern, err);
+    return rc < 0 ? rc
+                  : pattern_check_there(&pattern, listing->source->base.uri, is_there,
+                                        listing->source, err);
 }
 
 static int s3_list_source(struct source *base, struct source_listing *ret_listing,
@@ -489,7 +456,7 @@ static int find_root(struct s3_source *source, const char *key, bool is_folder,
     if (rc != OPIML_ENOENT)
         return rc;
     if ((rc = set_folder(source, key, err)) < 0 ||
-        (rc = is_there(source, source->folder, &there, err)) < 0 || there)
+        (rc = is_there(source, "", false, &there, err)) < 0 || there)
         return rc;
     return opiml_fail(err, OPIML_ENOENT,
                       "s3://%s/%s: %s has no such object, and none whose key begins with %s/",

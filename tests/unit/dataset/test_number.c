@@ -54,6 +54,14 @@ static void floats(void **state) {
     assert_false(f64("nanx", &number));
 }
 
+static void hex_digits(void **state) {
+    assert_int_equal(number_hex_digit('9'), 9);
+    assert_int_equal(number_hex_digit('a'), 10);
+    assert_int_equal(number_hex_digit('F'), 15);
+    assert_int_equal(number_hex_digit('g'), -1);
+    assert_int_equal(number_hex_digit('\0'), -1);
+}
+
 static void narrow_floats_are_in_range(void **state) {
     locale_t locale = number_locale();
     uint64_t bits;
@@ -69,6 +77,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_numbers),
         cmocka_unit_test(floats),
+        cmocka_unit_test(hex_digits),
         cmocka_unit_test(narrow_floats_are_in_range),
     };
 
