@@ -126,6 +126,7 @@ static void compose(struct s3_call *call) {
     struct s3_store *store = call->store;
     struct signing signing = {.count = 0};
     char time[20];
+    call->keys = store->keys_made;
     time_text((int64_t)(clock_wall_ns() / 1000000000u) + store->clock_offset_s, time);
     call->url.count = 0;
     text_add(&call->url, store->endpoint);
@@ -378,7 +379,7 @@ static enum s3_state refused(struct s3_call *call, const struct told *told) {
         return ask_aloud(call);
     if ((is_code(told, "RequestTimeTooSkewed") && set_clock(call)) ||
         ((is_code(told, "ExpiredToken") || is_code(told, "ExpiredTokenException")) &&
-         once(&call->renewed) && s3_store_renew(call->store)))
+         once(&call->renewed) && s3_store_renew(call->store, call->keys)))
         return again_at_once(call);
     if ((status >= 300 && status < 400) || is_code(told, "AuthorizationHeaderMalformed") ||
         is_code(told, "IllegalLocationConstraintException"))

@@ -40,7 +40,7 @@ struct s3_call {
     uint64_t range_begin, range_end, retry_after_s, since_ns;
     char region[40];
     int64_t date_s;
-    uint32_t tries;
+    uint32_t tries, keys; /* keys: the store's keys_made that it was signed at */
     bool judged, renewed, set_clock, aloud;
     struct text url, scratch, lines[8];
 };

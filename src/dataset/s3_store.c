@@ -219,10 +219,19 @@ static int find_keys(struct profiles *profiles, const char *profile, struct keys
     return 0;
 }
 
-bool s3_store_renew(struct s3_store *store) {
+static bool has_others(struct s3_store *store, uint32_t seen) {
+    pthread_mutex_lock(&store->lock);
+    bool others = store->keys_made != seen;
+    pthread_mutex_unlock(&store->lock);
+    return others;
+}
+
+bool s3_store_renew(struct s3_store *store, uint32_t seen) {
     CLEANUP(profiles_release) struct profiles profiles = {0};
     CLEANUP(keys_release) struct keys keys = {0};
     struct opiml_error ignored;
+    if (has_others(store, seen)) /* of many requests under way the first has done it */
+        return true;
     if (!store->from_file || read_both(&profiles, &ignored) < 0 ||
         find_in_files(&profiles, store->profile, &keys, &ignored) < 0 || !keys.access ||
         !keys.secret || !is_printable(keys.access) || !is_printable(keys.token))
@@ -240,7 +249,9 @@ bool s3_store_renew(struct s3_store *store) {
         store->secret_key = TAKE(keys.secret);
         store->session_token = TAKE(keys.token);
         store->signing_day[0] = '\0';
+        store->keys_made++;
     }
+    others = store->keys_made != seen; /* or another thread was quicker */
     pthread_mutex_unlock(&store->lock);
     return others;
 }

@@ -30,6 +30,7 @@ struct s3_store {
     char *access_key;     /* NULL: requests are not signed */
     char *secret_key, *session_token;
     bool from_file;         /* the keys are: they may be renewed there */
+    uint32_t keys_made;     /* how often they were */
     int64_t clock_offset_s; /* the server's clock is so much ahead of this machine's */
     char signing_day[9];    /* that signing_key is for; "": none yet */
     uint8_t signing_key[SHA256_BYTES];
@@ -38,8 +39,9 @@ struct s3_store {
 /* Read the settings for a bucket; asks no server. OPIML_EINVAL: a setting is none. */
 int s3_store_open(const char *bucket, struct s3_store **ret_store, struct opiml_error *err);
 void s3_store_close(struct s3_store *store); /* NULL is fine */
-/* Read the keys again, as when they have expired; whether they are others now. Thread-safe. */
-bool s3_store_renew(struct s3_store *store);
+/* Read the keys again, as when those have expired that were there when keys_made was `seen`;
+ * whether they are others now, or were already. Thread-safe. */
+bool s3_store_renew(struct s3_store *store, uint32_t seen);
 /* Whether requests are signed now. Thread-safe. */
 bool s3_store_signs(struct s3_store *store);
 

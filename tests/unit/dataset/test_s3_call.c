@@ -248,6 +248,40 @@ static void keys_that_expire(void **state) {
     setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
 }
 
+/* Of the requests that were under way when they expired, each is made again with the new ones. */
+static void keys_that_expire_for_many(void **state) {
+    struct s3_call calls[3];
+    struct http_request *done[COUNT_OF(calls)];
+    uint32_t ended = 0;
+    char path[4200];
+    test_text(folder, ".keys",
+              "[default]\naws_access_key_id=A\naws_secret_access_key=S\naws_session_token=old\n");
+    snprintf(path, sizeof(path), "%s/.keys", folder);
+    setenv("AWS_SHARED_CREDENTIALS_FILE", path, 1);
+    unsetenv("AWS_ACCESS_KEY_ID");
+    struct bench self = opened("a b");
+    server.instead = only_new;
+    for (size_t i = 0; i < COUNT_OF(calls); i++) {
+        calls[i] = self.call;
+        assert_int_equal(s3_call_begin(&calls[i], self.client), 0);
+    }
+    while (ended < COUNT_OF(calls))
+        ended += http_step(self.client, UINT64_MAX, done + ended, COUNT_OF(calls) - ended);
+    for (size_t i = 0; i < COUNT_OF(calls); i++)
+        assert_int_equal(s3_call_end(&calls[i]), S3_LATER);
+    for (size_t i = 0; i < COUNT_OF(calls); i++) {
+        assert_int_equal(s3_call_begin(&calls[i], self.client), 0);
+        while (http_step(self.client, UINT64_MAX, done, 1) == 0)
+            ;
+        assert_int_equal(s3_call_end(&calls[i]), S3_ENDED);
+        s3_call_release(&calls[i]);
+    }
+    server.instead = NULL;
+    closed(&self);
+    setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent", 1);
+    setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
+}
+
 /* A server that has never answered is not waited for as long as one that has. */
 static void nobody_there(void **state) {
     char *before = strdup(getenv("AWS_ENDPOINT_URL_S3"));
@@ -271,10 +305,15 @@ static void stamps(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_sent),          cmocka_unit_test(failures),
-        cmocka_unit_test(reasons_behind_a_head), cmocka_unit_test(the_server_may_say_when),
-        cmocka_unit_test(clocks_that_differ),    cmocka_unit_test(keys_that_expire),
-        cmocka_unit_test(nobody_there),          cmocka_unit_test(stamps),
+        cmocka_unit_test(what_is_sent),
+        cmocka_unit_test(failures),
+        cmocka_unit_test(reasons_behind_a_head),
+        cmocka_unit_test(the_server_may_say_when),
+        cmocka_unit_test(clocks_that_differ),
+        cmocka_unit_test(keys_that_expire),
+        cmocka_unit_test(keys_that_expire_for_many),
+        cmocka_unit_test(nobody_there),
+        cmocka_unit_test(stamps),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -121,7 +121,7 @@ static void keys_from_the_environment(void **state) {
     assert_string_equal(store->access_key, "A");
     assert_string_equal(store->secret_key, "S");
     assert_string_equal(store->session_token, "T");
-    assert_false(s3_store_renew(store)); /* there is nothing newer */
+    assert_false(s3_store_renew(store, 0)); /* there is nothing newer */
     s3_store_close(store);
     setenv("AWS_NO_SIGN_REQUEST", "yes", 1);
     store = opened("bucket");
@@ -154,12 +154,13 @@ static void keys_from_files(void **state) {
     assert_string_equal(store->endpoint, "http://other:1");
     assert_string_equal(store->ca_file, "/ca.pem");
     /* New keys in the file are found. */
-    assert_false(s3_store_renew(store));
+    assert_false(s3_store_renew(store, 0));
     test_text(folder, "credentials",
               "[other]\naws_access_key_id=O2\naws_secret_access_key=OS2\naws_session_token=OT2");
-    assert_true(s3_store_renew(store));
+    assert_true(s3_store_renew(store, 0));
+    assert_true(s3_store_renew(store, 0)); /* for another request with the old ones */
     assert_string_equal(store->session_token, "OT2");
-    assert_false(s3_store_renew(store));
+    assert_false(s3_store_renew(store, 1));
     s3_store_close(store);
 
     setenv("AWS_PROFILE", "here", 1);
