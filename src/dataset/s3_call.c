@@ -248,6 +248,7 @@ int s3_call_begin(struct s3_call *call, struct http_client *client) {
     call->total = call->range_begin = call->range_end = call->retry_after_s = 0;
     call->date_s = 0;
     call->result = 0;
+    call->everywhere = false;
     call->judged = false;
     call->http.head = call->head;
     call->http.header = on_header;
@@ -292,16 +293,19 @@ static const struct remedy {
     int status;
     int result;
     const char *text;
+    bool everywhere; /* as of the keys, whichever object is asked for */
 } remedies[] = {
     {"NoSuchBucket", 404, OPIML_ENOENT, "check the bucket's name and AWS_ENDPOINT_URL_S3"},
-    {"InvalidAccessKeyId", 403, OPIML_EACCES, "this server knows no such access key"},
+    {"InvalidAccessKeyId", 403, OPIML_EACCES, "this server knows no such access key", true},
     {"SignatureDoesNotMatch", 403, OPIML_EACCES,
-     "the secret key is another than the server's; check AWS_SECRET_ACCESS_KEY or the profile"},
-    {"RequestTimeTooSkewed", 403, OPIML_EACCES, "set this machine's clock"},
-    {"ExpiredToken", 400, OPIML_EACCES, "the session token has expired; get new keys"},
-    {"InvalidToken", 400, OPIML_EACCES, "the session token is not valid; get new keys"},
+     "the secret key is another than the server's; check AWS_SECRET_ACCESS_KEY or the profile",
+     true},
+    {"RequestTimeTooSkewed", 403, OPIML_EACCES, "set this machine's clock", true},
+    {"ExpiredToken", 400, OPIML_EACCES, "the session token has expired; get new keys", true},
+    {"InvalidToken", 400, OPIML_EACCES, "the session token is not valid; get new keys", true},
     {"InvalidObjectState", 403, OPIML_EACCES, "the object is archived; restore it first"},
-    {NULL, 401, OPIML_EACCES, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"},
+    {NULL, 401, OPIML_EACCES, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+     true},
     {NULL, 404, OPIML_ENOENT, "it is not there; check the name and AWS_ENDPOINT_URL_S3"},
     {NULL, 405, OPIML_EACCES, "this is no S3 endpoint, or the object has been deleted"},
     {NULL, 412, OPIML_ESTALE, "the object has changed since it was indexed"},
@@ -387,6 +391,7 @@ static enum s3_state refused(struct s3_call *call, const struct told *told) {
     for (size_t i = 0; i < COUNT_OF(remedies); i++)
         if (remedies[i].code ? is_code(told, remedies[i].code) : remedies[i].status == status) {
             fail_with(call, remedies[i].result, told, remedies[i].text);
+            call->everywhere = remedies[i].everywhere;
             return S3_FAILED;
         }
     if (status == 403)
@@ -416,6 +421,7 @@ static enum s3_state later(struct s3_call *call, int result, const char *what) {
         return S3_LATER;
     }
     call->result = result;
+    call->everywhere = true;
     snprintf(call->reason, sizeof(call->reason), "%s (tried %u time%s in %.1f s%s)", what,
              call->tries, text_s(call->tries), (double)(now - call->since_ns) / 1e9,
              reached ? "; OPIML_S3_DEADLINE gives more" : "");
@@ -451,6 +457,7 @@ enum s3_state s3_call_end(struct s3_call *call) {
         return S3_FAILED;
     case HTTP_UNTRUSTED:
         call->result = OPIML_EACCES;
+        call->everywhere = true;
         snprintf(call->reason, sizeof(call->reason),
                  "%s: no trusted connection: %s; AWS_CA_BUNDLE names the file of the CA to trust",
                  endpoint, why);

@@ -35,6 +35,7 @@ struct s3_call {
     struct text answer;
     int result;
     char reason[S3_REASON_BYTES]; /* names the server and the remedy, not the object */
+    bool everywhere;              /* it is no fault of the object's: none can be had so */
     uint64_t again_ns;
     /* Inside */
     uint64_t range_begin, range_end, retry_after_s, since_ns;

@@ -57,6 +57,22 @@ const char *s3_reason_keep(struct s3_source *source, const char *reason) {
     return kept;
 }
 
+void s3_fail(struct s3_source *source, int code, const char *reason) {
+    pthread_mutex_lock(&source->lock);
+    if (!source->failure.code)
+        opiml_fail(&source->failure, code, "%s", reason);
+    pthread_mutex_unlock(&source->lock);
+}
+
+static int s3_failure(struct source *base, struct opiml_error *err) {
+    struct s3_source *source = (struct s3_source *)base;
+    pthread_mutex_lock(&source->lock);
+    struct opiml_error why = source->failure;
+    pthread_mutex_unlock(&source->lock);
+    return why.code ? opiml_fail(err, why.code, "%s", why.message)
+                    : opiml_fail(err, OPIML_ECANCELED, "stopped");
+}
+
 /* A client for one thread's next calls. */
 static int take_client(struct s3_source *source, struct http_client **ret_client,
                        struct opiml_error *err) {
@@ -519,4 +535,5 @@ const struct source_ops source_s3 = {
     .submit = s3_queue_submit,
     .wait = s3_queue_wait,
     .wake = s3_queue_wake,
+    .failure = s3_failure,
 };

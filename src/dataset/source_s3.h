@@ -24,6 +24,7 @@ struct s3_source {
     uint32_t idle_count;
     struct s3_etag *etags; /* by hash of the key: the last of those that share a place */
     char *reasons[S3_REASONS];
+    struct opiml_error failure; /* why nothing can be read any more; code 0: it can */
     /* What a list gave last, and when. */
     uint64_t listing_hash, listed_ns;
 };
@@ -35,6 +36,10 @@ void s3_etag_get(struct s3_source *source, const char *key, const struct source_
                  char to[S3_ETAG_BYTES]);
 /* Keep a reason for as long as the source is open; NULL when there are too many. Thread-safe. */
 const char *s3_reason_keep(struct s3_source *source, const char *reason);
+/* A read was given up for what is no fault of its object's. The first that is says why.
+ * Thread-safe.
+ */
+void s3_fail(struct s3_source *source, int code, const char *reason);
 
 int s3_queue_open(struct source *source, uint32_t depth, bool direct, void *buffers,
                   size_t buffers_bytes, struct source_queue **ret_queue, struct opiml_error *err);

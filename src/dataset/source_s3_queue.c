@@ -183,6 +183,11 @@ static void finish(struct flight *flight) {
         queue->waiting++;
         return;
     }
+    if (state == S3_FAILED && call->everywhere) { /* a hole would hide that it is there */
+        s3_fail(queue->source, call->result, call->reason);
+        end_flight(flight, OPIML_ECANCELED, NULL);
+        return;
+    }
     int result = state == S3_ENDED ? 0 : call->result;
     const char *why = result < 0 && result != OPIML_ESTALE && result != OPIML_ENOMEM
                           ? s3_reason_keep(queue->source, call->reason)

@@ -281,13 +281,13 @@ class Moto(S3):
             return lambda handler: ".jpg" in handler.path and what(handler)
 
         for what, status, words in (
-                (lambda handler: refuse(handler, 503, "SlowDown"), 6, ["503 SlowDown (as tested) (tried"]),
+                (lambda handler: refuse(handler, 503, "SlowDown"), 5, ["503 SlowDown (as tested) (tried"]),
                 (lambda handler: refuse(handler, 403, "AccessDenied"), 6, ["403 AccessDenied", "need s3:GetObject"]),
                 (lambda handler: refuse(handler, 404, "NoSuchKey"), 6, ["404 NoSuchKey", "it is not there"]),
                 (lambda handler: refuse(handler, 301, "PermanentRedirect", [("x-amz-bucket-region", "eu-west-9")]), 6,
                  ["set AWS_REGION=eu-west-9"]),
-                (lambda handler: drip(handler, *self.proxy.ask(handler), seconds=8), 6, ["Less than 1024 bytes/sec"]),
-                (lambda handler: cut(handler, *self.proxy.ask(handler)), 6, ["the connection was cut"])):
+                (lambda handler: drip(handler, *self.proxy.ask(handler), seconds=8), 8, ["Less than 1024 bytes/sec"]),
+                (lambda handler: cut(handler, *self.proxy.ask(handler)), 5, ["the connection was cut"])):
             self.proxy.instead = only_objects(what)
             self.refused(status, endpoint, key, *words)
 

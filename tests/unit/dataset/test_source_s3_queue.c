@@ -247,6 +247,48 @@ static void each_trouble_is_told(void **state) {
     }
 }
 
+static bool wrong_key(struct s3_server *self, const struct s3_asked *asked, bool *keep) {
+    s3_refuse(asked, 403, "InvalidAccessKeyId");
+    return true;
+}
+
+static bool always_busy(struct s3_server *self, const struct s3_asked *asked, bool *keep) {
+    s3_refuse(asked, 503, "SlowDown");
+    return true;
+}
+
+/* What would come of any object ends the run, as of databases and filers: a record that is there is
+ * no bad one. */
+static void an_outage_is_no_bad_record(void **state) {
+    static const struct {
+        bool (*instead)(struct s3_server *, const struct s3_asked *, bool *);
+        int code;
+        const char *why;
+    } cases[] = {
+        {always_busy, OPIML_EIO, "answers 503 SlowDown (as tested) (tried"},
+        {wrong_key, OPIML_EACCES, "knows no such access key"},
+    };
+    setenv("OPIML_S3_DEADLINE", "1", 1);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct opiml_error err = {0};
+        struct bed *bed = *state, other = *bed;
+        assert_int_equal(source_open("s3://" S3_TEST_BUCKET, NULL, &other.source, &err), 0);
+        source_bind(other.source, bed_key, &other);
+        struct lane lane = lane_open(&other, 1, 4096, false);
+        struct source_read read = lane_read(&lane, 0, OBJECT_LARGE, 0, 10, false);
+        server.instead = cases[i].instead;
+        run_one(&lane, &read);
+        server.instead = NULL;
+        assert_int_equal(read.result, OPIML_ECANCELED);
+        assert_int_equal(other.source->ops->failure(other.source, &err), cases[i].code);
+        if (!strstr(err.message, cases[i].why))
+            fail_msg("\"%s\" lacks \"%s\"", err.message, cases[i].why);
+        lane_close(&lane);
+        source_close(other.source);
+    }
+    unsetenv("OPIML_S3_DEADLINE");
+}
+
 /* Allocations that fail while reads are under way fail those reads, and no others. */
 static void memory_runs_out_under_way(void **state) {
     struct bed *bed = *state;
@@ -295,6 +337,7 @@ int main(void) {
         cmocka_unit_test(trouble_passes),
         cmocka_unit_test(a_change_between_tries_is_stale),
         cmocka_unit_test(each_trouble_is_told),
+        cmocka_unit_test(an_outage_is_no_bad_record),
         cmocka_unit_test(memory_runs_out_under_way),
         cmocka_unit_test(warm_reads_allocate_nothing),
     };
