@@ -13,7 +13,6 @@ struct page {
     char etag[S3_ETAG_BYTES];
     uint64_t bytes;
     bool has_key, has_bytes;
-    uint64_t objects;
     bool is_encoded, is_cut, is_list;
     char *next;
 };
@@ -78,7 +77,6 @@ static int end_object(struct page *page, struct opiml_error *err) {
     int rc = page->each(page->context, &found, err);
     page->has_key = page->has_bytes = false;
     page->etag[0] = '\0';
-    page->objects++;
     return rc;
 }
 
@@ -162,14 +160,33 @@ static void make_query(const char *prefix, uint32_t keys, const char *next, stru
     s3_encode(prefix, false, query);
 }
 
+/* What a list has brought, so that a server cannot have it grow, or go on, for ever. */
+struct bounds {
+    s3_each each;
+    void *context;
+    uint64_t objects, key_bytes;
+};
+
+static int count_each(void *context, const struct s3_found *found, struct opiml_error *err) {
+    struct bounds *bounds = context;
+    bounds->objects++;
+    bounds->key_bytes += strlen(found->key) + 1;
+    if (bounds->objects > S3_LIST_MAX || bounds->key_bytes > S3_LIST_KEY_BYTES)
+        return opiml_fail(err, OPIML_ELIMIT, "more than %d objects, or 8 GiB of their keys",
+                          S3_LIST_MAX);
+    return bounds->each(bounds->context, found, err);
+}
+
 int s3_list(struct s3_store *store, struct http_client *client, const char *prefix, uint32_t most,
             s3_each each, void *context, struct opiml_error *err) {
     CLEANUP(s3_call_release) struct s3_call call = {.store = store, .key = "", .end = S3_NO_END};
     AUTO_TEXT struct text query = {0};
     AUTO_FREE char *next = NULL;
     struct opiml_error why;
+    struct bounds bounds = {.each = each, .context = context};
     uint32_t keys = most && most < PAGE_KEYS ? most : PAGE_KEYS;
-    for (;;) {
+    for (uint32_t empty = 0;;) {
+        uint64_t had = bounds.objects;
         AUTO_FREE char *before = TAKE(next);
         make_query(prefix, keys, before, &query);
         if (query.failed)
@@ -178,14 +195,15 @@ int s3_list(struct s3_store *store, struct http_client *client, const char *pref
         int rc = s3_call_run(&call, client, err);
         if (rc < 0)
             return rc;
-        rc = s3_page_read(call.answer.at ? call.answer.at : "", call.answer.count, each, context,
-                          &next, &why);
+        rc = s3_page_read(call.answer.at ? call.answer.at : "", call.answer.count, count_each,
+                          &bounds, &next, &why);
         if (rc < 0)
             return opiml_fail(err, rc, "s3://%s/%s: %s: %s", store->bucket, prefix, store->endpoint,
                               why.message);
         if (!next || most)
             return 0;
-        if (before && strcmp(before, next) == 0)
+        empty = bounds.objects > had ? 0 : empty + 1;
+        if (empty > S3_LIST_EMPTY_PAGES || (before && strcmp(before, next) == 0))
             return opiml_fail(err, OPIML_ECORRUPT, "s3://%s/%s: %s: the list does not go on",
                               store->bucket, prefix, store->endpoint);
     }

@@ -111,6 +111,38 @@ static void lists_of_several_pages(void **state) {
     test_folder_remove(folder);
 }
 
+/* Always another page, and nothing in any. */
+static bool never_ends(struct s3_server *server, const struct s3_asked *asked, bool *keep) {
+    char body[256];
+    int n = snprintf(body, sizeof(body),
+                     LIST("<IsTruncated>true</IsTruncated><NextContinuationToken>%u"
+                          "</NextContinuationToken>"),
+                     (unsigned)server->requests);
+    s3_answer(asked, 200, "", body, (size_t)n);
+    return true;
+}
+
+static void lists_that_never_end(void **state) {
+    char *folder = test_folder();
+    struct s3_server server;
+    struct s3_store *store;
+    struct http_client *client;
+    struct opiml_error err = {0};
+    s3_server_start(&server, folder);
+    server.instead = never_ends;
+    assert_int_equal(s3_store_open(S3_TEST_BUCKET, &store, &err), 0);
+    const struct http_options options = {.connections = 2, .stall_s = 5};
+    assert_int_equal(http_client_create(&options, &client, &err), 0);
+    int objects = 0;
+    assert_int_equal(s3_list(store, client, "d/", 0, count, &objects, &err), OPIML_ECORRUPT);
+    assert_non_null(strstr(err.message, "the list does not go on"));
+    assert_int_equal(server.requests, S3_LIST_EMPTY_PAGES + 1);
+    http_client_destroy(client);
+    s3_store_close(store);
+    s3_server_stop(&server);
+    test_folder_remove(folder);
+}
+
 static void memory_running_out(void **state) {
     const char *page = LIST("<IsTruncated>true</IsTruncated><NextContinuationToken>t"
                             "</NextContinuationToken>");
@@ -135,6 +167,7 @@ int main(void) {
         cmocka_unit_test(more_pages),
         cmocka_unit_test(bad_pages),
         cmocka_unit_test(lists_of_several_pages),
+        cmocka_unit_test(lists_that_never_end),
         cmocka_unit_test(memory_running_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
