@@ -158,8 +158,9 @@ int source_check_confined(const char *uri, const char *path, struct opiml_error 
     return opiml_fail(err, OPIML_EACCES, "%s is nothing that is served here", uri);
 }
 
-/* Goes by the folder that is open, so that no link leads past it. */
-static int check_confined(int root, const char *path, struct opiml_error *err) {
+/* Goes by the folder that is open, so that no link leads past it. A root may be a single file or a
+ * device, too. */
+static int check_confined(int root, const struct file_source *file, struct opiml_error *err) {
     char link[64], real[PATH_MAX];
     if (!is_confined)
         return 0;
@@ -167,9 +168,13 @@ static int check_confined(int root, const char *path, struct opiml_error *err) {
     ssize_t n = readlink(link, real, sizeof(real) - 1);
     real[n > 0 ? n : 0] = 0;
     for (size_t i = 0; confined[i]; i++)
-        if (is_below(confined[i], real))
+        if (is_below(confined[i], real) ||
+            (file->base.single && text_starts(confined[i], real) &&
+             confined[i][strlen(real)] == '/' &&
+             strcmp(confined[i] + strlen(real) + 1, file->object) == 0))
             return 0;
-    return opiml_fail(err, OPIML_EACCES, "%s is in none of the folders that are served here", path);
+    return opiml_fail(err, OPIML_EACCES, "%s is in none of the folders that are served here",
+                      file->folder);
 }
 
 int file_root_open(const struct file_source *file, struct opiml_error *err) {
@@ -178,7 +183,7 @@ int file_root_open(const struct file_source *file, struct opiml_error *err) {
         fd = open(file->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return base_fail_errno(err, errno, "%s", file->folder);
-    int rc = file->own ? 0 : check_confined(fd, file->folder, err);
+    int rc = file->own ? 0 : check_confined(fd, file, err);
     if (rc == 0)
         return fd;
     close(fd);

@@ -100,6 +100,23 @@ static void listed_as_folders_are(void **state) {
     assert_non_null(strstr(err.message, "nothing was laid here"));
 }
 
+/* A device is served by itself, without the folder that it lies in. */
+static void a_device_may_be_a_root(void **state) {
+    struct bed *bed = *state;
+    const char *const roots[] = {bed->device, NULL}, *const all[] = {"/", NULL};
+    struct source *source = NULL;
+    struct opiml_error err;
+
+    assert_int_equal(source_confine(roots, &err), 0);
+    assert_int_equal(source_open(bed->uri, NULL, &source, &err), 0);
+    source_close(source);
+    test_text(bed->folder, "device2", "x");
+    AUTO_FREE char *other = base_printf("%s2", bed->device);
+    assert_int_equal(source_open(other, NULL, &source, &err), OPIML_EACCES);
+    assert_int_equal(source_open(bed->folder, NULL, &source, &err), OPIML_EACCES);
+    assert_int_equal(source_confine(all, &err), 0);
+}
+
 static void out_of_memory(void **state) {
     struct bed *bed = *state;
     bool done = false;
@@ -126,6 +143,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(records_are_those_of_the_files, setup, teardown),
         cmocka_unit_test_setup_teardown(listed_as_folders_are, setup, teardown),
         cmocka_unit_test_setup_teardown(out_of_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_device_may_be_a_root, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
