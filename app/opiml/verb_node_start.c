@@ -77,21 +77,42 @@ static void stop(void *context) {
     node_stop(context);
 }
 
-/* Cut `list` (NULL: nothing) at each `mark`, in place, into at most `most` parts. */
-static int split(const char *option, char *list, const char *mark, const char **parts,
-                 uint32_t most, struct opiml_error *err) {
-    char *rest = NULL;
+/* Whether a colon of "scheme://user:password@host:port" is of that URI, and not the mark behind. */
+static bool is_of_authority(const char *colon) {
+    const char *after = colon + 1;
+    size_t digits = strspn(after, "0123456789"), rest = strcspn(after, "/");
+
+    return (digits > 0 && strchr("/?,:", after[digits])) || memchr(after, '@', rest) ||
+           memchr(after, ']', rest);
+}
+
+/* Up to the first mark, or the end. In a URI no colon of its scheme or server is one. */
+static size_t part_bytes(const char *at, char mark) {
+    size_t bytes = 0, scheme = strcspn(at, ":/");
+
+    if (mark == ':' && strncmp(at + scheme, "://", 3) == 0) {
+        bytes = scheme + 3;
+        while (at[bytes] && at[bytes] != '/' && (at[bytes] != ':' || is_of_authority(at + bytes)))
+            bytes++;
+    }
+    while (at[bytes] && at[bytes] != mark)
+        bytes++;
+    return bytes;
+}
+
+/* Cut `list` at each `mark`, in place, into at most `most` parts; empty ones are none. */
+static int split(const char *option, char *list, char mark, const char **parts, uint32_t most,
+                 struct opiml_error *err) {
     uint32_t count = 0;
 
-    for (char *at = list ? strtok_r(list, mark, &rest) : NULL; at;
-         at = strtok_r(NULL, mark, &rest)) {
-        if (count == most)
+    for (char *at = list, *end; *at; at = end) {
+        end = at + part_bytes(at, mark);
+        if (end > at && count == most)
             return opiml_fail(err, OPIML_ELIMIT, "--%s: more than %u", option, most);
-        while (rest && rest[0] == '/' && rest[1] == '/') { /* the mark was that of "s3://" */
-            rest[-1] = ':';
-            strtok_r(NULL, mark, &rest);
-        }
-        parts[count++] = at;
+        if (end > at)
+            parts[count++] = at;
+        if (*end)
+            *end++ = '\0';
     }
     return 0;
 }
@@ -149,8 +170,8 @@ static int node_start_run(struct call *call, struct opiml_error *err) {
                           "%s: leave one of the two away",
                           tls.certificate);
     options.tls = rc > 0 ? &tls : NULL;
-    if ((rc = split("listen", listen, ",", options.listen, NODE_LISTEN_MAX, err)) < 0 ||
-        (rc = split("roots", roots, ":", options.roots, NODE_ROOTS_MAX, err)) < 0 ||
+    if ((rc = split("listen", listen, ',', options.listen, NODE_LISTEN_MAX, err)) < 0 ||
+        (rc = split("roots", roots, ':', options.roots, NODE_ROOTS_MAX, err)) < 0 ||
         (rc = create(config, &options, &node, err)) < 0)
         return rc;
     signals_catch(stop, node); /* before anybody is told that it is there, and may stop it */

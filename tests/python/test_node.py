@@ -81,6 +81,15 @@ class Node(Case):
                               env={**os.environ, "NODE_PATH": modules,
                                    "PATH": f"{modules}/.bin:{os.environ['PATH']}"})
 
+    def test_colons_in_roots(self):
+        """Between two roots; none of those in a URI."""
+        for before in ("postgres://u@db:5432/shop", "postgres://u@[::1]:5432/shop", "s3://bucket", "sqlite:///data/shop.db",
+                       "postgres://u@a:1,b:2/shop", self.folder, ""):
+            run = self.run_opiml("node", "start", "--roots", before + ":s3://other:/nowhere", "--listen", "127.0.0.1:0",
+                                 "--data", "127.0.0.1:0")
+            self.assertNotEqual(run.returncode, 0)
+            self.assertRegex(run.stderr, r"[ :]/nowhere: No such file")
+
     def test_a_client_in_javascript(self):
         self.pictures()
         process, at = self.start("--roots", self.folder)
