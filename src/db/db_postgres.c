@@ -291,12 +291,19 @@ static int postgres_open(const char *uri, const struct db_ask *ask, struct db **
     if (!self->handle)
         return base_fail_memory(err, sizeof(*self), "a connection");
     lib.PQsetNoticeProcessor(self->handle, ignore_notice, NULL);
+    /* What text values have as their form is not left to the machine, the role or the server: it is
+     * a part of the data. */
+    static const char session[] =
+        "SELECT set_config('standard_conforming_strings', 'on', false), "
+        "set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO, YMD', false), "
+        "set_config('intervalstyle', 'postgres', false), set_config('bytea_output', 'hex', false), "
+        "set_config('extra_float_digits', '3', false), set_config('lc_monetary', 'C', false)";
     rc = connect_to(self, ask->connect_ms ? ask->connect_ms : CONNECT_MS, err);
     if (rc < 0)
         return rc;
     self->answer_ms = ask->answer_ms;
     lib.PQsetnonblocking(self->handle, 1);
-    rc = db_execute(&self->base, "SET standard_conforming_strings = on", err);
+    rc = db_execute(&self->base, session, err);
     if (rc == 0 && !(ask->flags & DB_WRITE))
         rc = db_execute(&self->base, "SET default_transaction_read_only = on", err);
     if (rc < 0)

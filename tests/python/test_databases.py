@@ -333,6 +333,38 @@ class Postgres(Common, Databases):
         self.assertEqual(rows["f"].tolist(), [1704067201000000, 0])
         self.assertEqual(rows["g"].tolist(), [1704153600000000, 0])
 
+    def test_a_session_changes_nothing(self):
+        """Text that a server makes of a value has one form, whatever machine, role or database asks for."""
+        self.sql("CREATE TABLE moments (id int PRIMARY KEY, at timestamptz, day date, took interval, cost money, raw bytea[])")
+        self.sql("INSERT INTO moments VALUES (1, '2024-03-02 01:02:03+00', '2024-03-02', '1 day 02:00:00', 12.5, "
+                 "ARRAY['\\x00ff'::bytea])")
+        self.pipeline("uri: '%s#moments', version: at, types: [\"at:text\", \"day:text\"]" % self.uri,
+                      "  - select: {fields: [id]}")
+
+        def look():
+            index = json.loads(self.opiml("data", "index", "p.yaml", "--json").stdout)
+            return self.opiml("data", "peek", "p.yaml").stdout, index["fingerprint"]
+
+        here = look()
+        self.assertIn("2024-03-02 01:02:03+00", here[0])
+        self.sql("ALTER DATABASE shop SET intervalstyle = 'iso_8601'; ALTER DATABASE shop SET bytea_output = 'escape'")
+        self.addCleanup(self.sql, "ALTER DATABASE shop RESET ALL")
+        self.set("PGTZ", "Asia/Tokyo")
+        self.set("PGDATESTYLE", "German, DMY")
+        self.set("XDG_CACHE_HOME", self.path("another"))
+        self.assertEqual(look(), here)
+
+    def test_names_are_quoted(self):
+        """A name is taken as it is written, here as in FROM; columns that a key only includes are none of it."""
+        self.sql('CREATE TABLE "Pay ""ments" (n int, "Id" int, PRIMARY KEY ("Id") INCLUDE (n))')
+        self.sql('INSERT INTO "Pay ""ments" VALUES (7, 1), (8, 2)')
+        self.sql('CREATE SCHEMA IF NOT EXISTS "Shop"; CREATE TABLE "Shop"."Items" (id int PRIMARY KEY)')
+        self.addCleanup(self.sql, 'DROP SCHEMA "Shop" CASCADE')
+        self.sql('INSERT INTO "Shop"."Items" VALUES (3)')
+        for table, rows in (('Pay "ments', 2), ("Shop.Items", 1)):
+            self.pipeline("uri: '%s', table: '%s'" % (self.uri, table), "  - select: {fields: [id]}")
+            self.assertEqual(json.loads(self.opiml("data", "index", "p.yaml", "--json").stdout)["records"], rows)
+
     def test_nan_is_no_number(self):
         self.sql("CREATE TABLE odd (id int PRIMARY KEY, x float8, f bool)")
         self.sql("INSERT INTO odd VALUES (1, 'NaN', true), (2, NULL, false), (3, 5, true), (4, 'Infinity', NULL)")
