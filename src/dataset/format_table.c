@@ -115,7 +115,7 @@ static int fail_column(const struct table_ask *ask, const char *what, const char
 /* The primary key, where it is one column. */
 static int find_key(struct db *db, struct table_ask *ask, bool table, struct opiml_error *err) {
     CLEANUP(db_finish_at) struct db_statement *statement = NULL;
-    const struct db_value name = db_text(ask->object, strlen(ask->object));
+    const struct db_value name = db_text(ask->from, strlen(ask->from)); /* quoted */
     uint32_t found = 0;
     int rc = table ? db_prepare(db, db->ops->dialect.primary_key, &statement, err) : 0;
     if (rc == 0 && table)

@@ -57,7 +57,7 @@ struct db_dialect {
     bool casts;           /* values that are DB_NUMERIC, DB_DATE, ... need one */
     bool nans;            /* numbers may be NaN, which is equal to itself and above all others */
     const char *snapshot; /* begins a transaction that sees one state, and only reads */
-    /* A query for the columns of the primary key of the table named by $1. */
+    /* A query for the columns of the primary key of the table named by $1, quoted as in SQL. */
     const char *primary_key;
 };
 

@@ -534,7 +534,8 @@ const struct db_ops db_postgres = {
                 .snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
                 .primary_key =
                     "SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND "
-                    "attnum = ANY(indkey) WHERE indisprimary AND indrelid = $1::text::regclass"},
+                    "attnum = ANY((indkey::int2[])[0:indnkeyatts - 1]) WHERE indisprimary AND "
+                    "indrelid = $1::text::regclass"},
     .open = postgres_open,
     .close = postgres_close,
     .prepare = postgres_prepare,

@@ -270,7 +270,8 @@ const struct db_ops db_sqlite = {
     .scheme = "sqlite",
     .dialect = {.bytewise = "BINARY",
                 .snapshot = "BEGIN",
-                .primary_key = "SELECT name FROM pragma_table_info($1) WHERE pk > 0"},
+                .primary_key = "SELECT name FROM pragma_table_info(replace(substr($1, 2, "
+                               "length($1) - 2), '\"\"', '\"')) WHERE pk > 0"},
     .open = sqlite_open,
     .close = sqlite_close,
     .prepare = sqlite_prepare,
