@@ -208,8 +208,24 @@ int index_store_put_hash(const char *hash, void *data, size_t bytes, struct inde
     return 0;
 }
 
+/* The data themselves are locked, but no database: closing any descriptor of its file would drop
+ * the locks that SQLite has on it in this process. Of it a file in the cache folder is. */
+static int open_lock(const struct source *source) {
+    AUTO_FREE char *folder = NULL;
+    if (!source->local)
+        return -1;
+    if (!source->ops->format)
+        return open(source->local, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (file_cache_folder(&folder, NULL) < 0)
+        return -1;
+    AUTO_FREE char *path =
+        base_printf("%s/index-%s-%016" PRIx64 ".lock", folder, source->ops->format,
+                    hash_64(source->local, strlen(source->local), 0));
+    return path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600) : -1;
+}
+
 int index_store_lock(const struct source *source) {
-    int fd = source->local ? open(source->local, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+    int fd = open_lock(source);
     if (fd < 0)
         return -1;
     while (flock(fd, LOCK_EX) < 0) {

@@ -280,6 +280,32 @@ static void built_under_a_lock(void **state) {
     test_folder_remove(folder);
 }
 
+/* A process loses its locks on a file when it closes any descriptor of it: SQLite has such ones on
+ * a database, of which nobody else is to open the file. */
+static void a_database_keeps_its_locks(void **state) {
+    const struct source_ops ops = {.format = "table"};
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    char *folder = test_folder(), path[4200];
+    int status;
+    setenv("XDG_CACHE_HOME", folder, 1);
+    test_text(folder, "x.db", "rows");
+    snprintf(path, sizeof(path), "%s/x.db", folder);
+    const struct source source = {.ops = &ops, .local = path};
+    int fd = open(path, O_RDWR);
+    assert_int_equal(fcntl(fd, F_SETLK, &lock), 0);
+    int held = index_store_lock(&source);
+    assert_true(held >= 0);
+    close(held);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(fcntl(open(path, O_RDWR), F_SETLK, &lock) == 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0); /* it is still ours */
+    close(fd);
+    unsetenv("XDG_CACHE_HOME");
+    test_folder_remove(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kept_beside_and_used_again),
@@ -293,6 +319,7 @@ int main(void) {
         cmocka_unit_test(damaged_index_is_built_anew),
         cmocka_unit_test(else_in_the_cache),
         cmocka_unit_test(built_under_a_lock),
+        cmocka_unit_test(a_database_keeps_its_locks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
