@@ -8,7 +8,10 @@
 #include "dataset/table.h"
 #include "dataset/table_row.h"
 
-#define STATS 4 /* of a column: how many whole numbers, other numbers, texts; its longest text */
+/* That are looked at; the index has 32 bytes and the key for each. */
+#define ROWS_MAX (1u << 30)
+/* Of a column: how many whole numbers, other numbers, texts; its longest text. */
+#define STATS 4
 
 struct table_params {
     char table[OPIML_TEXT_MAX], query[OPIML_TEXT_MAX], key[OPIML_TEXT_MAX], version[OPIML_TEXT_MAX],
@@ -527,21 +530,33 @@ static int add_record(struct list *list, struct db_statement *statement, struct 
 static int add_dropped(struct build *build, uint64_t until, struct opiml_error *err) {
     const struct index_record none = {.label = TABLE_DROPPED};
     int rc = 0;
+    if (until > rows_of(build))
+        return opiml_fail(err, OPIML_ECORRUPT, "%s%s: row %" PRIu64 " of %" PRIu64,
+                          build->self->base.prefix, build->self->ask.object, until, rows_of(build));
     while (rc == 0 && build->draft->rows.count < until)
         rc = index_rows_add(&build->draft->rows, &none, NULL, NULL, 0, err);
     return rc;
+}
+
+static int fail_many(const struct build *build, struct opiml_error *err) {
+    return opiml_fail(err, OPIML_ELIMIT,
+                      "%s%s: more than 2^30 rows; leave some out with where, or take fewer",
+                      build->self->base.prefix, build->self->ask.object);
 }
 
 static int take_list(struct build *build, struct opiml_error *err) {
     AUTO_TEXT struct text sql = {0};
     CLEANUP(db_finish_at) struct db_statement *statement = NULL;
     struct list list = {.build = build};
+    if (rows_of(build) > ROWS_MAX)
+        return fail_many(build, err);
     add_list(build, &sql);
     if (sql.failed)
         return base_fail_memory(err, sql.count, "a query");
     int rc = db_stream(build->db, sql.at, &statement, err);
     while (rc == 0 && (rc = db_step(statement, err)) == 1) {
-        rc = build->condition.count
+        rc = build->draft->rows.count >= ROWS_MAX ? fail_many(build, err)
+             : build->condition.count
                  ? add_dropped(build, (uint64_t)db_get(statement, 0).integer, err)
                  : 0;
         if (rc == 0)
