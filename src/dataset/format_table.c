@@ -174,7 +174,7 @@ static int table_prepare(struct source *source, const void *params, const struct
     }
     if (rc == 0)
         rc = check_key(&ask, err);
-    return rc < 0 ? rc : table_set(self, &ask, err);
+    return rc < 0 ? table_ended(self, rc, err) : table_set(self, &ask, err);
 }
 
 /* ---- columns ---- */
@@ -526,7 +526,8 @@ static int add_record(struct list *list, struct db_statement *statement, struct 
     return index_rows_add(&draft->rows, &record, whole.at, NULL, 0, err);
 }
 
-/* Rows that the head drops, up to number `until`: holes, of which nothing is read. */
+/* Rows that the head drops, up to number `until`: holes, of which nothing is read. The number is
+ * the server's, which has said before how many rows there are. */
 static int add_dropped(struct build *build, uint64_t until, struct opiml_error *err) {
     const struct index_record none = {.label = TABLE_DROPPED};
     int rc = 0;
@@ -587,7 +588,9 @@ static int table_build(struct source *source, const struct source_listing *listi
     if (rc == 0)
         rc = take_list(&build, err);
     text_release(&build.condition);
-    return rc < 0 ? rc : db_execute(build.db, "COMMIT", err);
+    if (rc == 0)
+        rc = db_execute(build.db, "COMMIT", err);
+    return table_ended(build.self, rc, err);
 }
 
 static int table_bind_index(struct source *source, const void *params, const struct index *index,

@@ -169,6 +169,7 @@ const struct source_ops *const *source_kinds(void);
 #define SOURCE_ALIASES_MAX 64
 int source_alias(const char *uri, const char *path, struct opiml_error *err);
 int source_confine(const char *const *roots, struct opiml_error *err);
+bool source_is_confined(void); /* whether this is such a process */
 /* For sources that open no file below a root by themselves: whether `path` is in one of the
  * folders, or, where it is NULL, the URI one of the roots. */
 int source_check_confined(const char *uri, const char *path, struct opiml_error *err);

@@ -142,6 +142,10 @@ int source_confine(const char *const *roots, struct opiml_error *err) {
     return 0;
 }
 
+bool source_is_confined(void) {
+    return is_confined;
+}
+
 static bool is_below(const char *root, const char *at) {
     size_t length = strcmp(root, "/") == 0 ? 0 : strlen(root);
     return strncmp(at, root, length) == 0 && (at[length] == '/' || at[length] == 0);

@@ -1,9 +1,16 @@
 /* The source that tables of all databases are: names, what has changed, and the SQL that rows are
  * read with. */
 #include <limits.h>
+#include <poll.h>
+#include <sys/timerfd.h>
 
 #include "base/hash.h"
 #include "dataset/table.h"
+
+/* That a table is indexed for, unless OPIML_DB_INDEX_TIMEOUT says otherwise. Whoever sends a query
+ * to a node holds one of its threads. */
+#define INDEX_S 3600
+#define INDEX_SERVED_S 600
 
 void table_ask_release(struct table_ask *ask) {
     base_free(ask->object);
@@ -20,6 +27,7 @@ void table_close(struct source *source) {
     if (!self)
         return;
     table_reader_close(self->reader);
+    base_close_fd(&self->limit);
     table_ask_release(&self->ask);
     pthread_mutex_destroy(&self->lock);
     pthread_mutex_destroy(&self->turn);
@@ -86,21 +94,42 @@ int table_open(const struct source_ops *ops, const char *uri, struct source **re
     pthread_mutex_init(&self->lock, NULL);
     pthread_mutex_init(&self->turn, NULL);
     self->base.ops = ops;
+    self->limit = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (self->limit < 0)
+        return base_fail_errno(err, errno, "a timer");
     int rc = split_uri(self, uri, err);
     if (rc == 0)
         rc = check_uri(self, uri, err);
     if (rc == 0)
+        rc = source_seconds("OPIML_DB_INDEX_TIMEOUT",
+                            source_is_confined() ? INDEX_SERVED_S : INDEX_S, &self->limit_s, err);
+    if (rc == 0)
         rc = source_check_confined(self->base.uri, self->base.local, err);
     if (rc == 0)
-        rc = table_reader_open(self, -1, &self->reader, err);
+        rc = table_reader_open(self, self->limit, &self->reader, err);
     if (rc < 0)
         return rc;
     *ret_source = &TAKE(self)->base;
     return 0;
 }
 
+/* 0: no more. */
+static void set_limit(struct table_source *self, uint32_t seconds) {
+    timerfd_settime(self->limit, 0, &(struct itimerspec){.it_value = {.tv_sec = seconds}}, NULL);
+}
+
 int table_connect(struct table_source *self, struct db **ret_db, struct opiml_error *err) {
+    set_limit(self, self->limit_s);
     return table_reader_db(self->reader, ret_db, err);
+}
+
+int table_ended(const struct table_source *self, int rc, struct opiml_error *err) {
+    struct pollfd look = {.fd = self->limit, .events = POLLIN};
+    if (rc != OPIML_ECANCELED || poll(&look, 1, 0) <= 0)
+        return rc;
+    return opiml_fail(err, OPIML_ETIMEDOUT,
+                      "%s: not indexed in %u s; OPIML_DB_INDEX_TIMEOUT gives more", self->base.uri,
+                      self->limit_s);
 }
 
 int table_set(struct table_source *self, struct table_ask *ask, struct opiml_error *err) {
@@ -237,7 +266,7 @@ static int take_stamp(struct table_source *self, uint64_t *ret_stamp, struct opi
     if (rc == 0)
         rc = db_step(statement, err);
     if (rc < 0)
-        return rc;
+        return table_ended(self, rc, err);
     for (uint32_t i = 0; rc == 1 && i < statement->columns; i++) {
         struct db_value value = db_get(statement, i);
         stamp = hash_64(&(uint64_t){table_version(&value)}, sizeof(uint64_t), stamp);
@@ -333,6 +362,7 @@ int table_bind(struct table_source *self, const struct index *index, struct opim
     if (self->kept_count > 0)
         self->key_int = index->records[self->kept ? self->kept[0] : 0].label == TABLE_KEY_INT;
     self->index = index;
+    set_limit(self, 0);
     return make_queries(self, err);
 }
 

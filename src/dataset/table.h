@@ -42,6 +42,8 @@ struct table_source {
     char *table;          /* behind its '#'; NULL: none */
     pthread_mutex_t turn; /* over the connection of calls that block */
     struct table_reader *reader;
+    int limit; /* a timer that ends its queries while there is no index */
+    uint32_t limit_s;
     pthread_mutex_t lock; /* over the failure */
     struct table_ask ask;
     const struct dataset_head *head; /* while it is being opened */
@@ -81,8 +83,11 @@ void table_queue_wake(struct source_queue *queue);
     .failure = table_failure, .queue_open = table_queue_open, .queue_close = table_queue_close,    \
     .submit = table_queue_submit, .wait = table_queue_wait, .wake = table_queue_wake
 
-/* For the format. The connection for calls that block; no other thread has the source yet. */
+/* For the format. The connection for calls that block; no other thread has the source yet. From
+ * each call on queries have the time that indexing may take: what fails then does so by
+ * table_ended, which gives the code back, or has OPIML_ETIMEDOUT where that time is over. */
 int table_connect(struct table_source *self, struct db **ret_db, struct opiml_error *err);
+int table_ended(const struct table_source *self, int rc, struct opiml_error *err);
 /* Takes `ask`, also when it fails. */
 int table_set(struct table_source *self, struct table_ask *ask, struct opiml_error *err);
 /* Reads go by this index, whose records' keys are as told below. */

@@ -60,7 +60,7 @@ void table_reader_close(struct table_reader *self) {
 }
 
 int table_reader_db(struct table_reader *self, struct db **ret_db, struct opiml_error *err) {
-    /* Of a table that is being indexed nobody knows how long a query takes. */
+    /* Of a table that is being indexed nobody knows how long a query takes; see table_connect. */
     const struct db_ask ask = {.connect_ms = base_min_u64(self->timeout_ms, 10000),
                                .answer_ms = self->source->index ? self->timeout_ms : 0,
                                .stop = self->stop};

@@ -59,12 +59,30 @@ static void out_of_memory(void **state) {
     }
 }
 
+/* A query without an end does not keep whoever opens it for ever. */
+static void indexing_has_an_end(void **state) {
+    struct table_bed *bed = *state;
+    AUTO_FREE char *text =
+        base_printf("{uri: \"%.*s\", key: i, query: \"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+                    "SELECT i + 1 FROM n) SELECT i FROM n\"}",
+                    (int)strcspn(bed->uri, "#"), bed->uri);
+
+    setenv("OPIML_DB_INDEX_TIMEOUT", "1", 1);
+    test_refused(bed->folder, text, OPIML_ETIMEDOUT,
+                 "not indexed in 1 s; OPIML_DB_INDEX_TIMEOUT gives more");
+    setenv("OPIML_DB_INDEX_TIMEOUT", "1K", 1);
+    test_refused(bed->folder, text, OPIML_EINVAL, "OPIML_DB_INDEX_TIMEOUT=1K: a number");
+    unsetenv("OPIML_DB_INDEX_TIMEOUT");
+    test_refused(bed->folder, "{uri: \"sqlite://x.db#none\"}", OPIML_ENOENT, "none");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(lists_one_object_and_its_state, table_setup,
                                         table_teardown),
         cmocka_unit_test_setup_teardown(changes_are_noticed, table_setup, table_teardown),
         cmocka_unit_test_setup_teardown(out_of_memory, table_setup, table_teardown),
+        cmocka_unit_test_setup_teardown(indexing_has_an_end, table_setup, table_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
