@@ -110,6 +110,38 @@ static void aliases_lead_to_folders(void **state) {
     test_folder_remove(folder);
 }
 
+static void seconds(void **state) {
+    static const char *const bad[] = {"0", "soon", "1K", "-1", "86401", "99999999999999999999"};
+    struct opiml_error err;
+    uint32_t got = 0;
+
+    unsetenv("OPIML_TEST_SECONDS");
+    assert_int_equal(source_seconds("OPIML_TEST_SECONDS", 7, &got, &err), 0);
+    assert_int_equal(got, 7);
+    setenv("OPIML_TEST_SECONDS", "86400", 1);
+    assert_int_equal(source_seconds("OPIML_TEST_SECONDS", 7, &got, &err), 0);
+    assert_int_equal(got, 86400);
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        setenv("OPIML_TEST_SECONDS", bad[i], 1);
+        assert_int_equal(source_seconds("OPIML_TEST_SECONDS", 7, &got, &err), OPIML_EINVAL);
+        assert_non_null(strstr(err.message, "a number of seconds, from 1 to 86400"));
+    }
+    unsetenv("OPIML_TEST_SECONDS");
+}
+
+static void listings_are_sorted(void **state) {
+    struct source_object objects[] = {{"b", 1, 0}, {"a", 2, 0}, {"c", 3, 0}};
+    struct source_listing listing = {.objects = objects, .count = 3};
+    struct opiml_error err;
+
+    assert_int_equal(source_listing_sort(&listing, "x/{b,a,c}", &err), 0);
+    assert_string_equal(objects[0].key, "a");
+    assert_int_equal(objects[0].bytes, 2);
+    objects[2].key = "b";
+    assert_int_equal(source_listing_sort(&listing, "x/{b,a,b}", &err), OPIML_EINVAL);
+    assert_string_equal(err.message, "x/{b,a,b} names b twice");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(aliases_lead_to_folders),
@@ -119,6 +151,8 @@ int main(void) {
         cmocka_unit_test(schemes),
         cmocka_unit_test(relative_to_base),
         cmocka_unit_test(keys_are_kept),
+        cmocka_unit_test(seconds),
+        cmocka_unit_test(listings_are_sorted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
