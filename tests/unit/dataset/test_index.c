@@ -196,9 +196,12 @@ static void files_are_mapped(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_built_is_read), cmocka_unit_test(damage_is_noticed),
-        cmocka_unit_test(hostile_numbers),        cmocka_unit_test(records_that_are_all_alike),
-        cmocka_unit_test(what_is_alike_has_no_pieces), cmocka_unit_test(files_are_mapped),
+        cmocka_unit_test(what_was_built_is_read),
+        cmocka_unit_test(damage_is_noticed),
+        cmocka_unit_test(hostile_numbers),
+        cmocka_unit_test(records_that_are_all_alike),
+        cmocka_unit_test(what_is_alike_has_no_pieces),
+        cmocka_unit_test(files_are_mapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -376,8 +376,8 @@ static void a_key_longer_than_its_objects(void **state) {
     const struct index *index = dataset_index(merged.part[0]);
     AUTO_FREE uint8_t *copy = base_alloc(index->header->file_bytes);
     memcpy(copy, index->header, index->header->file_bytes);
-    struct index_record *record = (void *)(copy + ((const uint8_t *)index->records -
-                                                   (const uint8_t *)index->header));
+    struct index_record *record =
+        (void *)(copy + ((const uint8_t *)index->records - (const uint8_t *)index->header));
     assert_int_equal(record->key, index->objects[0].key);
     record->key_bytes = (uint32_t)(index->header->pool_bytes - record->key);
     index_seal(copy, index->header->file_bytes);
