@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "dataset/source.h"
 #include "net/ucx.h"
+#include "node/closer.h"
 #include "node/data_port.h"
 #include "node/dataset_rpc.h"
 #include "node/inventory_rpc.h"
@@ -53,6 +54,7 @@ struct node {
     struct keep *keep; /* NULL: nothing is kept */
     struct datasets *datasets;
     struct upstreams *upstreams;
+    struct closer *closer; /* of pipelines */
     struct dataset_rpc dataset_rpc;
     struct pipeline_rpc pipelines;
     struct node_rpc node_rpc;
@@ -171,10 +173,12 @@ static int open_services(struct node *self, const struct node_options *options,
 
     if ((rc = datasets_create(&self->datasets, err)) < 0 ||
         (rc = jobs_create(&options->limits, &self->jobs, err)) < 0 ||
+        (rc = closer_create(&self->closer, err)) < 0 ||
         (rc = upstreams_create(options->upstreams, self->tls, &self->upstreams, err)) < 0)
         return rc;
     dataset_rpc_init(&self->dataset_rpc, self->datasets);
     pipeline_rpc_init(&self->pipelines, self->datasets, data_port_number(self->data));
+    self->pipelines.pipelines.closer = self->closer;
     self->pipelines.local = data_port_local(self->data);
     self->pipelines.ucx = options->ucx;
     self->pipelines.disk = options->cache_disk_bytes > 0;
@@ -333,6 +337,7 @@ void node_destroy(struct node *node) {
     metrics_port_destroy(node->metrics);
     data_port_destroy(node->data);
     pipeline_rpc_release(&node->pipelines);
+    closer_destroy(node->closer);
     upstreams_destroy(node->upstreams);
     datasets_destroy(node->datasets);
     jobs_destroy(node->jobs);

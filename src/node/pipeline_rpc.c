@@ -9,6 +9,7 @@
 #include "google/protobuf/field_mask.pb-c.h"
 #include "google/protobuf/timestamp.pb-c.h"
 #include "net/ucx.h"
+#include "node/closer.h"
 #include "node/host.h"
 #include "node/id.h"
 #include "node/jobs.h"
@@ -18,6 +19,7 @@
 
 #define PROFILE_NS_MAX 5000000000ull
 #define PROBE_BYTES_MAX 4000000
+#define CLOSING_MS 2000 /* that a pipeline waits for memory of those before it */
 #define PAGE_PRESET 50
 #define PAGE_MOST 250
 #define COLLECTION "pipelines/"
@@ -230,19 +232,30 @@ struct made {
     struct session *session;
     uint8_t *content;
     size_t content_bytes;
-    struct keep *keep; /* NULL: it is not kept, or it is entered */
+    struct pipeline_rpc *of;
+    bool kept; /* and not entered */
 };
 
+static void free_made(struct made *self) {
+    session_leave(self->session, self->of->pipelines.closer);
+    base_free(self->content);
+    base_free(self);
+}
+
+/* On the loop. What was kept is on the disk in place of what has the id already, which is noted
+ * again then. */
 static void drop_made(void *made) {
     struct made *self = made;
+    struct pipelines_entry *there = pipelines_find(&self->of->pipelines, self->id);
     struct keep_note gone = {.gone = true};
 
     memcpy(gone.id, self->id, sizeof(gone.id));
-    if (self->keep)
-        keep_note(self->keep, &gone);
-    session_destroy(self->session);
-    base_free(self->content);
-    base_free(self);
+    if (self->kept && there && there->content_bytes == self->content_bytes &&
+        memcmp(there->content, self->content, self->content_bytes) == 0)
+        pipelines_note(there);
+    else if (self->kept)
+        keep_note(self->of->keep, &gone);
+    free_made(self);
 }
 
 /* On the disk before anybody is told. What its client has not named is of use while it runs, and is
@@ -265,7 +278,7 @@ static int keep_made(struct pipeline_rpc *self, struct made *made, bool named,
                                                    .until_ns = clock_wall_ns() + lease_ns},
                            &why);
     if (rc == 0)
-        made->keep = self->keep;
+        made->kept = true;
     else if (named)
         return opiml_fail(err, rc, "%s", why.message);
     else
@@ -300,6 +313,8 @@ static int make_in_job(struct pipeline_rpc *self, const char *who,
         return make(self, asked, wanted, made, err);
     if ((rc = jobs_join(self->jobs, who, asked->pipeline->job_id, &wanted->job, err)) < 0)
         return rc;
+    if (self->pipelines.closer) /* what is over may still hold memory */
+        closer_wait(self->pipelines.closer, CLOSING_MS);
     room = jobs_room(wanted->job);
     wanted->pool_bytes = base_min_u64(base_min_u64(pool, SESSION_POOL_BYTES), room);
     wanted->threads = (uint32_t)base_min_u64(wanted->threads ? wanted->threads : SESSION_THREADS,
@@ -338,9 +353,10 @@ static int open_session(void *context, const char *who, const void *request, voi
     made = base_alloc(sizeof(*made));
     if (!made)
         return base_fail_memory(err, sizeof(*made), "a pipeline");
+    made->of = context;
     rc = make_in_job(context, who, asked, &wanted, made, err);
     if (rc < 0)
-        drop_made(made);
+        free_made(made); /* it is kept last, if at all */
     else
         *ret_made = made;
     return rc;
@@ -362,7 +378,7 @@ static int create(struct rpc_call *call, void *context, const void *request,
                            &made->session, &entry, err);
 
     if (rc == 0) {
-        made->keep = NULL;
+        made->kept = false;
         rc = set_lease(entry, asked->pipeline, err);
     }
     drop_made(made);
@@ -679,12 +695,13 @@ static int delete (struct rpc_call *call, void *context, const void *request,
                    struct opiml_error *err) {
     const Opiml__V1alpha1__DeletePipelineRequest *asked = request;
     Google__Protobuf__Empty reply = GOOGLE__PROTOBUF__EMPTY__INIT;
-    struct pipelines_entry *entry = find(context, asked->name);
+    struct pipeline_rpc *self = context;
+    struct pipelines_entry *entry = find(self, asked->name);
 
     if (!entry && !asked->allow_missing)
         return fail_missing(asked->name, err);
     if (entry)
-        pipelines_remove(entry);
+        pipelines_remove(&self->pipelines, entry);
     return rpc_reply(call, &reply, err);
 }
 

@@ -42,19 +42,28 @@ static void note(struct pipelines_entry *entry, bool gone) {
     keep_note(entry->keep, &note);
 }
 
-static void forget(struct pipelines_entry *entry) {
-    session_destroy(entry->session);
+void pipelines_note(struct pipelines_entry *entry) {
+    note(entry, false);
+}
+
+static void forget(struct pipelines *pipelines, struct pipelines_entry *entry) {
+    session_leave(entry->session, pipelines->closer);
     base_free(entry->content);
     *entry = (struct pipelines_entry){0};
 }
 
-void pipelines_remove(struct pipelines_entry *entry) {
+void pipelines_remove(struct pipelines *pipelines, struct pipelines_entry *entry) {
     note(entry, true);
-    forget(entry);
+    forget(pipelines, entry);
 }
 
 enum session_state pipelines_state(const struct pipelines_entry *entry) {
-    return entry->session ? session_state(entry->session) : SESSION_WAITING;
+    return entry->session ? session_state(entry->session) : entry->state;
+}
+
+/* Whether a consumer may still come, or is there. */
+static bool is_live(const struct pipelines_entry *entry) {
+    return entry->session && !entry->expired && session_state(entry->session) != SESSION_ENDED;
 }
 
 /* One that is above all before it, also those of a node that had run here earlier. Where nothing is
@@ -73,6 +82,7 @@ static void begin(struct pipelines *pipelines, struct pipelines_entry *entry) {
     session_set_origin(entry->session, entry->origin);
     entry->since_ns = clock_now_ns();
     entry->state = SESSION_WAITING;
+    entry->expired = false;
     entry->noted_ns = 0;
     pipelines_lease(entry, 0, NULL);
     pipelines->created++;
@@ -149,7 +159,7 @@ int pipelines_add(struct pipelines *pipelines, const char *id, const void *conte
 
     if (there && (there->content_bytes != bytes || memcmp(there->content, content, bytes) != 0))
         return opiml_fail(err, OPIML_EEXIST, "pipelines/%s is another pipeline", id);
-    if (there && there->session) {
+    if (there && is_live(there)) {
         there->noted_ns = 0;
         *ret_entry = there;
         return 0;
@@ -165,6 +175,7 @@ int pipelines_add(struct pipelines *pipelines, const char *id, const void *conte
     if (!entry)
         return opiml_fail(err, OPIML_ELIMIT,
                           "this node runs %d pipelines already, which is its most", PIPELINES_MAX);
+    session_leave(entry->session, pipelines->closer); /* one that has ended */
     entry->session = TAKE(*session);
     begin(pipelines, entry);
     *ret_entry = entry;
@@ -198,12 +209,12 @@ static void expire(struct pipelines *pipelines, struct pipelines_entry *entry) {
     struct opiml_error why;
 
     if (entry->expired) {
-        pipelines_remove(entry);
+        pipelines_remove(pipelines, entry);
         return;
     }
     pipelines->expired++;
     if (!entry->session) { /* there is nobody to tell */
-        pipelines_remove(entry);
+        pipelines_remove(pipelines, entry);
         return;
     }
     opiml_fail(&why, OPIML_ETIMEDOUT, "pipelines/%s: its lease has expired: nobody has renewed it",
@@ -225,15 +236,15 @@ void pipelines_tidy(struct pipelines *pipelines) {
             entry->state = state;
             entry->since_ns = now;
             if (state == SESSION_ENDED)
-                session_rest(entry->session);
+                session_leave(TAKE(entry->session), pipelines->closer);
         }
         if (pipelines->draining && (state == SESSION_ENDED || !entry->session))
-            pipelines_remove(entry);
+            pipelines_remove(pipelines, entry);
         else if (now > entry->until_ns)
             expire(pipelines, entry);
-        else if (entry->session && state != SESSION_RUNNING &&
+        else if ((entry->session || state == SESSION_ENDED) && state != SESSION_RUNNING &&
                  now - entry->since_ns > PIPELINES_PATIENCE_S * SECOND_NS)
-            pipelines_remove(entry);
+            pipelines_remove(pipelines, entry);
     }
 }
 
@@ -261,5 +272,5 @@ void pipelines_end(struct pipelines *pipelines, const char *why) {
 
 void pipelines_release(struct pipelines *pipelines) {
     for (size_t i = 0; i < PIPELINES_MAX; i++)
-        forget(&pipelines->entry[i]);
+        forget(pipelines, &pipelines->entry[i]);
 }

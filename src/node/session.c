@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "dataset/elsewhere.h"
 #include "net/link.h"
+#include "node/closer.h"
 #include "node/datasets.h"
 #include "node/jobs.h"
 #include "node/remote_index.h"
@@ -22,6 +23,7 @@
 #define SESSION_PLACES 3  /* of shared memory: one is read, one is made, one is to be made next */
 
 struct session {
+    struct closer_item closing;
     struct opiml_pipeline *pipeline;
     struct plan *plan;
     struct stage *stage;
@@ -485,13 +487,19 @@ int session_connect(struct session *session, uint32_t stripe, struct stream *str
     return ++session->connected < session->stripes ? 0 : start_tcp(session, err);
 }
 
-static void stop(struct session *self) {
+static void shut_links(struct session *self) {
     struct link *from = self->routes.route[0].link;
 
     if (self->link)
         self->link->ops->shut(self->link);
     if (from)
         from->ops->shut(from);
+}
+
+static void stop(struct session *self) {
+    struct link *from = self->routes.route[0].link;
+
+    shut_links(self);
     if (self->stage)
         stage_stop(self->stage);
     if (self->pumping)
@@ -511,11 +519,6 @@ static void stop(struct session *self) {
     opiml_pipeline_close(TAKE(self->pipeline));
 }
 
-void session_rest(struct session *session) {
-    assert(session->ended);
-    stop(session);
-}
-
 void session_destroy(struct session *self) {
     if (!self)
         return;
@@ -523,4 +526,18 @@ void session_destroy(struct session *self) {
     for (uint32_t s = 0; s < WIRE_STRIPES_MAX; s++)
         stream_close(self->stream[s]);
     base_free(self);
+}
+
+static void close_session(struct closer_item *item) {
+    session_destroy((struct session *)item);
+}
+
+void session_leave(struct session *session, struct closer *closer) {
+    if (!session || !closer) {
+        session_destroy(session);
+        return;
+    }
+    shut_links(session);
+    session->closing.close = close_session;
+    closer_put(closer, &session->closing);
 }

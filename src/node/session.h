@@ -7,6 +7,7 @@
 #include "node/upstream.h"
 #include "pipeline/route.h"
 
+struct closer;
 struct datasets;
 struct job;
 struct opiml_feed_stats;
@@ -94,9 +95,11 @@ void session_stats(struct session *session, struct opiml_feed_stats *stats);
  * OPIML_EINVAL: there is none of that number, or it is there already. */
 int session_connect(struct session *session, uint32_t stripe, struct stream *stream,
                     struct opiml_error *err);
-/* Gives back what one that has ended has open, and its memory. */
-void session_rest(struct session *session);
-/* Stops the work and waits for its threads. */
+/* Stops the work and waits for its threads, which takes as long as a read that hangs. NULL is fine.
+ */
 void session_destroy(struct session *session);
+/* The same for who may not wait: the links are shut at once, and the rest is the closer's. Without
+ * a closer it is waited for. */
+void session_leave(struct session *session, struct closer *closer);
 
 #endif

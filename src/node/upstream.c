@@ -1,27 +1,22 @@
 /* Nodes that rows go by before they come to this one. */
 #include "node/upstream.h"
 
-#include <pthread.h>
-
+#include "node/closer.h"
 #include "node/probe.h"
 #include "rpc/client.h"
 
 #define PROBE_MS 10000 /* that a reply of it may take */
 
 struct upstream {
+    struct closer_item item;
     struct upstreams *of;
     struct node_remote *remote;
-    struct upstream *next; /* of those to be closed */
 };
 
 struct upstreams {
     char *allowed;
     struct tls *tls;
-    pthread_mutex_t lock; /* for what follows */
-    pthread_cond_t changed;
-    struct upstream *closing;
-    pthread_t thread; /* that closes them: a call there takes what it takes */
-    bool running, ends;
+    struct closer *closer; /* a call there takes what it takes */
 };
 
 /* ---- which ones ---- */
@@ -49,16 +44,15 @@ int upstreams_create(const char *allowed, struct tls *tls, struct upstreams **re
     self = base_alloc(sizeof(*self));
     if (!self)
         return base_fail_memory(err, sizeof(*self), "upstream nodes");
-    pthread_mutex_init(&self->lock, NULL);
-    pthread_cond_init(&self->changed, NULL);
     self->tls = tls;
     self->allowed = base_strdup(allowed);
-    if (!self->allowed) {
+    rc = self->allowed ? closer_create(&self->closer, err)
+                       : base_fail_memory(err, strlen(allowed), "upstream nodes");
+    if (rc < 0)
         upstreams_destroy(self);
-        return base_fail_memory(err, strlen(allowed), "upstream nodes");
-    }
-    *ret_upstreams = self;
-    return 0;
+    else
+        *ret_upstreams = self;
+    return rc;
 }
 
 int upstreams_check(const struct upstreams *upstreams, const char *at, struct opiml_error *err) {
@@ -83,69 +77,24 @@ struct tls *upstreams_tls(const struct upstreams *upstreams) {
 
 /* ---- closing ---- */
 
-static struct upstream *take(struct upstreams *self, bool *ret_ends) {
-    struct upstream *one;
+static void close_upstream(struct closer_item *item) {
+    struct upstream *self = (struct upstream *)item;
 
-    pthread_mutex_lock(&self->lock);
-    while (!self->closing && !self->ends)
-        pthread_cond_wait(&self->changed, &self->lock);
-    one = self->closing;
-    if (one)
-        self->closing = one->next;
-    *ret_ends = self->ends;
-    pthread_mutex_unlock(&self->lock);
-    return one;
-}
-
-static void *closer_main(void *argument) {
-    struct upstreams *self = argument;
-    struct upstream *one;
-    bool ends;
-
-    while ((one = take(self, &ends))) {
-        node_remote_close(one->remote, ends);
-        base_free(one);
-    }
-    return NULL;
-}
-
-/* Its thread is there before the first that it has to close. */
-static int start_closer(struct upstreams *self, struct opiml_error *err) {
-    int rc = 0;
-
-    pthread_mutex_lock(&self->lock);
-    if (!self->running) {
-        rc = pthread_create(&self->thread, NULL, closer_main, self);
-        self->running = rc == 0;
-    }
-    pthread_mutex_unlock(&self->lock);
-    return rc == 0 ? 0 : base_fail_errno(err, rc, "starting a thread");
+    node_remote_close(self->remote, false);
+    base_free(self);
 }
 
 void upstream_close(struct upstream *upstream) {
-    struct upstreams *of;
-
     if (!upstream)
         return;
-    of = upstream->of;
-    pthread_mutex_lock(&of->lock);
-    upstream->next = of->closing;
-    of->closing = upstream;
-    pthread_cond_signal(&of->changed);
-    pthread_mutex_unlock(&of->lock);
+    upstream->item.close = close_upstream;
+    closer_put(upstream->of->closer, &upstream->item);
 }
 
 void upstreams_destroy(struct upstreams *upstreams) {
     if (!upstreams)
         return;
-    pthread_mutex_lock(&upstreams->lock);
-    upstreams->ends = true;
-    pthread_cond_signal(&upstreams->changed);
-    pthread_mutex_unlock(&upstreams->lock);
-    if (upstreams->running)
-        pthread_join(upstreams->thread, NULL);
-    pthread_cond_destroy(&upstreams->changed);
-    pthread_mutex_destroy(&upstreams->lock);
+    closer_destroy(upstreams->closer);
     base_free(upstreams->allowed);
     base_free(upstreams);
 }
@@ -166,7 +115,7 @@ int upstream_open(struct upstreams *upstreams, const struct node_remote_request 
     struct opiml_error why = {0};
     int rc = upstreams_check(upstreams, request->at, err);
 
-    if (rc < 0 || (rc = start_closer(upstreams, err)) < 0)
+    if (rc < 0)
         return rc;
     self = base_alloc(sizeof(*self));
     if (!self)

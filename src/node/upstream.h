@@ -29,8 +29,7 @@ int upstreams_probe(const struct upstreams *upstreams, const char *at, double *r
                     struct opiml_error *err);
 /* After the route's link. Does not wait: a thread tells the node. NULL is fine. */
 void upstream_close(struct upstream *upstream);
-/* Waits for what is under way there; nodes that were not told yet notice by their links. NULL is
- * fine. */
+/* Waits until nodes are told. NULL is fine. */
 void upstreams_destroy(struct upstreams *upstreams);
 
 #endif

@@ -638,12 +638,14 @@ static int reader_start(struct inlet *inlet, struct stage *stage, struct opiml_e
 static void reader_stop(struct inlet *inlet) {
     struct reader *self = (struct reader *)inlet;
 
+    for (uint32_t i = 0; i < self->reactors; i++) /* all, so that they end at the same time */
+        if (self->reactor[i].started)
+            source_of(&self->reactor[i])->ops->wake(self->reactor[i].queue);
     for (uint32_t i = 0; i < self->reactors; i++) {
         struct reactor *reactor = &self->reactor[i];
 
         if (!reactor->started)
             continue;
-        source_of(reactor)->ops->wake(reactor->queue);
         while (sem_wait(&reactor->ended) < 0 && errno == EINTR)
             ;
         if (source_of(reactor)->abandoned)

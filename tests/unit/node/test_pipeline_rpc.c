@@ -6,6 +6,7 @@
 #include "google/protobuf/empty.pb-c.h"
 #include "google/protobuf/field_mask.pb-c.h"
 #include "google/protobuf/timestamp.pb-c.h"
+#include "node/keep.h"
 #include "node/pipeline_rpc.h"
 #include "opiml/v1alpha1/pipeline.pb-c.h"
 
@@ -125,6 +126,60 @@ static void what_is_wrong_is_refused(void **state) {
     create(&message, "A", "3");
 }
 
+/* What the call has made is dropped: nobody waits for it any more. */
+static void create_and_go(pipeline_message *message, const char *id) {
+    Opiml__V1alpha1__CreatePipelineRequest request = OPIML__V1ALPHA1__CREATE_PIPELINE_REQUEST__INIT;
+    struct rpc_call *call = call_to(services, SERVICE "CreatePipeline");
+    uint8_t packed[1 << 12];
+
+    request.pipeline = message;
+    request.pipeline_id = (char *)(uintptr_t)id;
+    send_message(call, packed, protobuf_c_message_pack(&request.base, packed), 7);
+    call_end(call);
+    assert_true(call_wants_work(call));
+    call_work(call);
+    call_abandon(call);
+    call_worked(call);
+    call_destroy(call);
+}
+
+static int count_kept(void *context, const struct keep_pipeline *kept, struct opiml_error *err) {
+    assert_string_equal(kept->id, "mine");
+    *(uint32_t *)context += 1;
+    return 0;
+}
+
+static void who_repeats_and_goes_takes_nothing_away(void **state) {
+    pipeline_message message = make_message();
+    char *folder = test_folder();
+    uint32_t kept = 0;
+    struct keep *keep;
+
+    assert_int_equal(keep_open(folder, &keep, NULL), 0);
+    assert_int_equal(pipeline_rpc_keep(&pipelines, keep, NULL), 0);
+    create_and_go(&message, "never");
+    give_back(create(&message, "mine", "0"));
+    create_and_go(&message, "mine");
+    give_back(get("pipelines/mine", "0"));
+    pipeline_rpc_release(&pipelines);
+    keep_close(keep);
+    assert_int_equal(keep_open(folder, &keep, NULL), 0);
+    assert_int_equal(keep_each_pipeline(keep, count_kept, &kept, NULL), 0);
+    assert_int_equal(kept, 1);
+    /* It is gone when it is deleted. */
+    pipeline_rpc_init(&pipelines, NULL, 4711);
+    assert_int_equal(pipeline_rpc_keep(&pipelines, keep, NULL), 0);
+    create_and_go(&message, "mine");
+    delete ("pipelines/mine", false, "0");
+    keep_close(keep);
+    kept = 0;
+    assert_int_equal(keep_open(folder, &keep, NULL), 0);
+    assert_int_equal(keep_each_pipeline(keep, count_kept, &kept, NULL), 0);
+    assert_int_equal(kept, 0);
+    keep_close(keep);
+    test_folder_remove(folder);
+}
+
 static pipeline_message *update(const char *name, int64_t seconds, const char *path,
                                 const char *status) {
     Opiml__V1alpha1__UpdatePipelineRequest request = OPIML__V1ALPHA1__UPDATE_PIPELINE_REQUEST__INIT;
@@ -239,6 +294,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_is_created_is_there_until_it_is_deleted, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_is_wrong_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_repeats_and_goes_takes_nothing_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(leases_can_change_and_be_renewed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(counters_by_station, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pages, set_up, tear_down),

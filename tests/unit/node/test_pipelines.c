@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "node/closer.h"
 #include "node/id.h"
+#include "node/jobs.h"
 #include "node/keep.h"
 #include "node/pipelines.h"
 
@@ -56,7 +58,7 @@ static void ids_are_kept_or_made(void **state) {
         assert_int_equal(add(pipelines, "", "x", &wanted, &other), 0);
     assert_int_equal(strlen(other->id), 34);
     assert_int_equal(add(pipelines, "", "x", &wanted, &other), OPIML_ELIMIT);
-    pipelines_remove(one);
+    pipelines_remove(pipelines, one);
     assert_null(pipelines_find(pipelines, "beta"));
     assert_int_equal(add(pipelines, "", "x", &wanted, &other), 0);
     pipelines_release(pipelines);
@@ -149,6 +151,90 @@ static void who_does_not_renew_is_stopped(void **state) {
     wanted_remove(&wanted);
 }
 
+/* What has ended has a ticket that opens nothing any more. */
+static void only_what_lives_is_there_already(void **state) {
+    const uint64_t second = UINT64_C(1000000000);
+    struct pipelines *pipelines = calloc(1, sizeof(*pipelines));
+    uint8_t ticket[WIRE_TICKET_BYTES];
+    struct pipelines_entry *entry;
+    struct wire_hello hello = {0};
+    struct wanted wanted;
+    uint32_t generation;
+    int fds[2];
+
+    wanted_make(&wanted);
+    now_ns = 100 * second;
+    clock_inject(tell_time, NULL);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(add(pipelines, "mine", "x", &wanted, &entry), 0);
+        memcpy(ticket, session_ticket(entry->session), sizeof(ticket));
+        generation = entry->origin.generation;
+        assert_int_equal(add(pipelines, "mine", "x", &wanted, &entry), 0);
+        assert_memory_equal(session_ticket(entry->session), ticket, sizeof(ticket));
+        if (round < 2) { /* its consumer goes */
+            memcpy(hello.ticket, ticket, sizeof(ticket));
+            assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+            assert_true(pipelines_connect(pipelines, &hello, plain_stream(fds[0])));
+            close(fds[1]);
+            for (int i = 0; i < 5000 && pipelines_state(entry) != SESSION_ENDED; i++)
+                usleep(1000);
+            assert_int_equal(pipelines_state(entry), SESSION_ENDED);
+        }
+        if (round == 1) { /* its memory was given back, and it can still be looked at */
+            pipelines_tidy(pipelines);
+            assert_null(entry->session);
+            assert_int_equal(pipelines_state(entry), SESSION_ENDED);
+        } else if (round == 2) {
+            now_ns += PIPELINES_LEASE_S * second + 1;
+            pipelines_tidy(pipelines);
+            assert_true(entry->expired);
+        }
+        assert_int_equal(add(pipelines, "mine", "x", &wanted, &entry), 0);
+        assert_memory_not_equal(session_ticket(entry->session), ticket, sizeof(ticket));
+        assert_int_equal(pipelines_state(entry), SESSION_WAITING);
+        assert_false(entry->expired);
+        assert_true(entry->origin.generation > generation);
+        assert_int_equal(pipelines_count(pipelines), 1);
+    }
+    clock_inject(NULL, NULL);
+    pipelines_release(pipelines);
+    free(pipelines);
+    wanted_remove(&wanted);
+}
+
+/* Their memory comes back all the same. */
+static void ends_are_waited_for_elsewhere(void **state) {
+    struct pipelines *pipelines = calloc(1, sizeof(*pipelines));
+    struct jobs_view views[JOBS_MAX];
+    struct jobs_budget budget;
+    struct pipelines_entry *entry;
+    struct wanted wanted;
+    struct jobs *jobs;
+
+    wanted_make(&wanted);
+    assert_int_equal(jobs_create(&(struct jobs_limits){0}, &jobs, NULL), 0);
+    assert_int_equal(jobs_join(jobs, "me", "", &wanted.request.job, NULL), 0);
+    assert_int_equal(closer_create(&pipelines->closer, NULL), 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(add(pipelines, "", "x", &wanted, &entry), 0);
+    jobs_look(jobs, views, &budget);
+    assert_int_equal(views[0].pipelines, 4);
+    pipelines_remove(pipelines, entry);
+    assert_int_equal(pipelines_count(pipelines), 3);
+    assert_true(closer_wait(pipelines->closer, 10000));
+    jobs_look(jobs, views, &budget);
+    assert_int_equal(views[0].pipelines, 3);
+    pipelines_release(pipelines);
+    closer_destroy(pipelines->closer);
+    jobs_look(jobs, views, &budget);
+    assert_int_equal(views[0].pipelines, 0);
+    assert_int_equal(budget.taken_bytes, 0);
+    jobs_leave(wanted.request.job);
+    jobs_destroy(jobs);
+    free(pipelines);
+    wanted_remove(&wanted);
+}
+
 static int bring_back(void *context, const struct keep_pipeline *kept, struct opiml_error *err) {
     uint64_t left = kept->until_ns - clock_wall_ns();
 
@@ -192,7 +278,7 @@ static void a_restart_brings_them_back(void **state) {
     assert_int_equal(create(pipelines, "stays", "x", &wanted, &entry), 0);
     origin = entry->origin;
     assert_int_equal(create(pipelines, "gone", "x", &wanted, &entry), 0);
-    pipelines_remove(entry);
+    pipelines_remove(pipelines, entry);
     assert_int_equal(create(pipelines, "short", "x", &wanted, &entry), 0);
     assert_int_equal(pipelines_lease(entry, UINT64_C(1000000000), NULL), 0);
     usleep(1100000);
@@ -255,6 +341,8 @@ int main(void) {
         cmocka_unit_test(a_ticket_finds_its_pipeline),
         cmocka_unit_test(who_does_not_come_is_forgotten),
         cmocka_unit_test(who_does_not_renew_is_stopped),
+        cmocka_unit_test(only_what_lives_is_there_already),
+        cmocka_unit_test(ends_are_waited_for_elsewhere),
         cmocka_unit_test(a_restart_brings_them_back),
         cmocka_unit_test(one_from_before_goes_with_its_lease),
     };
