@@ -36,6 +36,7 @@ __asm__(".section .rodata\n"
 extern const uint8_t node_files[], node_files_end[];
 
 #define TIDY_S 1
+#define ENDS_US 10000 /* between two looks whether all is answered */
 /* That rows are kept in memory for a pipeline which follows: a consumer that has moved, or the
  * next of a series of runs. */
 #define CACHE_LINGER_NS UINT64_C(30000000000)
@@ -45,7 +46,9 @@ struct node {
     struct event *stop; /* on an eventfd, since writing to one is safe in a signal handler */
     int stop_fd;
     struct event *tidy; /* every TIDY_S */
-    struct event *hup;  /* NULL: without TLS */
+    struct event *hup;
+    struct event *ends; /* looks whether the last call is answered, once it is to stop ... */
+    uint64_t ends_ns;   /* ... and by then at the latest */
     struct tls *tls;
     struct rpc_server *server;
     struct data_port *data;
@@ -66,12 +69,24 @@ struct node {
     uint16_t port[NODE_LISTEN_MAX];
 };
 
+/* Calls under way are answered, as long as that does not take too long; one that watches for ever
+ * is not waited for longer either. */
+static void on_ends(evutil_socket_t fd, short what, void *context) {
+    struct node *self = context;
+
+    if (rpc_server_calls(self->server) == 0 || clock_now_ns() > self->ends_ns)
+        event_base_loopexit(self->base, NULL);
+}
+
 static void on_stop(evutil_socket_t fd, short what, void *context) {
     struct node *self = context;
 
-    self->health.serving = false;
+    health_set(&self->health, self->server, false);
     rpc_server_drain(self->server);
-    event_base_loopexit(self->base, NULL);
+    self->ends_ns = clock_now_ns() + NODE_ANSWER_S * UINT64_C(1000000000);
+    if (event_add(self->ends, &(struct timeval){.tv_usec = ENDS_US}) < 0)
+        event_base_loopexit(self->base, NULL);
+    on_ends(fd, what, context);
 }
 
 static void on_tidy(evutil_socket_t fd, short what, void *context) {
@@ -136,21 +151,13 @@ uint32_t node_look_jobs(const struct node *node, struct jobs_view ret_views[JOBS
 static void on_hup(evutil_socket_t number, short what, void *context) {
     struct node *self = context;
 
-    tls_reload(self->tls);
+    if (self->tls)
+        tls_reload(self->tls);
 }
 
 static int open_tls(struct node *self, const struct node_options *options,
                     struct opiml_error *err) {
-    int rc;
-
-    if (!options->tls)
-        return 0;
-    if ((rc = tls_create(options->tls, &self->tls, err)) < 0)
-        return rc;
-    self->hup = event_new(self->base, SIGHUP, EV_SIGNAL | EV_PERSIST, on_hup, self);
-    if (!self->hup || event_add(self->hup, NULL) < 0)
-        return base_fail_memory(err, sizeof(*self), "an event");
-    return 0;
+    return options->tls ? tls_create(options->tls, &self->tls, err) : 0;
 }
 
 static int open_loop(struct node *self, struct opiml_error *err) {
@@ -160,7 +167,11 @@ static int open_loop(struct node *self, struct opiml_error *err) {
         return base_fail_errno(err, errno, "an event loop");
     self->stop = event_new(self->base, self->stop_fd, EV_READ, on_stop, self);
     self->tidy = event_new(self->base, -1, EV_PERSIST, on_tidy, self);
-    if (!self->stop || !self->tidy || event_add(self->stop, NULL) < 0 ||
+    self->ends = event_new(self->base, -1, EV_PERSIST, on_ends, self);
+    /* Without TLS, too: a service manager's reload is to end nobody. */
+    self->hup = event_new(self->base, SIGHUP, EV_SIGNAL | EV_PERSIST, on_hup, self);
+    if (!self->stop || !self->tidy || !self->ends || !self->hup || event_add(self->hup, NULL) < 0 ||
+        event_add(self->stop, NULL) < 0 ||
         event_add(self->tidy, &(struct timeval){.tv_sec = TIDY_S}) < 0)
         return base_fail_memory(err, sizeof(*self), "an event");
     return 0;
@@ -347,6 +358,8 @@ void node_destroy(struct node *node) {
         event_free(node->stop);
     if (node->tidy)
         event_free(node->tidy);
+    if (node->ends)
+        event_free(node->ends);
     if (node->hup)
         event_free(node->hup);
     tls_destroy(node->tls);

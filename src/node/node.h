@@ -11,6 +11,8 @@
 #define NODE_DATA "127.0.0.1:50252"
 #define NODE_METRICS "127.0.0.1:50253"
 
+#define NODE_ANSWER_S 5
+
 struct node;
 struct tls_files;
 
@@ -31,7 +33,8 @@ struct node_options {
 };
 
 /* Listen; nothing is served before node_run. Data outside of the roots are not to be had in this
- * process from then on. With TLS, every address speaks it, and SIGHUP has its files read again.
+ * process from then on. With TLS, every address speaks it, and SIGHUP has its files read again;
+ * without, SIGHUP does nothing.
  * OPIML_EACCES: an address that is not loopback, without TLS or `insecure`. OPIML_EBUSY: another
  * program listens there. OPIML_ENODEV: there is no UCX. Failures of tls_create and
  * keep_open. */
@@ -41,8 +44,8 @@ uint16_t node_port(const struct node *node, uint32_t listener); /* that it got f
 uint16_t node_metrics_port(const struct node *node);            /* 0: it has none */
 /* Serve until node_stop. */
 int node_run(struct node *node, struct opiml_error *err);
-/* Take no more calls, answer those under way, and let node_run return. For signal handlers and
- * other threads. */
+/* Take no more calls, answer those under way, for up to NODE_ANSWER_S, and let node_run return. For
+ * signal handlers and other threads. */
 void node_stop(struct node *node);
 /* Take no more pipelines; after grace_ns those that are left are stopped. With `stop`, node_run
  * returns when none is left. Again: the sooner end counts. On the loop's thread. */

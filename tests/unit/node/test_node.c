@@ -1,10 +1,13 @@
 /* The node daemon: it listens, answers, and stops. */
+#include "wanted.h"
 #include "../tls/site.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "node/node.h"
 #include "opi_api/inventory/v1/inventory.pb-c.h"
+#include "opiml/v1alpha1/pipeline.pb-c.h"
 #include "rpc/client.h"
 
 static void *run(void *argument) {
@@ -26,6 +29,7 @@ static void it_answers_until_it_is_stopped(void **state) {
     assert_int_equal(node_create(&options, &node, NULL), 0);
     pthread_create(&thread, NULL, run, node);
     for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(kill(getpid(), SIGHUP), 0); /* as a service manager's reload has it */
         snprintf(at, sizeof(at), i ? "[::1]:%u" : "127.0.0.1:%u", node_port(node, i));
         assert_int_equal(rpc_client_open(at, NULL, 5000, &client, NULL), 0);
         assert_int_equal(
@@ -42,6 +46,67 @@ static void it_answers_until_it_is_stopped(void **state) {
     pthread_join(thread, NULL);
     node_destroy(node);
     assert_true(rpc_client_open(at, NULL, 500, &client, NULL) < 0);
+}
+
+struct caller {
+    struct wanted wanted;
+    char at[32];
+    struct opiml_error err;
+    int rc;
+};
+
+/* A call that takes some 150 ms. */
+static void *measure(void *argument) {
+    struct caller *self = argument;
+    Opiml__V1alpha1__ProfilePipelineRequest request =
+        OPIML__V1ALPHA1__PROFILE_PIPELINE_REQUEST__INIT;
+    Opiml__V1alpha1__Pipeline pipeline = OPIML__V1ALPHA1__PIPELINE__INIT;
+    Opiml__V1alpha1__ProfilePipelineResponse *reply;
+    struct rpc_client *client;
+    uint64_t most = UINT64_MAX;
+
+    pipeline.text = self->wanted.text;
+    pipeline.file = (char *)"/w/p.yaml";
+    pipeline.hash = self->wanted.request.hash;
+    pipeline.fingerprint = self->wanted.request.fingerprint;
+    pipeline.world = 1;
+    request.pipeline = &pipeline;
+    request.anew = true;
+    request.n_most_bytes = 1;
+    request.most_bytes = &most;
+    self->rc = rpc_client_open(self->at, NULL, 10000, &client, &self->err);
+    if (self->rc < 0)
+        return NULL;
+    self->rc = rpc_client_call(
+        client, "/opiml.v1alpha1.PipelineService/ProfilePipeline", &request.base,
+        &opiml__v1alpha1__profile_pipeline_response__descriptor, &reply, &self->err);
+    if (self->rc == 0)
+        opiml__v1alpha1__profile_pipeline_response__free_unpacked(reply, NULL);
+    rpc_client_close(client);
+    return NULL;
+}
+
+static void calls_under_way_are_answered(void **state) {
+    struct caller *caller = calloc(1, sizeof(*caller));
+    struct node_options options = {.listen = {"127.0.0.1:0"}, .data = "127.0.0.1:0"};
+    pthread_t thread, other;
+    struct node *node;
+
+    wanted_make(&caller->wanted);
+    options.roots[0] = caller->wanted.data.folder;
+    assert_int_equal(node_create(&options, &node, NULL), 0);
+    snprintf(caller->at, sizeof(caller->at), "127.0.0.1:%u", node_port(node, 0));
+    pthread_create(&thread, NULL, run, node);
+    pthread_create(&other, NULL, measure, caller);
+    usleep(75000);
+    node_stop(node);
+    pthread_join(thread, NULL);
+    pthread_join(other, NULL);
+    if (caller->rc < 0)
+        fail_msg("%s", caller->err.message);
+    node_destroy(node);
+    wanted_remove(&caller->wanted);
+    free(caller);
 }
 
 static void others_do_not_reach_it_unasked(void **state) {
@@ -91,6 +156,7 @@ static void memory_that_runs_out_ends_it_cleanly(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_under_way_are_answered), /* before a node confines data */
         cmocka_unit_test(it_answers_until_it_is_stopped),
         cmocka_unit_test(others_do_not_reach_it_unasked),
         cmocka_unit_test(with_tls_others_may_come),
