@@ -468,8 +468,12 @@ static int measure(void *context, const char *who, const void *request, void **r
                           asked->pipeline->n_implementations, wanted.operators);
     if ((rc = session_check_way(&wanted, err)) < 0)
         return rc;
+    if (self->jobs &&
+        (rc = jobs_join(self->jobs, who, asked->pipeline->job_id, &wanted.job, err)) < 0)
+        return rc;
     rc = node_profile_make(&wanted, &classes, base_min_u64(asked->most_ns, PROFILE_NS_MAX),
                            asked->anew, made, err);
+    jobs_leave(wanted.job);
     if (rc == 0)
         *ret_made = TAKE(made);
     return rc;

@@ -140,6 +140,7 @@ static int ask_profile(struct planner *self, const struct planner_request *reque
     wanted.index_hashes = hashes.at;
     wanted.rank = request->rank;
     wanted.world = request->world;
+    wanted.job_id = (char *)(uintptr_t)(request->job ? request->job : "");
     message.pipeline = &wanted;
     message.n_most_bytes = self->classes.count;
     message.most_bytes = self->classes.bytes_max;

@@ -18,6 +18,7 @@ struct planner_request {
     double demand;   /* rows in a second that the consumer takes; 0: all it can get */
     bool anew;       /* measure all, whatever is known from earlier */
     bool over_tcp;   /* frames never come through memory that both see */
+    const char *job; /* what nodes are to count it to; NULL: its consumer */
     struct tls *tls; /* borrowed, for nodes; NULL: without */
     const struct hold
         *hold; /* borrowed until planner_close: who holds which records, by the numbers

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "batch/arena.h"
+#include "node/jobs.h"
 #include "op/registry.h"
 #include "pipeline/plan.h"
 #include "pipeline/profile_store.h"
@@ -41,12 +42,61 @@ static struct share sample_share(const struct opiml_pipeline *pipeline,
     return share;
 }
 
-static int make_behind(const struct session_request *request, const struct opiml_pipeline *pipeline,
+/* What measuring takes is the job's meanwhile, out of no more than a session could have. */
+static int take_memory(const struct session_request *request, struct opiml_pipeline *pipeline,
+                       const struct route *route, uint64_t *ret_bytes, struct opiml_error *err) {
+    int rc = profile_needs(pipeline, route, ret_bytes, err);
+
+    return rc < 0 || !request->job ? rc : jobs_take(request->job, *ret_bytes, err);
+}
+
+/* In the pool of every session, which is what profiles that are known go by, else in what is left
+ * of the job's. */
+static int find_memory(const struct session_request *request, struct opiml_pipeline *pipeline,
+                       const struct route *route, uint64_t *ret_bytes, struct opiml_error *err) {
+    uint64_t most =
+        route ? SESSION_POOL_BYTES / 2 : SESSION_POOL_BYTES; /* the rest is for frames */
+    struct opiml_error why;
+    int rc;
+
+    pipeline->pool_bytes = base_min_u64(pipeline->pool_bytes, most);
+    rc = take_memory(request, pipeline, route, ret_bytes, &why);
+    if (rc == OPIML_ELIMIT && request->job) {
+        pipeline->pool_bytes = base_min_u64(pipeline->pool_bytes, jobs_room(request->job));
+        rc = take_memory(request, pipeline, route, ret_bytes, &why);
+        if (rc == OPIML_ELIMIT)
+            return jobs_refuse(request->job, &why, err);
+    }
+    return rc < 0 ? opiml_fail(err, rc, "%s", why.message) : 0;
+}
+
+static void give_memory(const struct session_request *request, uint64_t bytes) {
+    if (request->job)
+        jobs_give(request->job, bytes);
+}
+
+static int make_here(const struct session_request *request, struct opiml_pipeline *pipeline,
+                     const struct profile_classes *classes, uint64_t most_ns, bool anew,
+                     struct profile *ret_profile, struct opiml_error *err) {
+    const struct profile_request profile = {
+        .pipeline = pipeline, .classes = classes, .most_ns = most_ns, .anew = anew};
+    uint64_t bytes;
+    int rc = find_memory(request, pipeline, NULL, &bytes, err);
+
+    if (rc < 0)
+        return rc;
+    rc = profile_recall(&profile, ret_profile, err);
+    give_memory(request, bytes);
+    return rc;
+}
+
+static int make_behind(const struct session_request *request, struct opiml_pipeline *pipeline,
                        const struct profile_classes *classes, uint64_t most_ns,
                        struct profile *ret_profile, struct opiml_error *err) {
     struct session_request sample = *request;
     struct upstream *upstream;
     struct route route = {0};
+    uint64_t bytes;
     int rc;
 
     sample.share = sample_share(pipeline, classes);
@@ -58,7 +108,12 @@ static int make_behind(const struct session_request *request, const struct opiml
     rc = session_open_upstream(&sample, pipeline, &upstream, &route, err);
     if (rc < 0)
         return rc;
-    rc = profile_make_behind(pipeline, classes, &route, sample.batches, most_ns, ret_profile, err);
+    rc = find_memory(request, pipeline, &route, &bytes, err);
+    if (rc == 0) {
+        rc = profile_make_behind(pipeline, classes, &route, sample.batches, most_ns, ret_profile,
+                                 err);
+        give_memory(request, bytes);
+    }
     route.link->ops->close(route.link);
     upstream_close(upstream);
     return rc;
@@ -67,7 +122,6 @@ static int make_behind(const struct session_request *request, const struct opiml
 int node_profile_make(const struct session_request *request, const struct profile_classes *classes,
                       uint64_t most_ns, bool anew, struct node_profile *ret_profile,
                       struct opiml_error *err) {
-    struct profile_request profile = {.classes = classes, .most_ns = most_ns, .anew = anew};
     struct opiml_pipeline *pipeline;
     struct wire_cost wire;
     int rc = session_open_pipeline(request, &pipeline, err);
@@ -75,10 +129,9 @@ int node_profile_make(const struct session_request *request, const struct profil
     if (rc < 0)
         return rc;
     memset(ret_profile, 0, sizeof(*ret_profile));
-    profile.pipeline = pipeline;
     rc = request->befores
              ? make_behind(request, pipeline, classes, most_ns, &ret_profile->profile, err)
-             : profile_recall(&profile, &ret_profile->profile, err);
+             : make_here(request, pipeline, classes, most_ns, anew, &ret_profile->profile, err);
     if (rc < 0) {
         opiml_pipeline_close(pipeline);
         return rc;

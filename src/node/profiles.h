@@ -17,7 +17,8 @@ struct node_profile {
 
 /* What a request's pipeline costs, as profile_recall finds it; of the request as
  * session_open_pipeline. With nodes before this one, rows come from there, and what follows on them
- * is measured. Blocks. */
+ * is measured. Its memory is the request's job's meanwhile. Blocks. OPIML_ELIMIT: there is too
+ * little for it. */
 int node_profile_make(const struct session_request *request, const struct profile_classes *classes,
                       uint64_t most_ns, bool anew, struct node_profile *ret_profile,
                       struct opiml_error *err);

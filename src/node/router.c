@@ -193,6 +193,7 @@ static struct planner_request planner_request(const struct node_router *self) {
                                     .rank = self->request.rank,
                                     .world = self->request.world,
                                     .over_tcp = self->request.link == NODE_REMOTE_TCP,
+                                    .job = self->job,
                                     .tls = self->request.tls,
                                     .hold = &self->hold};
 }

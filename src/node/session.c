@@ -240,17 +240,18 @@ static int open_inlet(struct session *self, const struct session_request *reques
 }
 
 /* Its memory is its job's: what is sure to be needed, the reserve for records that need more than
- * others, and frames that come from the node before this one. */
+ * others, what is kept of rows, and frames that come from the node before this one. */
 static int take_memory(struct session *self, const struct session_request *request,
                        struct opiml_error *err) {
     struct plan *plan = self->plan;
-    uint64_t bytes;
+    uint64_t bytes, tables = stage_table_bytes(plan);
     int rc;
 
     if (!request->job)
         return 0;
+    plan->charge_bytes -= base_min_u64(plan->charge_bytes, tables);
     plan->charge_bytes = base_min_u64(plan->charge_bytes, pool_bytes(request) / SESSION_RESERVE);
-    bytes = plan->total_bytes + plan->charge_bytes +
+    bytes = plan->total_bytes + plan->charge_bytes + tables +
             self->routes.route[0].depth * self->routes.route[0].frame_bytes;
     if ((rc = jobs_take(request->job, bytes, err)) < 0)
         return rc;

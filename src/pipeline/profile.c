@@ -8,6 +8,7 @@
 #include "pipeline/window.h"
 
 #define LOOKED_AT 4096 /* entries of the index */
+#define RESERVE 8      /* of the pool, that a record may need beside what is planned */
 
 /* ---- classes ---- */
 
@@ -388,6 +389,38 @@ static uint64_t memory_bytes(const struct plan *plan) {
     return base_align_up(most, 4096) + 4096;
 }
 
+int profile_plan(const struct opiml_pipeline *pipeline, const struct route *route,
+                 struct plan **ret_plan, struct opiml_error *err) {
+    const struct plan_request request = {.first = route ? route->cut : 0,
+                                         .last = pipeline->row_ops,
+                                         .reads = !route,
+                                         .linked = route != NULL,
+                                         .measures = true,
+                                         .threads = 1,
+                                         .world = 1,
+                                         .pool_bytes = pipeline->pool_bytes};
+    int rc = plan_create(pipeline, &request, ret_plan, err);
+
+    if (rc == 0) /* one record at a time needs no more */
+        (*ret_plan)->charge_bytes =
+            base_min_u64((*ret_plan)->charge_bytes, pipeline->pool_bytes / RESERVE);
+    return rc;
+}
+
+int profile_needs(const struct opiml_pipeline *pipeline, const struct route *route,
+                  uint64_t *ret_bytes, struct opiml_error *err) {
+    struct plan *plan;
+    int rc = profile_plan(pipeline, route, &plan, err);
+
+    if (rc < 0)
+        return rc;
+    *ret_bytes = plan->total_bytes + plan->charge_bytes + stage_table_bytes(plan) +
+                 (route ? route->depth * route->frame_bytes
+                        : memory_bytes(plan) + READS_DEPTH * READS_BLOCK);
+    base_free(plan);
+    return 0;
+}
+
 /* Group operators work on whole groups, which single rows do not make: a row costs them about what
  * it costs to look at its bytes twice. */
 double profile_group_ns(const struct opiml_pipeline *pipeline) {
@@ -432,15 +465,9 @@ void profile_blank(const struct opiml_pipeline *pipeline, const struct profile_c
 static int make(const struct opiml_pipeline *pipeline, const struct profile_classes *classes,
                 uint32_t samples, uint64_t most_ns, struct profile *ret_profile,
                 struct opiml_error *err) {
-    struct plan_request request = {.last = pipeline->row_ops,
-                                   .reads = true,
-                                   .measures = true,
-                                   .threads = 1,
-                                   .world = 1,
-                                   .pool_bytes = pipeline->pool_bytes};
     struct sampler self = {.inlet.ops = &inlet_sampler, .classes = classes, .samples = samples};
     struct plan *plan;
-    int rc = plan_create(pipeline, &request, &plan, err);
+    int rc = profile_plan(pipeline, NULL, &plan, err);
 
     if (rc < 0)
         return rc;

@@ -56,11 +56,15 @@ int profile_make(const struct opiml_pipeline *pipeline, const struct profile_cla
                  uint64_t most_ns, struct profile *ret_profile, struct opiml_error *err);
 /* The same of rows that come over a route from another machine, in so many batches from the first
  * on; what is before its cut is 0 then. Takes one batch at least. The link stays the caller's, but
- * nothing comes over it any more. */
+ * nothing comes over it any more. OPIML_ETIMEDOUT: nothing came in time. */
 int profile_make_behind(const struct opiml_pipeline *pipeline,
                         const struct profile_classes *classes, const struct route *route,
                         uint64_t batches, uint64_t most_ns, struct profile *ret_profile,
                         struct opiml_error *err);
+/* All the memory that one of these two takes, of the pipeline's pool as it is; `route` NULL: the
+ * first one. OPIML_ELIMIT names the pool that would do. */
+int profile_needs(const struct opiml_pipeline *pipeline, const struct route *route,
+                  uint64_t *ret_bytes, struct opiml_error *err);
 /* Where the data cannot be read: nothing but what is known without them. Times and bytes are to be
  * borrowed from who can. */
 void profile_blank(const struct opiml_pipeline *pipeline, const struct profile_classes *classes,

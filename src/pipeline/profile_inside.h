@@ -8,6 +8,9 @@
 #define PROFILE_NS UINT64_C(500000000) /* that measuring takes, where nothing else is said */
 #define PROFILE_WARM_ROWS 2            /* of a class, that are not counted */
 
+/* What measures: one thread, in at most the pipeline's pool. `route` NULL: records are read. */
+int profile_plan(const struct opiml_pipeline *pipeline, const struct route *route,
+                 struct plan **ret_plan, struct opiml_error *err);
 uint32_t profile_class_of(const struct profile_classes *classes, uint64_t record_bytes);
 /* Add what became of a row; of `ops` row operators. */
 void profile_class_add(struct profile_class *class, const struct run_trace *trace, uint32_t ops);

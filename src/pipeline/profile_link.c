@@ -4,6 +4,9 @@
 #include "base/cores.h"
 #include "pipeline/profile_inside.h"
 
+/* For the first batch, beyond the time that measuring takes. */
+#define GRACE_NS UINT64_C(10000000000)
+
 struct gauge {
     struct inlet inlet;
     struct inlet *inner;
@@ -100,31 +103,36 @@ static const struct inlet_ops inlet_gauge = {
 
 /* ---- the whole ---- */
 
+/* One that beats, and sends nothing, is not waited for. */
+static int fail_silent(const struct gauge *gauge, const struct route *route,
+                       struct opiml_error *err) {
+    return opiml_fail(err, OPIML_ETIMEDOUT, "%s%s: no batch came in time to be measured",
+                      route->from, gauge->pipeline->name);
+}
+
 /* Batches, until there are rows enough or the time is over. */
-static int take_batches(struct stage *stage, const struct gauge *gauge, uint64_t end_ns,
-                        struct opiml_error *err) {
+static int take_batches(struct stage *stage, const struct gauge *gauge, const struct route *route,
+                        uint64_t end_ns, struct opiml_error *err) {
     struct slot *slot;
     int rc;
 
-    while ((rc = stage_next(stage, &slot, err)) == 1) {
+    for (;;) {
+        uint64_t now = clock_now_ns(), last = end_ns + GRACE_NS;
+
+        if (!stage_wait(stage, last > now ? (uint32_t)((last - now) / 1000000) : 0))
+            return fail_silent(gauge, route, err);
+        if ((rc = stage_next(stage, &slot, err)) != 1)
+            return rc;
         stage_recycle(slot);
         if (atomic_load(&gauge->full) == gauge->classes->count || clock_now_ns() > end_ns)
             return 0;
     }
-    return rc;
 }
 
 int profile_make_behind(const struct opiml_pipeline *pipeline,
                         const struct profile_classes *classes, const struct route *route,
                         uint64_t batches, uint64_t most_ns, struct profile *ret_profile,
                         struct opiml_error *err) {
-    const struct plan_request request = {.first = route->cut,
-                                         .last = pipeline->row_ops,
-                                         .linked = true,
-                                         .measures = true,
-                                         .threads = 1,
-                                         .world = 1,
-                                         .pool_bytes = pipeline->pool_bytes};
     const struct routes routes = {.count = 1, .route[0] = *route};
     const struct stage_options options = {.batches = batches, .routes = &routes};
     struct gauge self = {.inlet = {.ops = &inlet_gauge},
@@ -134,7 +142,7 @@ int profile_make_behind(const struct opiml_pipeline *pipeline,
     uint64_t end_ns = clock_now_ns() + (most_ns ? most_ns : PROFILE_NS);
     struct stage *stage = NULL;
     struct plan *plan;
-    int rc = plan_create(pipeline, &request, &plan, err);
+    int rc = profile_plan(pipeline, route, &plan, err);
 
     if (rc < 0)
         return rc;
@@ -148,7 +156,7 @@ int profile_make_behind(const struct opiml_pipeline *pipeline,
         rc = stage_create(plan, &self.inlet, &options, &stage, err);
     }
     if (rc == 0)
-        rc = take_batches(stage, &self, end_ns, err);
+        rc = take_batches(stage, &self, route, end_ns, err);
     stage_destroy(stage);
     base_free(plan);
     return rc < 0 ? rc : profile_finish(ret_profile, pipeline->name, err);

@@ -25,6 +25,16 @@ static int make_slot(struct stage *stage, struct slot *slot, struct opiml_error 
     return 0;
 }
 
+uint64_t stage_table_bytes(const struct plan *plan) {
+    uint64_t rows = (uint64_t)plan->slots * plan->rows;
+    const struct slot *slot = NULL;
+    uint64_t each = sizeof(*slot->tasks) + plan->pieces * sizeof(*slot->from) +
+                    sizeof(*slot->group_left) + sizeof(*slot->digests) + sizeof(*slot->statuses) +
+                    sizeof(*slot->samples);
+
+    return rows * each + tasks_bytes(plan->threads, (uint32_t)rows);
+}
+
 /* The route that a record comes by; their count: by none. */
 static uint32_t find_route(const struct stage *stage, const struct mix_at *at) {
     const struct routes *routes = stage->options.routes;

@@ -192,6 +192,8 @@ bool stage_failed(struct stage *stage);
 void stage_stop(struct stage *stage);    /* wakes and joins; idempotent */
 bool stage_is_held(struct stage *stage); /* somebody has a slot, or is giving one back */
 void stage_destroy(struct stage *stage);
+/* What it keeps of rows, beside all that is planned. */
+uint64_t stage_table_bytes(const struct plan *plan);
 
 /* For inlets. The slot of batch `seq`, begun now if it was free; NULL: no credit yet. Several inlet
  * threads may ask for the same. */

@@ -32,16 +32,26 @@ struct tasks {
     struct queue queues[];
 };
 
+static uint64_t count_cells(uint32_t capacity) {
+    uint64_t cells = 2;
+
+    while (cells < capacity)
+        cells *= 2;
+    return cells;
+}
+
+uint64_t tasks_bytes(uint32_t workers, uint32_t capacity) {
+    return workers * count_cells(capacity) * sizeof(struct cell);
+}
+
 int tasks_create(uint32_t workers, uint32_t capacity, struct tasks **ret_tasks,
                  struct opiml_error *err) {
     size_t bytes = sizeof(struct tasks) + workers * sizeof(struct queue);
     struct tasks *tasks = base_alloc_aligned(bytes, 64);
-    uint64_t cells = 2;
+    uint64_t cells = count_cells(capacity);
 
     if (!tasks)
         return base_fail_memory(err, bytes, "task queues");
-    while (cells < capacity)
-        cells *= 2;
     tasks->mask = cells - 1;
     pthread_mutex_init(&tasks->lock, NULL);
     pthread_cond_init(&tasks->work, NULL);

@@ -10,7 +10,8 @@ struct tasks;
 /* `capacity`: most tasks that can ever be queued at once. */
 int tasks_create(uint32_t workers, uint32_t capacity, struct tasks **ret_tasks,
                  struct opiml_error *err);
-void tasks_destroy(struct tasks *tasks); /* NULL is fine */
+uint64_t tasks_bytes(uint32_t workers, uint32_t capacity); /* that such queues take */
+void tasks_destroy(struct tasks *tasks);                   /* NULL is fine */
 /* Any thread. Wakes as many workers as there is work for. */
 void tasks_push(struct tasks *tasks, void *const *items, uint32_t count);
 /* What there is now; NULL: nothing, or it is stopped. */

@@ -1,6 +1,10 @@
 /* Profiles of rows that come over a link: as of those that are read, from the cut on. */
 #include "maker.h"
+#include "../net/plain.h"
 
+#include <sys/socket.h>
+
+#include "base/clock.h"
 #include "pipeline/profile.h"
 
 static const char ops[] = "shuffle: {mode: global}\nops:\n  - filter: {where: label < 400}\n  - "
@@ -78,6 +82,35 @@ static void a_link_that_breaks_is_a_failure(void **state) {
     harness_remove(&data);
 }
 
+static uint64_t no_time(void *context) {
+    return 0;
+}
+
+/* A sender that is there, and never sends. */
+static void one_that_is_silent_is_not_waited_for(void **state) {
+    struct harness data = harness_make(500);
+    struct opiml_pipeline *pipeline = harness_pipeline(&data, ops);
+    struct route route = {.cut = 1, .share = all, .depth = 2, .frame_bytes = KIB(64)};
+    struct profile_classes classes;
+    struct opiml_error err = {0};
+    struct profile profile;
+    int fds[2];
+
+    profile_classes(pipeline, &classes);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_int_equal(plain_open(&fds[0], 1, 2, true, &route.link), 0);
+    snprintf(route.from, sizeof(route.from), "upstream a:1: ");
+    clock_inject(no_time, NULL); /* the machine's is past all that is waited for */
+    assert_int_equal(profile_make_behind(pipeline, &classes, &route, 20, 0, &profile, &err),
+                     OPIML_ETIMEDOUT);
+    clock_inject(NULL, NULL);
+    assert_ptr_equal(strstr(err.message, "upstream a:1: "), err.message);
+    route.link->ops->close(route.link);
+    close(fds[1]);
+    opiml_pipeline_close(pipeline);
+    harness_remove(&data);
+}
+
 static void memory_that_runs_out_is_a_failure(void **state) {
     struct harness data = harness_make(100);
     struct opiml_pipeline *pipeline = harness_pipeline(&data, ops);
@@ -106,6 +139,7 @@ int main(void) {
         cmocka_unit_test(what_follows_the_cut_is_measured),
         cmocka_unit_test(what_is_too_little_is_enough),
         cmocka_unit_test(a_link_that_breaks_is_a_failure),
+        cmocka_unit_test(one_that_is_silent_is_not_waited_for),
         cmocka_unit_test(memory_that_runs_out_is_a_failure),
     };
 
