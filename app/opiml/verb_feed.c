@@ -271,6 +271,7 @@ static int open_over_nodes(struct opened *self, struct opiml_feed_options *optio
                                           .cut = options->cut,
                                           .threads = options->threads ? options->threads
                                                                       : pipeline->threads,
+                                          .pool_bytes = options->pool_bytes,
                                           .stripes = (uint32_t)config->stripes,
                                           .link = (enum node_remote_link)config->link,
                                           .job = config->job ? config->job : getenv("OPIML_JOB"),

@@ -68,6 +68,10 @@ static void find_classes(struct planner *self, const struct planner_request *req
             (struct profile_classes){.count = 1, .bytes_max = {UINT64_MAX}, .share = {1}};
 }
 
+static uint64_t pool_of(const struct planner_request *request) {
+    return request->pool_bytes ? request->pool_bytes : request->pipeline->pool_bytes;
+}
+
 int planner_open(const struct planner_request *request, struct planner **ret_planner,
                  struct opiml_error *err) {
     const struct opiml_pipeline *pipeline = request->pipeline;
@@ -99,7 +103,7 @@ int planner_open(const struct planner_request *request, struct planner **ret_pla
     here->profile = &self->profile[0];
     wire_cost_recall(request->anew, &wire);
     here->receive_ns = wire.receive_ns;
-    self->memory_bytes[0] = base_min_u64(pipeline->pool_bytes, arena_available_bytes()) / 2;
+    self->memory_bytes[0] = base_min_u64(pool_of(request), arena_available_bytes()) / 2;
     here->cores = self->profile[0].cores;
     if (request->threads)
         here->cores = fmin(request->threads, here->cores);
@@ -140,6 +144,7 @@ static int ask_profile(struct planner *self, const struct planner_request *reque
     wanted.index_hashes = hashes.at;
     wanted.rank = request->rank;
     wanted.world = request->world;
+    wanted.pool_bytes = pool_of(request);
     wanted.job_id = (char *)(uintptr_t)(request->job ? request->job : "");
     message.pipeline = &wanted;
     message.n_most_bytes = self->classes.count;
@@ -305,7 +310,7 @@ static int take_profile(struct planner *self, const struct planner_request *requ
             borrow_profile(self, &self->profile[t]);
         tier->send_ns = reply->send_ns_per_byte;
         tier->shared = shares_memory(reply, self->at[t]);
-        self->memory_bytes[t] = reply->cache_bytes;
+        self->memory_bytes[t] = base_min_u64(reply->cache_bytes, pool_of(request) / 2);
         tier->cores = self->profile[t].cores;
     }
     opiml__v1alpha1__profile_pipeline_response__free_unpacked(reply, NULL);

@@ -15,11 +15,12 @@ struct planner_request {
     uint32_t threads; /* of this machine; 0: one per usable core */
     double cores;     /* at most so many of them, by a ceiling; 0: all */
     uint32_t rank, world;
-    double demand;   /* rows in a second that the consumer takes; 0: all it can get */
-    bool anew;       /* measure all, whatever is known from earlier */
-    bool over_tcp;   /* frames never come through memory that both see */
-    const char *job; /* what nodes are to count it to; NULL: its consumer */
-    struct tls *tls; /* borrowed, for nodes; NULL: without */
+    double demand;       /* rows in a second that the consumer takes; 0: all it can get */
+    bool anew;           /* measure all, whatever is known from earlier */
+    bool over_tcp;       /* frames never come through memory that both see */
+    uint64_t pool_bytes; /* that each may take; 0: the pipeline's */
+    const char *job;     /* what nodes are to count it to; NULL: its consumer */
+    struct tls *tls;     /* borrowed, for nodes; NULL: without */
     const struct hold
         *hold; /* borrowed until planner_close: who holds which records, by the numbers
                   that planner_add gives nodes; NULL: whoever reads holds all */

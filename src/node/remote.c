@@ -6,6 +6,7 @@
 
 #include "base/address.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "dataset/index.h"
 #include "google/protobuf/duration.pb-c.h"
 #include "google/protobuf/empty.pb-c.h"
@@ -109,10 +110,18 @@ static int create(struct node_remote *self, const struct node_remote_request *re
 static int check_made(const struct node_remote *self, const struct node_remote_request *request,
                       struct opiml_error *err) {
     const Opiml__V1alpha1__Pipeline *made = self->made;
+    uint64_t pool = request->pool_bytes ? request->pool_bytes : SESSION_POOL_BYTES;
+    char frame[32], all[32];
 
     if (made->ticket.len != WIRE_TICKET_BYTES || made->data_port == 0 || made->data_port > 65535 ||
         made->frame_bytes == 0 || made->frame_bytes > UINT32_MAX)
         return opiml_fail(err, OPIML_ECORRUPT, "%s: the node's answer makes no sense", request->at);
+    if (made->frame_bytes > pool / 2) /* this side has memory for them, too */
+        return opiml_fail(err, OPIML_ELIMIT,
+                          "%s: the node says that a batch takes %s, which is more than half of the "
+                          "pool of %s that it was given",
+                          request->at, text_format_bytes(frame, sizeof(frame), made->frame_bytes),
+                          text_format_bytes(all, sizeof(all), pool));
     return 0;
 }
 

@@ -33,9 +33,9 @@ struct node_remote_request {
     const uint64_t *implementations; /* of them, as they have to be; NULL: as they are here */
     const struct node_hop *before;   /* nodes that rows go by before they come there ... */
     uint32_t befores;                /* ... in that order, below NODE_HOPS_MAX; 0: it reads them */
-    uint64_t pool_bytes;             /* that it may take; 0: as much as it gives */
-    uint32_t cache_at;               /* it is to keep rows in memory before this operator ... */
-    uint64_t cache_bytes;            /* ... in at most so many bytes, as far as it can; 0: not */
+    uint64_t pool_bytes;  /* that it may take, which has two frames in it; 0: SESSION_POOL_BYTES */
+    uint32_t cache_at;    /* it is to keep rows in memory before this operator ... */
+    uint64_t cache_bytes; /* ... in at most so many bytes, as far as it can; 0: not */
     uint32_t stripes;
     enum node_remote_link link;
     const char *job; /* what the node is to count it to; NULL: its consumer */
@@ -54,7 +54,8 @@ struct node_hashes {
 void node_hashes(const struct opiml_pipeline *pipeline, struct node_hashes *ret_hashes);
 
 /* Create the pipeline there and connect to what it makes. *ret_route has a link, which is the
- * caller's. Close the remote after it. OPIML_ENODEV: memory cannot be shared with the node, or one
+ * caller's. Close the remote after it. OPIML_ELIMIT: its frames are larger than a node's whose pool
+ * this is. OPIML_ENODEV: memory cannot be shared with the node, or one
  * of the two has no UCX, and nothing else was to do. */
 int node_remote_open(const struct node_remote_request *request,
                      const struct opiml_pipeline *pipeline, struct node_remote **ret_remote,

@@ -190,6 +190,7 @@ static struct planner_request planner_request(const struct node_router *self) {
                                     .path = self->path,
                                     .pipeline = self->pipeline,
                                     .threads = self->request.threads,
+                                    .pool_bytes = self->request.pool_bytes,
                                     .rank = self->request.rank,
                                     .world = self->request.world,
                                     .over_tcp = self->request.link == NODE_REMOTE_TCP,
@@ -278,6 +279,7 @@ static int open_way(struct node_router *self, struct way *way, uint64_t first, u
                     struct route *ret_route) {
     const struct node_router_request *request = &self->request;
     const struct cache_advice *cache = NULL;
+    uint64_t pool = request->pool_bytes ? request->pool_bytes : self->pipeline->pool_bytes;
     struct node_hop hop[NODE_HOPS_MAX];
     struct opiml_error why;
     int rc;
@@ -298,6 +300,7 @@ static int open_way(struct node_router *self, struct way *way, uint64_t first, u
                                                         .befores = way->hops - 1,
                                                         .cache_at = cache ? cache->at : 0,
                                                         .cache_bytes = cache ? cache->bytes : 0,
+                                                        .pool_bytes = pool,
                                                         .stripes = request->stripes,
                                                         .tls = request->tls,
                                                         .link = request->link,

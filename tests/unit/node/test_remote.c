@@ -1,12 +1,15 @@
 /* A consumer whose operators run on a node: the same rows, and what happens where that cannot be.
  */
 #include "../pipeline/harness.h"
+#include "../rpc/serving.h"
 #include "../tls/site.h"
 
 #include <pthread.h>
 
 #include "node/node.h"
 #include "node/router.h"
+#include "node/session.h"
+#include "opiml/v1alpha1/pipeline.pb-c.h"
 
 static const char ops[] = "shuffle: {mode: global}\nops:\n  - cast: {field: x, to: f32}\n"
                           "  - gaussian_noise: {field: x, std: [0, 1]}\n"
@@ -311,8 +314,52 @@ static void what_the_node_refuses_is_told(void **state) {
     tear_down(&self);
 }
 
+/* A node that says that its frames are as large as can be. */
+static int boast(struct rpc_call *call, void *context, const void *request,
+                 struct opiml_error *err) {
+    Opiml__V1alpha1__Pipeline reply = OPIML__V1ALPHA1__PIPELINE__INIT;
+    uint8_t ticket[WIRE_TICKET_BYTES] = {1};
+
+    reply.name = (char *)"pipelines/large";
+    reply.ticket = (ProtobufCBinaryData){sizeof(ticket), ticket};
+    reply.data_port = 1;
+    reply.frame_bytes = *(const uint64_t *)context;
+    return rpc_reply(call, &reply, err);
+}
+
+static void frames_are_no_larger_than_was_asked_for(void **state) {
+    static const struct rpc_method methods[] = {{"CreatePipeline", boast}, {0}};
+    const uint64_t pools[] = {MIB(64), 0};
+    struct fixture self;
+
+    set_up(&self, NULL);
+    for (size_t p = 0; p < COUNT_OF(pools); p++) {
+        uint64_t bytes = (pools[p] ? pools[p] : SESSION_POOL_BYTES) / 2 + 1;
+        const struct rpc_service service = {&opiml__v1alpha1__pipeline_service__descriptor, methods,
+                                            &bytes};
+        struct serving *serving = serving_start(&service, NULL);
+        const struct node_remote_request request = {.at = serving->at,
+                                                    .text = ops,
+                                                    .path = self.path,
+                                                    .pool_bytes = pools[p],
+                                                    .stripes = 1,
+                                                    .world = 1};
+        struct opiml_error err = {0};
+        struct node_remote *remote;
+        struct route route;
+
+        assert_int_equal(node_remote_open(&request, self.pipeline, &remote, &route, &err),
+                         OPIML_ELIMIT);
+        assert_ptr_equal(strstr(err.message, serving->at), err.message);
+        assert_non_null(strstr(err.message, "half of the pool"));
+        serving_end(serving);
+    }
+    tear_down(&self);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frames_are_no_larger_than_was_asked_for),
         cmocka_unit_test(the_same_rows_for_every_cut),
         cmocka_unit_test(the_same_rows_over_tls),
         cmocka_unit_test(the_same_rows_over_every_link),

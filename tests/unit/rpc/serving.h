@@ -70,7 +70,8 @@ static void serving_end(struct serving *self) {
 }
 
 /* Ask for the state of a service: 0, or the failure. */
-static int serving_check(struct rpc_client *client, const char *service, struct opiml_error *err) {
+static inline int serving_check(struct rpc_client *client, const char *service,
+                                struct opiml_error *err) {
     Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
     Grpc__Health__V1__HealthCheckResponse *reply;
     int rc;
