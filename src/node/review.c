@@ -24,6 +24,9 @@ void review_begin(struct review *review) {
     review->times = 0;
     for (uint32_t t = 0; t < PLACE_TIERS_MAX; t++)
         review->tier[t].planned = review->tier[t].trust;
+    for (uint32_t t = 0; t < PLACE_TIERS_MAX; t++)
+        for (uint32_t u = 0; u < PLACE_TIERS_MAX; u++)
+            review->link[t][u].planned = review->link[t][u].trust;
 }
 
 /* A station's counters since the last look; false: there is none of that name. */
@@ -73,73 +76,98 @@ static double expected(const struct place_plan *plan, uint32_t tier, double rate
     return plan->rate > 0 ? most * rate / plan->rate : 0;
 }
 
-/* ---- what tiers are taken for ---- */
+/* ---- what tiers and links are taken for ---- */
 
-static void meet_tiers(struct review *review, const struct place_problem *problem) {
+/* The problem's may be lost, and change their places. */
+static struct review_tier *link_of(struct review *review, const struct place_link *link) {
+    return &review->link[link->from][link->to];
+}
+
+static void meet(struct review_tier *self, double cores, double link_bytes_per_s) {
+    if (self->trust == 0)
+        *self = (struct review_tier){.cores = cores,
+                                     .link_bytes_per_s = link_bytes_per_s,
+                                     .trust = 1,
+                                     .planned = 1,
+                                     .patience_ns = REVIEW_PATIENCE_LEAST_NS};
+}
+
+static void meet_all(struct review *review, const struct place_problem *problem) {
+    for (uint32_t t = 0; t < problem->tiers; t++)
+        meet(&review->tier[t], problem->tier[t].cores, problem->tier[t].link_bytes_per_s);
+    for (uint32_t l = 0; l < problem->links; l++)
+        meet(link_of(review, &problem->link[l]), 0, problem->link[l].bytes_per_s);
+}
+
+/* What is believed of them is what the next plan goes by. */
+static void apply(struct review *review, struct place_problem *problem) {
     for (uint32_t t = 0; t < problem->tiers; t++) {
-        const struct place_tier *from = &problem->tier[t];
+        const struct review_tier *from = &review->tier[t];
 
-        if (review->tier[t].trust == 0)
-            review->tier[t] = (struct review_tier){.cores = from->cores,
-                                                   .link_bytes_per_s = from->link_bytes_per_s,
-                                                   .trust = 1,
-                                                   .planned = 1,
-                                                   .patience_ns = REVIEW_PATIENCE_LEAST_NS};
+        problem->tier[t].cores = from->cores * from->trust;
+        problem->tier[t].link_bytes_per_s = from->link_bytes_per_s * from->trust;
+    }
+    for (uint32_t l = 0; l < problem->links; l++) {
+        const struct review_tier *from = link_of(review, &problem->link[l]);
+
+        problem->link[l].bytes_per_s = from->link_bytes_per_s * from->trust;
     }
 }
 
-static void believe(struct review_tier *self, double trust, struct place_tier *to) {
+static void believe(struct review_tier *self, double trust) {
     self->trust = fmin(trust, 1);
-    to->cores = self->cores * self->trust;
-    to->link_bytes_per_s = self->link_bytes_per_s * self->trust;
 }
 
 /* It does only a share of what the plan took it for. */
-static void weaken(struct review_tier *self, double share, uint64_t now_ns, struct place_tier *to) {
+static void weaken(struct review_tier *self, double share, uint64_t now_ns) {
     if (self->tried)
         self->patience_ns = base_min_u64(2 * self->patience_ns, REVIEW_PATIENCE_MOST_NS);
     self->tried = false;
     self->since_ns = now_ns;
-    believe(self, fmax(self->planned * share, WEAKEST * WEAKEST), to);
+    believe(self, fmax(self->planned * share, WEAKEST * WEAKEST));
 }
 
-/* What was seen of a tier long ago may not be so any more. */
-static void recover(struct review *review, uint64_t now_ns, struct place_problem *problem) {
-    for (uint32_t t = 0; t < problem->tiers; t++) {
-        struct review_tier *tier = &review->tier[t];
-
-        if (now_ns - tier->since_ns < tier->patience_ns)
-            continue;
-        if (tier->trust < 1) {
-            tier->tried = true;
-            believe(tier, tier->trust * REVIEW_RISE, &problem->tier[t]);
-            if (tier->trust == 1)
-                tier->since_ns = now_ns;
-        } else { /* it has kept it up for as long */
-            tier->tried = false;
-            tier->patience_ns = REVIEW_PATIENCE_LEAST_NS;
-        }
+/* What was seen long ago may not be so any more. */
+static void recover(struct review_tier *self, uint64_t now_ns) {
+    if (now_ns - self->since_ns < self->patience_ns)
+        return;
+    if (self->trust < 1) {
+        self->tried = true;
+        believe(self, self->trust * REVIEW_RISE);
+        if (self->trust == 1)
+            self->since_ns = now_ns;
+    } else { /* it has kept it up for as long */
+        self->tried = false;
+        self->patience_ns = REVIEW_PATIENCE_LEAST_NS;
     }
 }
 
-static void correct(struct review *review, uint64_t now_ns, const struct opiml_feed_stats *stats,
-                    double ns, double rate, struct place_problem *problem,
-                    const struct place_plan *plan) {
-    for (uint32_t t = 0; t < problem->tiers; t++) {
-        double share = expected(plan, t, rate);
-        bool busy = share > 0 && is_busy(review, stats, plan, t, ns);
+static void recover_all(struct review *review, uint64_t now_ns,
+                        const struct place_problem *problem) {
+    for (uint32_t t = 0; t < problem->tiers; t++)
+        recover(&review->tier[t], now_ns);
+    for (uint32_t l = 0; l < problem->links; l++)
+        recover(link_of(review, &problem->link[l]), now_ns);
+}
 
-        if (busy && share < SPARE)
-            weaken(&review->tier[t], fmax(share, WEAKEST), now_ns, &problem->tier[t]);
-        else if (!busy && share >= SPARE && review->tier[t].trust < 1)
-            believe(&review->tier[t], review->tier[t].trust * REVIEW_RISE, &problem->tier[t]);
-    }
-    for (uint32_t l = 0; l < problem->links; l++) {
-        double share = plan->rate > 0 ? plan->between[l] * rate / plan->rate : 0;
+/* `share`: of what it can do, that was to keep it busy at this rate. */
+static void correct(struct review_tier *self, uint64_t now_ns, double share, bool busy) {
+    if (busy && share > 0 && share < SPARE)
+        weaken(self, fmax(share, WEAKEST), now_ns);
+    else if (!busy && share >= SPARE && self->trust < 1)
+        believe(self, self->trust * REVIEW_RISE);
+}
 
-        if (share > 0 && share < SPARE && is_busy(review, stats, plan, problem->link[l].to, ns))
-            problem->link[l].bytes_per_s *= fmax(share, WEAKEST);
-    }
+static void correct_all(struct review *review, uint64_t now_ns,
+                        const struct opiml_feed_stats *stats, double ns, double rate,
+                        const struct place_problem *problem, const struct place_plan *plan) {
+    for (uint32_t t = 0; t < problem->tiers; t++)
+        correct(&review->tier[t], now_ns, expected(plan, t, rate),
+                is_busy(review, stats, plan, t, ns));
+    for (uint32_t l = 0; l < problem->links; l++)
+        correct(link_of(review, &problem->link[l]), now_ns,
+                plan->rate > 0 ? plan->between[l] * rate / plan->rate : 0,
+                is_busy(review, stats, plan, problem->link[l].to, ns));
 }
 
 bool review_look(struct review *review, uint64_t now_ns, const struct opiml_feed_stats *stats,
@@ -154,11 +182,13 @@ bool review_look(struct review *review, uint64_t now_ns, const struct opiml_feed
 
     if (!first && (now_ns - review->looked_ns < REVIEW_NS || batches < BATCHES_LEAST))
         return false;
-    meet_tiers(review, problem);
+    meet_all(review, problem);
     if (!first)
-        recover(review, now_ns, problem);
+        recover_all(review, now_ns, problem);
+    if (!first && (double)waited > WAITS * ns)
+        correct_all(review, now_ns, stats, ns, rate, problem, plan);
+    apply(review, problem);
     if (!first && (double)waited > WAITS * ns) {
-        correct(review, now_ns, stats, ns, rate, problem, plan);
         if (place_choose(problem, plans, NULL) == 0 && plans->plan[0].rate > REVIEW_GAIN * rate &&
             memcmp(plans->plan[0].part, plan->part, sizeof(plan->part)) != 0)
             review->times++;

@@ -204,6 +204,35 @@ static void looks_are_not_too_near(void **state) {
     destroy(self);
 }
 
+/* A link between two nodes that was slow is tried again as a node is; what is lost of others does
+ * not mix them up. */
+static void a_link_that_is_free_again_is_used_again(void **state) {
+    struct fixture *self = make();
+    struct place_link *link = self->problem.link;
+    double slow;
+
+    self->problem.links = 2;
+    link[0] = (struct place_link){.from = 1, .to = 0, .bytes_per_s = 1e6};
+    link[1] = (struct place_link){.from = 0, .to = 1, .bytes_per_s = 1e9};
+    take_plan(self, "cut 1");
+    self->plan.between[1] = 1;
+    for (uint32_t i = 0; i < 3; i++)
+        pass(self, 800, 1.9, 1.9, 3.9); /* half of what was promised */
+    slow = link[1].bytes_per_s;
+    assert_true(slow < 0.6e9 && slow > 0.4e9); /* once, and not at each look */
+    assert_true(link[0].bytes_per_s == 1e6);
+    link[0] = link[1];
+    self->problem.links = 1;
+    self->plan.between[0] = 1;
+    self->plan.between[1] = 0;
+    pass(self, 800, 1.9, 1.9, 3.9);
+    assert_true(link[0].bytes_per_s == slow);
+    for (uint32_t i = 0; i < 30; i++) /* it does what was promised, with time to spare */
+        pass(self, 1600, 1.9, 0.5, 3.9);
+    assert_true(link[0].bytes_per_s == 1e9);
+    destroy(self);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_promised_and_kept_stays),
@@ -212,6 +241,7 @@ int main(void) {
         cmocka_unit_test(a_node_that_is_free_again_is_used_again),
         cmocka_unit_test(a_slow_consumer_is_no_fault_of_the_plan),
         cmocka_unit_test(looks_are_not_too_near),
+        cmocka_unit_test(a_link_that_is_free_again_is_used_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
