@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "db/db.h"
 
-#define VERSION 1              /* of what the tables mean */
+#define VERSION 2              /* of what the tables mean */
 #define APPLICATION 0x6f706d6e /* "opmn", as sqlite3's own header says whose file it is */
 #define REMEDY "--state names another folder, and with --state none nothing is kept"
 
@@ -86,6 +86,7 @@ static const char *const steps[VERSION][8] = {
      "CREATE TABLE pipeline (id TEXT PRIMARY KEY, content BLOB NOT NULL, generation INTEGER NOT "
      "NULL, lease_ns INTEGER NOT NULL, until_ns INTEGER NOT NULL)",
      "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"},
+    {"ALTER TABLE pipeline ADD COLUMN who TEXT NOT NULL DEFAULT ''"},
 };
 
 static int take_steps(struct keep *self, int64_t version, struct opiml_error *err) {
@@ -367,20 +368,23 @@ int keep_remove_dataset(struct keep *keep, const char *id, struct opiml_error *e
 /* Its generation is not given yet: 0, so that no note of one before it takes this away. */
 static int put_pipeline(struct keep *self, const struct keep_pipeline *pipeline,
                         struct opiml_error *err) {
-    const struct db_value values[] = {
-        text_of(pipeline->id), bytes_of(pipeline->content, pipeline->content_bytes),
-        db_int((int64_t)pipeline->lease_ns), db_int((int64_t)pipeline->until_ns)};
+    const struct db_value values[] = {text_of(pipeline->id),
+                                      bytes_of(pipeline->content, pipeline->content_bytes),
+                                      text_of(pipeline->who), db_int((int64_t)pipeline->lease_ns),
+                                      db_int((int64_t)pipeline->until_ns)};
     int64_t others = 0;
-    int rc = ask(self, "SELECT count(*) FROM pipeline WHERE id = ?1 AND content <> ?2", values, 2,
-                 0, &others, err);
+    int rc = ask(self,
+                 "SELECT count(*) FROM pipeline WHERE id = ?1 AND (content <> ?2 OR who NOT IN "
+                 "(?3, ''))",
+                 values, 3, 0, &others, err);
 
     if (rc < 0)
         return rc;
     if (others > 0)
         return opiml_fail(err, OPIML_EEXIST, "pipelines/%s is another pipeline", pipeline->id);
     return run(self,
-               "INSERT OR REPLACE INTO pipeline (id, content, generation, lease_ns, until_ns) "
-               "VALUES (?1, ?2, 0, ?3, ?4)",
+               "INSERT OR REPLACE INTO pipeline (id, content, who, generation, lease_ns, until_ns) "
+               "VALUES (?1, ?2, ?3, 0, ?4, ?5)",
                values, COUNT_OF(values), err);
 }
 
@@ -445,12 +449,14 @@ int keep_each_dataset(struct keep *keep, keep_visit_dataset *visit, void *contex
 static int visit_pipeline(struct db_statement *row, keep_visit_pipeline *visit, void *context,
                           struct opiml_error *err) {
     AUTO_FREE char *id = take_text(row, 0);
+    AUTO_FREE char *who = take_text(row, 4);
     struct keep_pipeline pipeline = {.id = id,
+                                     .who = who,
                                      .lease_ns = (uint64_t)db_get(row, 2).integer,
                                      .until_ns = (uint64_t)db_get(row, 3).integer};
     struct db_value content = db_get(row, 1);
 
-    if (!id)
+    if (!id || !who)
         return base_fail_memory(err, 1, "a pipeline");
     pipeline.content = content.at;
     pipeline.content_bytes = content.bytes;
@@ -464,9 +470,9 @@ static int each_pipeline(struct keep *self, keep_visit_pipeline *visit, void *co
     int rc = run(self, "DELETE FROM pipeline WHERE until_ns < ?1", &now, 1, err);
 
     if (rc == 0)
-        rc =
-            db_prepare(self->db, "SELECT id, content, lease_ns, until_ns FROM pipeline ORDER BY id",
-                       &statement, err);
+        rc = db_prepare(self->db,
+                        "SELECT id, content, lease_ns, until_ns, who FROM pipeline ORDER BY id",
+                        &statement, err);
     if (rc == 0)
         rc = db_run(statement, NULL, 0, err);
     while (rc >= 0 && (rc = db_step(statement, err)) == 1)

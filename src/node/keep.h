@@ -16,7 +16,7 @@ struct keep_dataset {
     const char *id, *mapping, *file;
 };
 struct keep_pipeline {
-    const char *id;
+    const char *id, *who; /* who: whose it is; "": nobody knows any more */
     const void *content;
     size_t content_bytes;
     uint64_t lease_ns, until_ns; /* until_ns: by the wall's clock */
@@ -41,7 +41,7 @@ int keep_open(const char *folder, struct keep **ret_keep, struct opiml_error *er
 void keep_close(struct keep *keep);
 
 /* When these return 0, it is on the disk. A second one of an id replaces a data set; of a pipeline
- * it does so where the content is the same, and is OPIML_EEXIST else. */
+ * it does so where content and owner are the same, and is OPIML_EEXIST else. */
 int keep_put_dataset(struct keep *keep, const struct keep_dataset *dataset,
                      struct opiml_error *err);
 int keep_remove_dataset(struct keep *keep, const char *id, struct opiml_error *err);

@@ -4,6 +4,7 @@
 #include <opiml/feed.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "google/protobuf/duration.pb-c.h"
 #include "google/protobuf/empty.pb-c.h"
 #include "google/protobuf/field_mask.pb-c.h"
@@ -258,35 +259,30 @@ static void drop_made(void *made) {
     free_made(self);
 }
 
-/* On the disk before anybody is told. What its client has not named is of use while it runs, and is
- * not refused for the sake of later. */
-static int keep_made(struct pipeline_rpc *self, struct made *made, bool named,
+/* On the disk before anybody is told. What its client has not named cannot be asked for again. */
+static int keep_made(struct pipeline_rpc *self, const char *who, struct made *made, bool named,
                      const pipeline_message *p, struct opiml_error *err) {
     uint64_t lease_ns;
-    struct opiml_error why;
     int rc = read_lease(p, &lease_ns, err);
 
-    if (!self->keep)
+    if (!self->keep || !named)
         return rc;
     if (lease_ns == 0)
         lease_ns = PIPELINES_LEASE_S * SECOND_NS;
     rc = keep_put_pipeline(self->keep,
                            &(struct keep_pipeline){.id = made->id,
+                                                   .who = who,
                                                    .content = made->content,
                                                    .content_bytes = made->content_bytes,
                                                    .lease_ns = lease_ns,
                                                    .until_ns = clock_wall_ns() + lease_ns},
-                           &why);
-    if (rc == 0)
-        made->kept = true;
-    else if (named)
-        return opiml_fail(err, rc, "%s", why.message);
-    else
-        log_write_seldom(&self->unkept, "node", LOG_WARN, why.message);
-    return 0;
+                           err);
+    made->kept = rc == 0;
+    return rc;
 }
 
-static int make(struct pipeline_rpc *self, const Opiml__V1alpha1__CreatePipelineRequest *asked,
+static int make(struct pipeline_rpc *self, const char *who,
+                const Opiml__V1alpha1__CreatePipelineRequest *asked,
                 const struct session_request *wanted, struct made *made, struct opiml_error *err) {
     const char *id = asked->pipeline_id;
     int rc = pack(asked->pipeline, &made->content, &made->content_bytes, err);
@@ -298,7 +294,7 @@ static int make(struct pipeline_rpc *self, const Opiml__V1alpha1__CreatePipeline
     else if ((rc = id_make('p', made->id, err)) < 0)
         return rc;
     rc = session_create(wanted, &made->session, err);
-    return rc < 0 ? rc : keep_made(self, made, id[0] != 0, asked->pipeline, err);
+    return rc < 0 ? rc : keep_made(self, who, made, id[0] != 0, asked->pipeline, err);
 }
 
 /* Make it as one of its client's job, with no more memory than that has left. */
@@ -310,7 +306,7 @@ static int make_in_job(struct pipeline_rpc *self, const char *who,
     int rc;
 
     if (!self->jobs)
-        return make(self, asked, wanted, made, err);
+        return make(self, who, asked, wanted, made, err);
     if ((rc = jobs_join(self->jobs, who, asked->pipeline->job_id, &wanted->job, err)) < 0)
         return rc;
     if (self->pipelines.closer) /* what is over may still hold memory */
@@ -319,7 +315,7 @@ static int make_in_job(struct pipeline_rpc *self, const char *who,
     wanted->pool_bytes = base_min_u64(base_min_u64(pool, SESSION_POOL_BYTES), room);
     wanted->threads = (uint32_t)base_min_u64(wanted->threads ? wanted->threads : SESSION_THREADS,
                                              jobs_threads(self->jobs));
-    rc = make(self, asked, wanted, made, &why);
+    rc = make(self, who, asked, wanted, made, &why);
     if (rc == OPIML_ELIMIT && room < pool) /* the pool is not what its consumer wrote */
         rc = jobs_refuse(wanted->job, &why, err);
     else if (rc < 0)
@@ -374,8 +370,8 @@ static int create(struct rpc_call *call, void *context, const void *request,
     struct pipeline_rpc *self = context;
     struct made *made = rpc_made(call);
     struct pipelines_entry *entry;
-    int rc = pipelines_add(&self->pipelines, made->id, made->content, made->content_bytes,
-                           &made->session, &entry, err);
+    int rc = pipelines_add(&self->pipelines, rpc_who(call), made->id, made->content,
+                           made->content_bytes, &made->session, &entry, err);
 
     if (rc == 0) {
         made->kept = false;
@@ -583,7 +579,8 @@ static int update(struct rpc_call *call, void *context, const void *request,
     entry = find(context, asked->pipeline->name);
     if (!entry)
         return fail_missing(asked->pipeline->name, err);
-    if ((rc = read_mask(asked, &lease, err)) < 0 ||
+    if ((rc = pipelines_check(entry, rpc_who(call), err)) < 0 ||
+        (rc = read_mask(asked, &lease, err)) < 0 ||
         (lease && (rc = set_lease(entry, asked->pipeline, err)) < 0))
         return rc;
     return reply_entry(call, context, entry, false, err);
@@ -597,6 +594,8 @@ static int renew(struct rpc_call *call, void *context, const void *request,
 
     if (!entry || entry->expired)
         return fail_missing(asked->name, err);
+    if (pipelines_check(entry, rpc_who(call), err) < 0)
+        return OPIML_EACCES;
     pipelines_renew(entry);
     reply.expire_time = take_expiry(call, entry);
     reply.lease_duration = take_duration(call, entry->lease_ns);
@@ -704,6 +703,8 @@ static int delete (struct rpc_call *call, void *context, const void *request,
 
     if (!entry && !asked->allow_missing)
         return fail_missing(asked->name, err);
+    if (entry && pipelines_check(entry, rpc_who(call), err) < 0)
+        return OPIML_EACCES;
     if (entry)
         pipelines_remove(&self->pipelines, entry);
     return rpc_reply(call, &reply, err);
@@ -748,8 +749,9 @@ static int restore(void *context, const struct keep_pipeline *kept, struct opiml
         return 0;
     }
     opiml__v1alpha1__pipeline__free_unpacked(content, NULL);
-    return pipelines_restore(&self->pipelines, kept->id, kept->content, kept->content_bytes,
-                             kept->lease_ns, kept->until_ns > now ? kept->until_ns - now : 0, err);
+    return pipelines_restore(&self->pipelines, kept->who, kept->id, kept->content,
+                             kept->content_bytes, kept->lease_ns,
+                             kept->until_ns > now ? kept->until_ns - now : 0, err);
 }
 
 int pipeline_rpc_keep(struct pipeline_rpc *service, struct keep *keep, struct opiml_error *err) {

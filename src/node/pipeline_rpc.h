@@ -2,7 +2,6 @@
 #ifndef NODE_PIPELINE_RPC_H
 #define NODE_PIPELINE_RPC_H
 
-#include "base/log.h"
 #include "node/pipelines.h"
 #include "rpc/server.h"
 
@@ -17,7 +16,6 @@ struct pipeline_rpc {
     const char *local;           /* and those on this machine; "": none. Borrowed */
     struct jobs *jobs;           /* borrowed; NULL: nobody shares */
     struct keep *keep;           /* borrowed; NULL: nothing is kept */
-    struct log_limit unkept;
 };
 
 /* Fill *service, which a server then borrows. */

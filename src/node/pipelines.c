@@ -114,9 +114,26 @@ static struct pipelines_entry *find_place(struct pipelines *pipelines) {
     return NULL;
 }
 
+/* Have one that nobody works with give way: it is from before a restart, or has ended. */
+static void make_room(struct pipelines *pipelines) {
+    struct pipelines_entry *first = NULL;
+
+    if (find_place(pipelines))
+        return;
+    for (size_t i = 0; i < PIPELINES_MAX; i++) {
+        struct pipelines_entry *entry = &pipelines->entry[i];
+
+        if (!entry->session && (!first || entry->until_ns < first->until_ns))
+            first = entry;
+    }
+    if (first)
+        pipelines_remove(pipelines, first);
+}
+
 /* Take a free place; the content is copied. NULL without a message: there is none. */
-static int take_place(struct pipelines *pipelines, const char *id, const void *content,
-                      size_t bytes, struct pipelines_entry **ret_entry, struct opiml_error *err) {
+static int take_place(struct pipelines *pipelines, const char *who, const char *id,
+                      const void *content, size_t bytes, struct pipelines_entry **ret_entry,
+                      struct opiml_error *err) {
     struct pipelines_entry *entry = find_place(pipelines);
     void *copy = entry ? base_alloc(bytes) : NULL;
 
@@ -127,6 +144,7 @@ static int take_place(struct pipelines *pipelines, const char *id, const void *c
         return base_fail_memory(err, bytes, "a pipeline");
     memcpy(copy, content, bytes);
     text_copy(entry->id, sizeof(entry->id), id);
+    text_copy(entry->who, sizeof(entry->who), who);
     entry->content = copy;
     entry->content_bytes = bytes;
     entry->keep = pipelines->keep;
@@ -134,10 +152,11 @@ static int take_place(struct pipelines *pipelines, const char *id, const void *c
     return 0;
 }
 
-int pipelines_restore(struct pipelines *pipelines, const char *id, const void *content,
-                      size_t bytes, uint64_t lease_ns, uint64_t left_ns, struct opiml_error *err) {
+int pipelines_restore(struct pipelines *pipelines, const char *who, const char *id,
+                      const void *content, size_t bytes, uint64_t lease_ns, uint64_t left_ns,
+                      struct opiml_error *err) {
     struct pipelines_entry *entry;
-    int rc = left_ns == 0 ? 0 : take_place(pipelines, id, content, bytes, &entry, err);
+    int rc = left_ns == 0 ? 0 : take_place(pipelines, who, id, content, bytes, &entry, err);
 
     if (rc < 0 || left_ns == 0 || !entry)
         return rc;
@@ -150,8 +169,14 @@ int pipelines_restore(struct pipelines *pipelines, const char *id, const void *c
     return 0;
 }
 
-int pipelines_add(struct pipelines *pipelines, const char *id, const void *content, size_t bytes,
-                  struct session **session, struct pipelines_entry **ret_entry,
+int pipelines_check(const struct pipelines_entry *entry, const char *who, struct opiml_error *err) {
+    if (!entry->who[0] || strcmp(entry->who, who) == 0)
+        return 0;
+    return opiml_fail(err, OPIML_EACCES, "pipelines/%s is another client's", entry->id);
+}
+
+int pipelines_add(struct pipelines *pipelines, const char *who, const char *id, const void *content,
+                  size_t bytes, struct session **session, struct pipelines_entry **ret_entry,
                   struct opiml_error *err) {
     struct pipelines_entry *there = pipelines_find(pipelines, id), *entry;
     char made[ID_MAX + 1];
@@ -159,6 +184,8 @@ int pipelines_add(struct pipelines *pipelines, const char *id, const void *conte
 
     if (there && (there->content_bytes != bytes || memcmp(there->content, content, bytes) != 0))
         return opiml_fail(err, OPIML_EEXIST, "pipelines/%s is another pipeline", id);
+    if (there && pipelines_check(there, who, err) < 0)
+        return OPIML_EEXIST;
     if (there && is_live(there)) {
         there->noted_ns = 0;
         *ret_entry = there;
@@ -170,12 +197,17 @@ int pipelines_add(struct pipelines *pipelines, const char *id, const void *conte
     if (!id[0] && (rc = id_make('p', made, err)) < 0)
         return rc;
     entry = there;
-    if (!entry && (rc = take_place(pipelines, id[0] ? id : made, content, bytes, &entry, err)) < 0)
-        return rc;
+    if (!entry) {
+        make_room(pipelines);
+        rc = take_place(pipelines, who, id[0] ? id : made, content, bytes, &entry, err);
+        if (rc < 0)
+            return rc;
+    }
     if (!entry)
         return opiml_fail(err, OPIML_ELIMIT,
                           "this node runs %d pipelines already, which is its most", PIPELINES_MAX);
     session_leave(entry->session, pipelines->closer); /* one that has ended */
+    text_copy(entry->who, sizeof(entry->who), who);
     entry->session = TAKE(*session);
     begin(pipelines, entry);
     *ret_entry = entry;

@@ -2,7 +2,7 @@
 #ifndef NODE_PIPELINES_H
 #define NODE_PIPELINES_H
 
-#include "node/id.h"
+#include "node/jobs.h"
 #include "node/session.h"
 
 #define PIPELINES_MAX 32
@@ -16,9 +16,9 @@ struct keep;
 
 /* One of them; `id` "": the place is free. */
 struct pipelines_entry {
-    char id[ID_MAX + 1];
-    struct session *session; /* NULL: it has ended, or is from before a restart */
-    void *content;           /* a packed request, to tell one that comes again */
+    char id[ID_MAX + 1], who[JOBS_WHO_BYTES]; /* who: whose it is; "": nobody knows any more */
+    struct session *session;                  /* NULL: it has ended, or is from before a restart */
+    void *content;                            /* a packed request, to tell one that comes again */
     size_t content_bytes;
     uint64_t since_ns;           /* that it is what it is */
     enum session_state state;    /* when it was looked at last */
@@ -38,20 +38,24 @@ struct pipelines {
     struct pipelines_entry entry[PIPELINES_MAX]; /* in no order */
 };
 
-/* Add one under an id (id.h), which is made up where it is "". The same content under the same id
- * gives what is there while it waits or runs, and else begins it anew. *session is taken where it
- * is needed: *session is NULL then. OPIML_EEXIST: another content has the id; OPIML_ELIMIT: the
+/* Add one of `who` under an id (id.h), which is made up where it is "". The same content under the
+ * same id gives its owner what is there while it waits or runs, and else begins it anew. *session
+ * is taken where it is needed: *session is NULL then. When the node is full, one that has no
+ * session gives way. OPIML_EEXIST: another content, or another's, has the id; OPIML_ELIMIT: the
  * node is full; OPIML_EBUSY: it is being drained. */
-int pipelines_add(struct pipelines *pipelines, const char *id, const void *content, size_t bytes,
-                  struct session **session, struct pipelines_entry **ret_entry,
+int pipelines_add(struct pipelines *pipelines, const char *who, const char *id, const void *content,
+                  size_t bytes, struct session **session, struct pipelines_entry **ret_entry,
                   struct opiml_error *err);
 struct pipelines_entry *pipelines_find(struct pipelines *pipelines, const char *id);
 /* Have it written once more, where the disk may have something else under its id. */
 void pipelines_note(struct pipelines_entry *entry);
 /* Bring one back that was kept: it waits to be created again, as long as its lease. Its generation
  * is another one. What there is no room for, or no lease any more, is left out. */
-int pipelines_restore(struct pipelines *pipelines, const char *id, const void *content,
-                      size_t bytes, uint64_t lease_ns, uint64_t left_ns, struct opiml_error *err);
+int pipelines_restore(struct pipelines *pipelines, const char *who, const char *id,
+                      const void *content, size_t bytes, uint64_t lease_ns, uint64_t left_ns,
+                      struct opiml_error *err);
+/* OPIML_EACCES: it is another client's. */
+int pipelines_check(const struct pipelines_entry *entry, const char *who, struct opiml_error *err);
 /* The first one whose id comes behind `after`; NULL: none. */
 struct pipelines_entry *pipelines_next(struct pipelines *pipelines, const char *after);
 void pipelines_remove(struct pipelines *pipelines, struct pipelines_entry *entry);

@@ -382,6 +382,10 @@ const char *rpc_peer(const struct rpc_call *self) {
     return self->peer;
 }
 
+const char *rpc_who(const struct rpc_call *self) {
+    return self->who;
+}
+
 int rpc_reply(struct rpc_call *self, const void *message, struct opiml_error *err) {
     size_t bytes = protobuf_c_message_get_packed_size(message);
     size_t all = self->reply_bytes + FRAMING + bytes;

@@ -72,6 +72,8 @@ char *rpc_text(struct rpc_call *call, const char *format, ...) OPIML_PRINTF(2, 3
 void *rpc_made(struct rpc_call *call);
 /* Who calls: "192.0.2.7:4711". */
 const char *rpc_peer(const struct rpc_call *call);
+/* ... as workers are told. */
+const char *rpc_who(const struct rpc_call *call);
 bool rpc_peer_is_here(const struct rpc_call *call); /* on this machine, by its loopback */
 
 /* Serve these services (NULL at the end; borrowed) on a loop that outlives the server; `tls`, too,

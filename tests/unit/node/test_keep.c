@@ -28,7 +28,7 @@ static int put_dataset(struct keep *keep, const char *id, const char *mapping) {
 static int put_pipeline(struct keep *keep, const char *id, const char *content, int64_t left_s) {
     return keep_put_pipeline(
         keep,
-        &(struct keep_pipeline){id, content, strlen(content), 60 * SECOND,
+        &(struct keep_pipeline){id, "me", content, strlen(content), 60 * SECOND,
                                 clock_wall_ns() + (uint64_t)(left_s * (int64_t)SECOND)},
         NULL);
 }
@@ -99,6 +99,11 @@ static void leases_are_noted(void **state) {
     keep_close(keep);
     keep = open_it(folder);
     assert_has(keep, "", "p-two=y;");
+    /* Another client's is not taken from it, even with the same content. */
+    assert_int_equal(
+        keep_put_pipeline(keep, &(struct keep_pipeline){"p-two", "other", "y", 1, SECOND, SECOND},
+                          NULL),
+        OPIML_EEXIST);
     /* More than there is room for: some are left out, and nothing else happens. */
     for (uint32_t i = 0; i < 3 * KEEP_NOTES_MAX; i++) {
         note.generation = 100 + i;
@@ -146,6 +151,34 @@ static void execute(const char *folder, const char *sql) {
     assert_int_equal(db_open(uri, &wants, &db, NULL), 0);
     assert_int_equal(db_execute(db, sql, NULL), 0);
     db_close(db);
+}
+
+static int look_whose(void *context, const struct keep_pipeline *pipeline,
+                      struct opiml_error *err) {
+    snprintf(context, 8, "%s", pipeline->who);
+    return 0;
+}
+
+/* What an earlier opiml has left is known, but for whose it is, and may be taken up by anybody. */
+static void older_tables_are_brought_up(void **state) {
+    char *folder = test_folder(), whose[8] = "";
+    struct keep *keep = open_it(folder);
+
+    assert_int_equal(put_pipeline(keep, "p-one", "x", 60), 0);
+    assert_int_equal(keep_each_pipeline(keep, look_whose, whose, NULL), 0);
+    assert_string_equal(whose, "me");
+    keep_close(keep);
+    execute(folder, "ALTER TABLE pipeline DROP COLUMN who");
+    execute(folder, "PRAGMA user_version = 1");
+    keep = open_it(folder);
+    assert_has(keep, "", "p-one=x;");
+    assert_int_equal(keep_each_pipeline(keep, look_whose, whose, NULL), 0);
+    assert_string_equal(whose, "");
+    assert_int_equal(put_pipeline(keep, "p-one", "x", 60), 0);
+    assert_int_equal(keep_each_pipeline(keep, look_whose, whose, NULL), 0);
+    assert_string_equal(whose, "me");
+    keep_close(keep);
+    test_folder_remove(folder);
 }
 
 static void only_one_node_has_it(void **state) {
@@ -339,6 +372,7 @@ int main(void) {
         cmocka_unit_test(it_comes_back),
         cmocka_unit_test(leases_are_noted),
         cmocka_unit_test(generations_only_rise),
+        cmocka_unit_test(older_tables_are_brought_up),
         cmocka_unit_test(only_one_node_has_it),
         cmocka_unit_test(what_is_not_its_own_is_refused),
         cmocka_unit_test(damage_is_told),

@@ -158,6 +158,7 @@ static void who_repeats_and_goes_takes_nothing_away(void **state) {
     assert_int_equal(keep_open(folder, &keep, NULL), 0);
     assert_int_equal(pipeline_rpc_keep(&pipelines, keep, NULL), 0);
     create_and_go(&message, "never");
+    give_back(create(&message, "", "0")); /* nobody can ask for it again */
     give_back(create(&message, "mine", "0"));
     create_and_go(&message, "mine");
     give_back(get("pipelines/mine", "0"));
@@ -236,6 +237,28 @@ static void leases_can_change_and_be_renewed(void **state) {
     assert_string_equal(answer.status, "5");
 }
 
+static void it_is_its_clients(void **state) {
+    Opiml__V1alpha1__RenewPipelineRequest renewal = OPIML__V1ALPHA1__RENEW_PIPELINE_REQUEST__INIT;
+    pipeline_message message = make_message(), *made;
+    struct answer answer;
+
+    give_back(create(&message, "mine", "0"));
+    call_peer = "192.0.2.7:1";
+    create(&message, "mine", "6"); /* although it is the same */
+    update("pipelines/mine", 5, NULL, "7");
+    delete ("pipelines/mine", true, "7");
+    renewal.name = (char *)"pipelines/mine";
+    ask(services, SERVICE "RenewPipeline", &renewal.base, &answer);
+    assert_string_equal(answer.status, "7");
+    made = get("pipelines/mine", "0"); /* anybody may look */
+    assert_int_equal(made->ticket.len, 0);
+    give_back(made);
+    call_peer = "127.0.0.1:2"; /* by another connection */
+    give_back(create(&message, "mine", "0"));
+    delete ("pipelines/mine", false, "0");
+    call_peer = "127.0.0.1:1";
+}
+
 static void counters_by_station(void **state) {
     Opiml__V1alpha1__StatsPipelineRequest request = OPIML__V1ALPHA1__STATS_PIPELINE_REQUEST__INIT;
     Opiml__V1alpha1__StatsPipelineResponse *reply;
@@ -296,6 +319,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_is_wrong_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_repeats_and_goes_takes_nothing_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(leases_can_change_and_be_renewed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_is_its_clients, set_up, tear_down),
         cmocka_unit_test_setup_teardown(counters_by_station, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pages, set_up, tear_down),
     };

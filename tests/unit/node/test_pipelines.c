@@ -25,7 +25,8 @@ static int add(struct pipelines *pipelines, const char *id, const char *content,
     if (rc == 0)
         rc = session_create(&wanted->request, &session, NULL);
     if (rc == 0)
-        rc = pipelines_add(pipelines, id, content, strlen(content), &session, ret_entry, NULL);
+        rc =
+            pipelines_add(pipelines, "me", id, content, strlen(content), &session, ret_entry, NULL);
     session_destroy(session);
     return rc;
 }
@@ -238,8 +239,8 @@ static void ends_are_waited_for_elsewhere(void **state) {
 static int bring_back(void *context, const struct keep_pipeline *kept, struct opiml_error *err) {
     uint64_t left = kept->until_ns - clock_wall_ns();
 
-    return pipelines_restore(context, kept->id, kept->content, kept->content_bytes, kept->lease_ns,
-                             left, err);
+    return pipelines_restore(context, kept->who, kept->id, kept->content, kept->content_bytes,
+                             kept->lease_ns, left, err);
 }
 
 static void restart(const char *folder, struct pipelines *pipelines, struct keep **keep) {
@@ -258,7 +259,7 @@ static void restart(const char *folder, struct pipelines *pipelines, struct keep
 static int create(struct pipelines *pipelines, const char *id, const char *content,
                   const struct wanted *wanted, struct pipelines_entry **ret_entry) {
     int rc = keep_put_pipeline(pipelines->keep,
-                               &(struct keep_pipeline){id, content, strlen(content), 1,
+                               &(struct keep_pipeline){id, "me", content, strlen(content), 1,
                                                        clock_wall_ns() + UINT64_C(60000000000)},
                                NULL);
 
@@ -306,12 +307,14 @@ static void a_restart_brings_them_back(void **state) {
 static void one_from_before_goes_with_its_lease(void **state) {
     const uint64_t second = UINT64_C(1000000000);
     struct pipelines *pipelines = calloc(1, sizeof(*pipelines));
+    struct pipelines_entry *entry;
+    struct wanted wanted;
 
     now_ns = 100 * second;
     clock_inject(tell_time, NULL);
-    assert_int_equal(pipelines_restore(pipelines, "back", "x", 1, 60 * second, 50 * second, NULL),
-                     0);
-    assert_int_equal(pipelines_restore(pipelines, "over", "x", 1, 60 * second, 0, NULL), 0);
+    assert_int_equal(
+        pipelines_restore(pipelines, "me", "back", "x", 1, 60 * second, 50 * second, NULL), 0);
+    assert_int_equal(pipelines_restore(pipelines, "me", "over", "x", 1, 60 * second, 0, NULL), 0);
     assert_int_equal(pipelines_count(pipelines), 1);
     now_ns += 50 * second;
     pipelines_tidy(pipelines); /* it outlasts PIPELINES_PATIENCE_S */
@@ -319,7 +322,7 @@ static void one_from_before_goes_with_its_lease(void **state) {
     now_ns++;
     pipelines_tidy(pipelines);
     assert_null(pipelines_find(pipelines, "back"));
-    assert_int_equal(pipelines_restore(pipelines, "back", "x", 1, second, second, NULL), 0);
+    assert_int_equal(pipelines_restore(pipelines, "me", "back", "x", 1, second, second, NULL), 0);
     pipelines->draining = true;
     pipelines_tidy(pipelines);
     assert_int_equal(pipelines_count(pipelines), 0);
@@ -327,12 +330,20 @@ static void one_from_before_goes_with_its_lease(void **state) {
         char id[16];
 
         snprintf(id, sizeof(id), "many-%d", i);
-        assert_int_equal(pipelines_restore(pipelines, id, "x", 1, second, second, NULL), 0);
+        assert_int_equal(pipelines_restore(pipelines, "me", id, "x", 1, second, second, NULL), 0);
     }
+    assert_int_equal(pipelines_count(pipelines), PIPELINES_MAX);
+    /* They keep nobody out: the one that would be the first to go does so. */
+    wanted_make(&wanted);
+    pipelines->draining = false;
+    pipelines_find(pipelines, "many-7")->until_ns--;
+    assert_int_equal(add(pipelines, "new-", "x", &wanted, &entry), 0);
+    assert_null(pipelines_find(pipelines, "many-7"));
     assert_int_equal(pipelines_count(pipelines), PIPELINES_MAX);
     clock_inject(NULL, NULL);
     pipelines_release(pipelines);
     free(pipelines);
+    wanted_remove(&wanted);
 }
 
 int main(void) {

@@ -35,9 +35,11 @@ static void take_answer(struct rpc_call *call, struct answer *ret) {
     }
 }
 
+static const char *call_peer = "127.0.0.1:1"; /* who calls */
+
 static struct rpc_call *call_within(struct call_budget *budget,
                                     const struct rpc_service *const *services, const char *path) {
-    struct rpc_call *call = call_create("127.0.0.1:1", NULL, budget);
+    struct rpc_call *call = call_create(call_peer, NULL, budget);
 
     assert_non_null(call);
     call_take_header(call, ":path", path, strlen(path));
