@@ -111,57 +111,90 @@ static int look_stats(struct rpc_client *client, struct admin_pipeline *to,
     return 0;
 }
 
+static int take_pipelines(struct rpc_client *client,
+                          const Opiml__V1alpha1__ListPipelinesResponse *from,
+                          struct admin_view *view, struct opiml_error *err) {
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < from->n_pipelines && view->pipelines < ADMIN_LIST_MAX; i++) {
+        struct admin_pipeline *to = &view->pipeline[view->pipelines++];
+        const Opiml__V1alpha1__Pipeline *one = from->pipelines[i];
+
+        text_copy(to->name, sizeof(to->name), one->name);
+        text_copy(to->file, sizeof(to->file), one->file);
+        to->state = (uint32_t)one->state;
+        to->operators = one->operators;
+        to->generation = one->generation;
+        rc = look_stats(client, to, err);
+    }
+    return rc;
+}
+
+/* Page by page, as long as they bring something. */
 static int look_pipelines(struct rpc_client *client, struct admin_view *view,
                           struct opiml_error *err) {
     Opiml__V1alpha1__ListPipelinesRequest request = OPIML__V1ALPHA1__LIST_PIPELINES_REQUEST__INIT;
     Opiml__V1alpha1__ListPipelinesResponse *reply;
-    int rc;
+    char token[ID_MAX + 1] = "";
+    bool more = true;
+    int rc = 0;
 
     request.page_size = ADMIN_LIST_MAX;
-    rc = rpc_client_call(client, PACKAGE "PipelineService/ListPipelines", &request.base,
-                         &opiml__v1alpha1__list_pipelines_response__descriptor, &reply, err);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; rc == 0 && i < reply->n_pipelines && i < ADMIN_LIST_MAX; i++) {
-        struct admin_pipeline *to = &view->pipeline[view->pipelines++];
-        const Opiml__V1alpha1__Pipeline *from = reply->pipelines[i];
-
-        text_copy(to->name, sizeof(to->name), from->name);
-        text_copy(to->file, sizeof(to->file), from->file);
-        to->state = (uint32_t)from->state;
-        to->operators = from->operators;
-        to->generation = from->generation;
-        rc = look_stats(client, to, err);
+    while (rc == 0 && more && view->pipelines < ADMIN_LIST_MAX) {
+        request.page_token = token;
+        rc = rpc_client_call(client, PACKAGE "PipelineService/ListPipelines", &request.base,
+                             &opiml__v1alpha1__list_pipelines_response__descriptor, &reply, err);
+        if (rc == OPIML_ENOENT && token[0]) /* the page's last one is gone */
+            return 0;
+        if (rc < 0)
+            return rc;
+        rc = take_pipelines(client, reply, view, err);
+        text_copy(token, sizeof(token), reply->next_page_token);
+        more = token[0] && reply->n_pipelines > 0;
+        opiml__v1alpha1__list_pipelines_response__free_unpacked(reply, NULL);
     }
-    opiml__v1alpha1__list_pipelines_response__free_unpacked(reply, NULL);
     return rc;
+}
+
+static void take_datasets(const Opiml__V1alpha1__ListDatasetsResponse *from,
+                          struct admin_view *view) {
+    for (size_t i = 0; i < from->n_datasets && view->datasets < ADMIN_LIST_MAX; i++) {
+        struct admin_dataset *to = &view->dataset[view->datasets++];
+        const Opiml__V1alpha1__Dataset *one = from->datasets[i];
+
+        text_copy(to->name, sizeof(to->name), one->name);
+        text_copy(to->uri, sizeof(to->uri), one->uri);
+        text_copy(to->format, sizeof(to->format), one->format);
+        text_copy(to->index_hash, sizeof(to->index_hash), one->index_hash);
+        text_copy(to->failure, sizeof(to->failure), one->failure);
+        to->open = one->state == OPIML__V1ALPHA1__DATASET__STATE__STATE_OPEN;
+        to->records = one->records;
+        to->index_bytes = one->index_bytes;
+    }
 }
 
 static int look_datasets(struct rpc_client *client, struct admin_view *view,
                          struct opiml_error *err) {
     Opiml__V1alpha1__ListDatasetsRequest request = OPIML__V1ALPHA1__LIST_DATASETS_REQUEST__INIT;
     Opiml__V1alpha1__ListDatasetsResponse *reply;
+    char token[ID_MAX + 1] = "";
+    bool more = true;
     int rc;
 
     request.page_size = ADMIN_LIST_MAX;
-    rc = rpc_client_call(client, PACKAGE "DatasetService/ListDatasets", &request.base,
-                         &opiml__v1alpha1__list_datasets_response__descriptor, &reply, err);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < reply->n_datasets && i < ADMIN_LIST_MAX; i++) {
-        struct admin_dataset *to = &view->dataset[view->datasets++];
-        const Opiml__V1alpha1__Dataset *from = reply->datasets[i];
-
-        text_copy(to->name, sizeof(to->name), from->name);
-        text_copy(to->uri, sizeof(to->uri), from->uri);
-        text_copy(to->format, sizeof(to->format), from->format);
-        text_copy(to->index_hash, sizeof(to->index_hash), from->index_hash);
-        text_copy(to->failure, sizeof(to->failure), from->failure);
-        to->open = from->state == OPIML__V1ALPHA1__DATASET__STATE__STATE_OPEN;
-        to->records = from->records;
-        to->index_bytes = from->index_bytes;
+    while (more && view->datasets < ADMIN_LIST_MAX) {
+        request.page_token = token;
+        rc = rpc_client_call(client, PACKAGE "DatasetService/ListDatasets", &request.base,
+                             &opiml__v1alpha1__list_datasets_response__descriptor, &reply, err);
+        if (rc == OPIML_ENOENT && token[0])
+            return 0;
+        if (rc < 0)
+            return rc;
+        take_datasets(reply, view);
+        text_copy(token, sizeof(token), reply->next_page_token);
+        more = token[0] && reply->n_datasets > 0;
+        opiml__v1alpha1__list_datasets_response__free_unpacked(reply, NULL);
     }
-    opiml__v1alpha1__list_datasets_response__free_unpacked(reply, NULL);
     return 0;
 }
 

@@ -8,6 +8,8 @@
 
 #define PAGE_PRESET 50
 #define PAGE_MOST 250
+#define PAGE_BYTES MIB(2) /* past it a page ends, well below RPC_MESSAGE_MAX ... */
+#define TEXT_MAX MIB(1)   /* ... since no data set has longer texts */
 #define COLLECTION "datasets/"
 
 typedef Opiml__V1alpha1__Dataset dataset_message;
@@ -93,6 +95,10 @@ static int open_it(struct dataset_rpc *self, const char *id, const struct datase
 
     if (!view)
         return base_fail_memory(err, sizeof(*view), "a data set");
+    if (strlen(as->mapping) + strlen(as->file) > TEXT_MAX)
+        return opiml_fail(err, OPIML_ELIMIT,
+                          "dataset.mapping and file: %zu bytes; at most %" PRIu64,
+                          strlen(as->mapping) + strlen(as->file), (uint64_t)TEXT_MAX);
     if ((rc = datasets_open(as->mapping, as->file, &dataset, err)) < 0)
         return rc;
     rc = datasets_put(self->datasets, id, as->mapping, as->file, dataset, replace, view, err);
@@ -223,18 +229,21 @@ static int reply_page(struct rpc_call *call, struct datasets_view *views, uint32
                       struct opiml_error *err) {
     Opiml__V1alpha1__ListDatasetsResponse reply = OPIML__V1ALPHA1__LIST_DATASETS_RESPONSE__INIT;
     dataset_message *messages = rpc_take(call, count * sizeof(*messages));
+    size_t bytes = 0;
     int rc = 0;
 
     reply.datasets = rpc_take(call, count * sizeof(reply.datasets[0]));
     if (!messages || !reply.datasets)
         return base_fail_memory(err, count * sizeof(*messages), "a reply");
-    for (uint32_t i = 0; rc == 0 && i < count; i++) {
+    for (uint32_t i = 0; rc == 0 && i < count && bytes < PAGE_BYTES; i++) {
         rc = fill(call, &views[i], &messages[i], err);
         reply.datasets[i] = &messages[i];
+        reply.n_datasets++;
+        if (rc == 0)
+            bytes += opiml__v1alpha1__dataset__get_packed_size(&messages[i]);
     }
-    reply.n_datasets = count;
-    if (more && count)
-        reply.next_page_token = views[count - 1].id;
+    if ((more || reply.n_datasets < count) && count)
+        reply.next_page_token = views[reply.n_datasets - 1].id;
     return rc < 0 ? rc : rpc_reply(call, &reply, err);
 }
 

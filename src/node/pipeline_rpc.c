@@ -23,6 +23,8 @@
 #define CLOSING_MS 2000 /* that a pipeline waits for memory of those before it */
 #define PAGE_PRESET 50
 #define PAGE_MOST 250
+#define PAGE_BYTES MIB(2)              /* past it a page ends, well below RPC_MESSAGE_MAX ... */
+#define CONTENT_MAX (MIB(1) + KIB(64)) /* ... since no pipeline is larger than this */
 #define COLLECTION "pipelines/"
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -182,6 +184,10 @@ static int pack(const pipeline_message *from, uint8_t **ret_packed, size_t *ret_
     content.generation = 0;
     content.state = OPIML__V1ALPHA1__PIPELINE__STATE__STATE_UNSPECIFIED;
     *ret_bytes = opiml__v1alpha1__pipeline__get_packed_size(&content);
+    if (*ret_bytes > CONTENT_MAX)
+        return opiml_fail(err, OPIML_ELIMIT,
+                          "a pipeline of %zu bytes, with its text; at most %" PRIu64, *ret_bytes,
+                          (uint64_t)CONTENT_MAX);
     *ret_packed = base_alloc(*ret_bytes);
     if (!*ret_packed)
         return base_fail_memory(err, *ret_bytes, "a pipeline");
@@ -665,6 +671,7 @@ static int list(struct rpc_call *call, void *context, const void *request,
     struct pipeline_rpc *self = context;
     struct pipelines_entry *entry;
     int32_t most = asked->page_size ? asked->page_size : PAGE_PRESET;
+    size_t bytes = 0;
     int rc = 0;
 
     if (most < 0)
@@ -675,7 +682,8 @@ static int list(struct rpc_call *call, void *context, const void *request,
     if (!reply.pipelines)
         return base_fail_memory(err, PIPELINES_MAX * sizeof(reply.pipelines[0]), "a reply");
     entry = pipelines_next(&self->pipelines, asked->page_token);
-    for (; rc == 0 && entry && (int32_t)reply.n_pipelines < most && reply.n_pipelines < PAGE_MOST;
+    for (; rc == 0 && entry && (int32_t)reply.n_pipelines < most && reply.n_pipelines < PAGE_MOST &&
+           bytes < PAGE_BYTES;
          entry = pipelines_next(&self->pipelines, entry->id)) {
         pipeline_message *content = unpack(entry);
 
@@ -685,6 +693,7 @@ static int list(struct rpc_call *call, void *context, const void *request,
         }
         rc = fill(call, self, entry, content, err);
         reply.pipelines[reply.n_pipelines++] = content;
+        bytes += opiml__v1alpha1__pipeline__get_packed_size(content);
     }
     if (rc == 0 && entry && reply.n_pipelines)
         reply.next_page_token = reply.pipelines[reply.n_pipelines - 1]->name + strlen(COLLECTION);

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "dataset/source.h"
 #include "node/admin.h"
 #include "node/remote.h"
 
@@ -27,6 +28,8 @@ static void pipelines_are_listed_and_told_of_the_end(void **state) {
     void *frame, *got;
     int rc;
 
+    /* A node before has confined this process. */
+    assert_int_equal(source_confine((const char *const[]){"/", NULL}, NULL), 0);
     wanted_make(&wanted);
     options.roots[0] = wanted.data.folder;
     assert_int_equal(node_create(&options, &node, NULL), 0);
@@ -71,8 +74,65 @@ static void pipelines_are_listed_and_told_of_the_end(void **state) {
     wanted_remove(&wanted);
 }
 
+/* Their texts are more than one message takes. */
+static void long_lists_come_in_pages(void **state) {
+    struct wanted wanted;
+    struct node_options options = {.listen = {"127.0.0.1:0"}, .data = "127.0.0.1:0"};
+    struct admin_view *view = calloc(1, sizeof(*view));
+    char at[32], *text = calloc(1, MIB(2));
+    struct node_remote_request request;
+    struct node_remote *remote[5];
+    struct route route[5];
+    struct opiml_error err;
+    struct node *node;
+    pthread_t thread;
+
+    /* A node before has confined this process. */
+    assert_int_equal(source_confine((const char *const[]){"/", NULL}, NULL), 0);
+    wanted_make(&wanted);
+    options.roots[0] = wanted.data.folder;
+    assert_int_equal(node_create(&options, &node, NULL), 0);
+    snprintf(at, sizeof(at), "127.0.0.1:%u", node_port(node, 0));
+    pthread_create(&thread, NULL, run, node);
+    memset(text, '#', MIB(1));
+    text[MIB(1) - 8192] = '\n';
+    strcpy(text + MIB(1) - 8191, wanted.text);
+    request = (struct node_remote_request){.at = at,
+                                           .text = text,
+                                           .path = "/w/p.yaml",
+                                           .operators = wanted.request.operators,
+                                           .link = NODE_REMOTE_TCP,
+                                           .stripes = 1,
+                                           .world = 1,
+                                           .batches = 1000000};
+    for (size_t i = 0; i < COUNT_OF(remote); i++)
+        if (node_remote_open(&request, wanted.pipeline, &remote[i], &route[i], &err) < 0)
+            fail_msg("%s", err.message);
+    if (admin_look(at, NULL, true, view, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(view->pipelines, COUNT_OF(remote));
+    for (size_t i = 0; i < COUNT_OF(remote); i++) {
+        route[i].link->ops->close(route[i].link);
+        node_remote_close(remote[i], false);
+    }
+    memset(text, '#', MIB(1) + KIB(256));
+    text[MIB(1) + KIB(128)] = '\n';
+    strcpy(text + MIB(1) + KIB(128) + 1, wanted.text);
+    assert_int_equal(node_remote_open(&request, wanted.pipeline, &remote[0], &route[0], &err),
+                     OPIML_ELIMIT);
+    node_stop(node);
+    pthread_join(thread, NULL);
+    node_destroy(node);
+    free(text);
+    free(view);
+    wanted_remove(&wanted);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(pipelines_are_listed_and_told_of_the_end)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(long_lists_come_in_pages),
+        cmocka_unit_test(pipelines_are_listed_and_told_of_the_end),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
