@@ -13,7 +13,7 @@ struct node_config {
     int64_t threads, job_threads;
     uint64_t memory_bytes, cache_disk, job_memory_bytes, job_rate;
     const char *weights;
-    bool insecure, ucx;
+    bool insecure, metrics_insecure, ucx;
 };
 
 static const struct option node_options[] = {
@@ -37,6 +37,9 @@ static const struct option node_options[] = {
      "Where Prometheus reads /metrics; off: nowhere. Without it that is " NODE_METRICS
      ", unless it is taken",
      offsetof(struct node_config, metrics), OPTION_TEXT},
+    {"metrics-insecure", NULL, NULL,
+     "Let others reach --metrics, which is plain HTTP, also beside TLS",
+     offsetof(struct node_config, metrics_insecure), OPTION_FLAG},
     {"threads", "N", "0",
      "Threads that compute at once, of all jobs; 0: one per usable processor, at most 4",
      offsetof(struct node_config, threads), OPTION_INT, NULL, 0, 1024},
@@ -143,6 +146,7 @@ static int create(const struct node_config *config, struct node_options *options
 static int node_start_run(struct call *call, struct opiml_error *err) {
     const struct node_config *config = call->config;
     struct node_options options = {.insecure = config->insecure,
+                                   .metrics_insecure = config->metrics_insecure,
                                    .ucx = config->ucx,
                                    .cache_disk_bytes = config->cache_disk,
                                    .data = config->data,

@@ -66,7 +66,11 @@ static int listen_at(struct metrics_port *self, struct event_base *base, const c
         return rc;
     if (!exposed && !address_is_loopback(found->ai_addr)) {
         freeaddrinfo(found);
-        return opiml_fail(err, OPIML_EACCES, ADDRESS_EXPOSED, at);
+        return opiml_fail(err, OPIML_EACCES,
+                          "--metrics %s: others can reach that address, and metrics are plain "
+                          "HTTP, also beside TLS: listen on 127.0.0.1 or [::1], or say "
+                          "--metrics-insecure",
+                          at);
     }
     listener = evconnlistener_new_bind(
         base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,

@@ -18,7 +18,8 @@ typedef void metrics_port_fill(void *context, struct text *to);
 /* Whether it takes pipelines. */
 typedef bool metrics_port_ready(void *context);
 
-/* Listens on `at`. OPIML_EACCES and OPIML_EBUSY as rpc_server_listen. */
+/* Listens on `at`, which others may reach when it is `exposed`. OPIML_EACCES and OPIML_EBUSY as
+ * rpc_server_listen. */
 int metrics_port_create(struct event_base *base, const char *at, bool exposed,
                         metrics_port_fill *fill, metrics_port_ready *ready, void *context,
                         struct metrics_port **ret_port, struct opiml_error *err);

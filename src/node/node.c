@@ -311,7 +311,8 @@ int node_create(const struct node_options *options, struct node **ret_node,
         (rc = rpc_server_create(self->base, self->services, self->tls, &self->server, err)) < 0 ||
         (rc = open_listeners(self, options, err)) < 0 ||
         (options->metrics &&
-         (rc = metrics_port_create(self->base, options->metrics, options->insecure, fill_metrics,
+         (rc = metrics_port_create(self->base, options->metrics,
+                                   options->insecure || options->metrics_insecure, fill_metrics,
                                    is_ready, self, &self->metrics, err)) < 0)) {
         node_destroy(self);
         return rc;

@@ -28,6 +28,7 @@ struct node_options {
     struct jobs_limits limits; /* what jobs may have; zero: as preset */
     uint64_t cache_disk_bytes; /* of all caches on disk that pipelines may have here; 0: none */
     bool insecure;             /* addresses that others can reach may do without TLS */
+    bool metrics_insecure;     /* that of the metrics, which never have it */
     bool ucx; /* frames may be taken over UCX, which TLS does not protect: see link_ucx_open */
     const struct tls_files *tls; /* NULL: without TLS; borrowed until the node's end */
 };
@@ -35,7 +36,8 @@ struct node_options {
 /* Listen; nothing is served before node_run. Data outside of the roots are not to be had in this
  * process from then on. With TLS, every address speaks it, and SIGHUP has its files read again;
  * without, SIGHUP does nothing.
- * OPIML_EACCES: an address that is not loopback, without TLS or `insecure`. OPIML_EBUSY: another
+ * OPIML_EACCES: an address that is not loopback, without TLS or `insecure`; of metrics, without
+ * one of the two that say so. OPIML_EBUSY: another
  * program listens there. OPIML_ENODEV: there is no UCX. Failures of tls_create and
  * keep_open. */
 int node_create(const struct node_options *options, struct node **ret_node,

@@ -124,6 +124,7 @@ static void others_do_not_reach_it_unasked(void **state) {
 
 static void with_tls_others_may_come(void **state) {
     struct node_options options = {.listen = {"0.0.0.0:0"}, .data = "0.0.0.0:0"};
+    struct opiml_error err;
     struct tls_files files;
     struct site site;
     struct node *node;
@@ -131,6 +132,14 @@ static void with_tls_others_may_come(void **state) {
     site_make(&site);
     files = site_issue(&site, (struct site_ask){.names = "127.0.0.1"});
     options.tls = &files;
+    assert_int_equal(node_create(&options, &node, NULL), 0);
+    node_destroy(node);
+    /* Metrics have no TLS: that others may read them is said for itself. */
+    options.metrics = "0.0.0.0:0";
+    assert_int_equal(node_create(&options, &node, &err), OPIML_EACCES);
+    assert_non_null(strstr(err.message, "--metrics 0.0.0.0:0"));
+    assert_non_null(strstr(err.message, "--metrics-insecure"));
+    options.metrics_insecure = true;
     assert_int_equal(node_create(&options, &node, NULL), 0);
     node_destroy(node);
     files.key = "/nowhere/x.key";
