@@ -107,8 +107,8 @@ static int enter(struct parts *self, const struct parts_piece *piece, struct ent
             return base_fail_memory(err, piece->bytes, "an index");
         text_copy(place->hash, sizeof(place->hash), piece->hash);
         place->bytes = piece->bytes;
+        place->asked_ns = clock_now_ns();
     }
-    place->asked_ns = clock_now_ns();
     *ret_entry = place;
     return 0;
 }
@@ -116,17 +116,22 @@ static int enter(struct parts *self, const struct parts_piece *piece, struct ent
 static int take(struct parts *self, const struct parts_piece *piece, bool *ret_whole,
                 uint64_t *ret_offset, struct opiml_error *err) {
     struct entry *entry = NULL;
-    int rc = enter(self, piece, &entry, err);
+    size_t bytes = 0;
+    int rc;
 
-    if (rc < 0)
+    *ret_offset = 0;
+    *ret_whole = false;
+    if (piece->data_bytes == 0 && !find(self, piece->hash)) /* who only asks takes no place */
+        return 0;
+    if ((rc = enter(self, piece, &entry, err)) < 0)
         return rc;
-    if (!entry->dataset && piece->offset == entry->got) {
-        size_t bytes = base_min_u64(piece->data_bytes, entry->bytes - entry->got);
-
-        if (bytes > 0)
-            memcpy(entry->data + entry->got, piece->data, bytes);
-        entry->got += bytes;
-    }
+    if (!entry->dataset && piece->offset == entry->got)
+        bytes = base_min_u64(piece->data_bytes, entry->bytes - entry->got);
+    if (bytes > 0)
+        memcpy(entry->data + entry->got, piece->data, bytes);
+    entry->got += bytes;
+    if (bytes > 0 || entry->dataset) /* who brings nothing does not keep others out */
+        entry->asked_ns = clock_now_ns();
     *ret_offset = entry->got;
     *ret_whole = !entry->dataset && entry->got == entry->bytes;
     return 0;
@@ -160,21 +165,29 @@ static int open_part(struct datasets *datasets, const struct parts_piece *piece,
     return rc;
 }
 
+/* It did not open when another thread tried, or has been pushed out. */
+static int fail_gone(const struct parts_piece *piece, struct opiml_error *err) {
+    return opiml_fail(err, OPIML_ESTALE,
+                      "the index %s is not here any more: it has to be brought again", piece->hash);
+}
+
 /* Open what has come, unless another thread has meanwhile. */
 static int open_entry(struct parts *self, struct datasets *datasets,
                       const struct parts_piece *piece, struct opiml_error *err) {
     struct dataset *dataset = NULL;
     struct entry *entry;
     uint8_t *data = NULL;
+    bool open;
     int rc;
 
     pthread_mutex_lock(&self->lock);
     entry = find(self, piece->hash);
+    open = entry && entry->dataset;
     if (entry && !entry->dataset && entry->got == entry->bytes)
         data = TAKE(entry->data);
     pthread_mutex_unlock(&self->lock);
     if (!data)
-        return 0;
+        return open ? 0 : fail_gone(piece, err);
     rc = open_part(datasets, piece, data, &dataset, err);
     pthread_mutex_lock(&self->lock);
     entry = find(self, piece->hash);
@@ -182,6 +195,8 @@ static int open_entry(struct parts *self, struct datasets *datasets,
         forget(entry);
     else if (entry)
         entry->dataset = TAKE(dataset);
+    else if (rc == 0)
+        rc = fail_gone(piece, err);
     pthread_mutex_unlock(&self->lock);
     dataset_close(dataset);
     return rc;

@@ -27,7 +27,7 @@ void parts_destroy(struct parts *parts); /* NULL is fine */
  * opens the data set, with the one of `datasets` that has part_hash. *ret_offset is where the next
  * piece begins; piece->bytes: it can be found. May block. OPIML_ELIMIT: too large; OPIML_EBUSY: no
  * room now; OPIML_ENOENT: there is no such part; OPIML_ECORRUPT, OPIML_ESTALE: it is no index of
- * that hash, or the part is none of it. */
+ * that hash, or the part is none of it, or it is not there any more. */
 int parts_put(struct parts *parts, struct datasets *datasets, const struct parts_piece *piece,
               uint64_t *ret_offset, struct opiml_error *err);
 /* The one whose index has this hash, for dataset_close; NULL: none. */

@@ -1,6 +1,9 @@
 /* Parts of data sets that are spread over nodes. */
 #include "../pipeline/harness.h"
 
+#include <pthread.h>
+
+#include "base/clock.h"
 #include "base/yaml.h"
 #include "dataset/index_merge.h"
 #include "node/parts.h"
@@ -140,6 +143,91 @@ static void what_does_not_fit_is_refused(void **state) {
     assert_null(datasets_find(self->datasets, self->hash));
 }
 
+static uint64_t now_ns;
+
+static uint64_t tell_time(void *context) {
+    return now_ns;
+}
+
+/* Nor does who begins with many and brings nothing more keep others out for longer than a while. */
+static void asking_takes_no_place(void **state) {
+    struct fixture *self = *state;
+    struct parts_piece next = piece(self, 0, 0), begun = piece(self, 0, 10);
+    char hash[INDEX_HASH_BYTES];
+    uint64_t offset;
+
+    now_ns = 1;
+    clock_inject(tell_time, NULL);
+    next.hash = begun.hash = hash;
+    for (uint32_t i = 0; i < 2 * PARTS_MAX; i++) {
+        snprintf(hash, sizeof(hash), "%032x", i);
+        assert_int_equal(put(self, &next, &offset), 0);
+        assert_int_equal(offset, 0);
+    }
+    for (uint32_t i = 0; i < PARTS_MAX; i++) {
+        snprintf(hash, sizeof(hash), "%032x", i);
+        assert_int_equal(put(self, &begun, &offset), 0);
+    }
+    for (uint32_t s = 0; s < 2; s++) {
+        now_ns += PARTS_PATIENCE_NS / 2;
+        for (uint32_t i = 0; i < PARTS_MAX; i++) {
+            snprintf(hash, sizeof(hash), "%032x", i);
+            assert_int_equal(put(self, s ? &next : &begun, &offset), 0);
+            assert_int_equal(offset, 10);
+        }
+    }
+    begun = piece(self, 0, 10);
+    assert_int_equal(put(self, &begun, &offset), 0);
+    clock_inject(NULL, NULL);
+}
+
+struct putter {
+    struct fixture *of;
+    pthread_barrier_t *together;
+    int rc;
+};
+
+static void *put_last(void *argument) {
+    struct putter *self = argument;
+    struct parts_piece last = piece(self->of, self->of->bytes - 1, 1);
+    uint64_t offset;
+
+    pthread_barrier_wait(self->together);
+    self->rc = put(self->of, &last, &offset);
+    /* Behind the failure its first byte is not the next one any more. */
+    if (self->rc == 0 && offset < self->of->bytes)
+        self->rc = OPIML_ESTALE;
+    return NULL;
+}
+
+/* Of several who bring the last piece none is told that it is there when it is not. */
+static void a_failure_is_everybodys(void **state) {
+    struct fixture *self = *state;
+    struct parts_piece first = piece(self, 0, self->bytes - 1);
+    pthread_barrier_t together;
+    uint64_t offset;
+
+    pthread_barrier_init(&together, NULL, 4);
+    self->all[self->bytes - 1] ^= 1;
+    for (int round = 0; round < 200; round++) {
+        struct putter putter[4];
+        pthread_t thread[4];
+
+        assert_int_equal(put(self, &first, &offset), 0);
+        for (int i = 0; i < 4; i++) {
+            putter[i] = (struct putter){self, &together, 0};
+            pthread_create(&thread[i], NULL, put_last, &putter[i]);
+        }
+        for (int i = 0; i < 4; i++)
+            pthread_join(thread[i], NULL);
+        for (int i = 0; i < 4; i++)
+            assert_true(putter[i].rc < 0);
+        first = piece(self, 0, self->bytes - 1);
+    }
+    self->all[self->bytes - 1] ^= 1;
+    pthread_barrier_destroy(&together);
+}
+
 /* Who brings many fills the places there are, and no more. */
 static void places_are_bounded(void **state) {
     struct fixture *self = *state;
@@ -177,6 +265,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_has_come_whole_is_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(places_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(asking_takes_no_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failure_is_everybodys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failed_allocation_is_told, set_up, tear_down),
     };
 
