@@ -309,6 +309,23 @@ int session_check_way(const struct session_request *request, struct opiml_error 
                : upstreams_check(request->upstreams, request->before[request->befores - 1].at, err);
 }
 
+/* A share by who holds records takes an index that says so: without, this node would choose others
+ * than its consumer does. */
+static int check_share(const struct session *self, const struct session_request *request,
+                       struct opiml_error *err) {
+    bool by_holders = false, spread = false;
+
+    for (uint32_t c = 0; c < request->share.classes; c++)
+        by_holders |= request->share.class[c].holders != 0;
+    for (uint32_t d = 0; d < self->pipeline->datasets; d++)
+        spread |= dataset_is_spread(self->pipeline->dataset[d]);
+    if (!by_holders || spread)
+        return 0;
+    return opiml_fail(err, OPIML_ESTALE,
+                      "%s: the index that says which node holds what is not here any more",
+                      request->file);
+}
+
 /* Rows that its consumer would have kept here for later epochs. */
 static int keep_rows(const struct session *self, const struct session_request *request,
                      struct opiml_error *err) {
@@ -337,7 +354,8 @@ static int create(const struct session_request *request, struct session **ret_se
         rc = base_fail_errno(err, errno, "random numbers");
     if (rc < 0 || (rc = session_open_pipeline(request, &self->pipeline, err)) < 0 ||
         (rc = check_operators(self, request, err)) < 0 ||
-        (rc = keep_rows(self, request, err)) < 0 || (rc = open_stage(self, request, err)) < 0) {
+        (rc = check_share(self, request, err)) < 0 || (rc = keep_rows(self, request, err)) < 0 ||
+        (rc = open_stage(self, request, err)) < 0) {
         session_destroy(self);
         return rc;
     }

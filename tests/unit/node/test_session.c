@@ -218,6 +218,10 @@ static void what_differs_is_refused(void **state) {
     wanted.implementations[1]++;
     refused(&wanted.request, OPIML_ESTALE, "rename is another implementation here");
     wanted.implementations[1]--;
+    request = wanted.request;
+    request.share =
+        (struct share){.classes = 1, .class[0] = {UINT64_MAX, 0, SHARE_WHOLE, .holders = 1}};
+    refused(&request, OPIML_ESTALE, "which node holds what is not here any more");
     request = wanted.request, request.operators = 3;
     refused(&request, OPIML_EINVAL, "has 2 that can run elsewhere");
     request = wanted.request, request.rank = 1;
