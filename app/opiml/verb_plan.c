@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "node/planner.h"
 #include "node/remote_index.h"
+#include "node_view.h"
 #include "pipeline/pipeline.h"
 #include "screen.h"
 #include "tls_options.h"
@@ -497,38 +498,37 @@ static int print_json(const struct planner *planner, const struct opiml_pipeline
 static void close_pipeline(struct opiml_pipeline **pipeline) {
     opiml_pipeline_close(*pipeline);
 }
-static void close_tls(struct tls **tls) {
-    tls_destroy(*tls);
-}
 static void close_planner(struct planner **planner) {
     planner_close(*planner);
 }
 
-/* A node that cannot be asked takes no part; the others do. */
-static void add_nodes(struct planner *planner, const struct planner_request *request,
-                      const char *nodes) {
-    uint32_t number = 0;
+static void warn_without(void *context, uint32_t number, const char *at,
+                         const struct opiml_error *why) {
+    fprintf(stderr, "warn: without %s: %s\n", at, why->message);
+}
 
-    for (const char *at = nodes; at && *at; number++) {
-        size_t bytes = strcspn(at, ",");
-        AUTO_FREE char *place = base_printf("%.*s", (int)bytes, at);
-        struct opiml_error why;
+static int ask_nodes(struct planner *planner, const struct planner_request *request,
+                     const char *nodes, struct opiml_error *err) {
+    AUTO_FREE char *list = base_strdup(nodes ? nodes : "");
+    const char *at[ROUTES_MAX];
+    char *rest = NULL;
+    uint32_t count = 0;
 
-        if (place && planner_add(planner, request, number, place, &why) < 0)
-            fprintf(stderr, "warn: without %s: %s\n", place, why.message);
-        at += bytes + (at[bytes] == ',');
+    if (!list)
+        return base_fail_memory(err, strlen(nodes), "nodes");
+    for (char *one = strtok_r(list, ",", &rest); one; one = strtok_r(NULL, ",", &rest)) {
+        if (count == COUNT_OF(at))
+            return opiml_fail(err, OPIML_EINVAL, "%s: at most %zu nodes", nodes, COUNT_OF(at));
+        at[count++] = one;
     }
-    planner_join(planner, request);
-    for (uint32_t t = 1; t < planner->problem.tiers; t++)
-        if (planner_idle(planner, t))
-            fprintf(stderr, "warn: without %s: %s\n", planner->at[t],
-                    planner_idle(planner, t)->message);
+    planner_ask(planner, request, at, count, warn_without, NULL);
+    return 0;
 }
 
 static int plan_run(struct call *call, struct opiml_error *err) {
     const struct plan_config *config = call->config;
     CLEANUP(close_pipeline) struct opiml_pipeline *pipeline = NULL;
-    CLEANUP(close_tls) struct tls *tls = NULL;
+    CLEANUP(node_view_close_tls) struct tls *tls = NULL;
     CLEANUP(hold_release) struct hold hold = {0};
     CLEANUP(close_planner) struct planner *planner = NULL;
     AUTO_FREE char *real = realpath(call->args[0], NULL), *text = NULL;
@@ -558,8 +558,8 @@ static int plan_run(struct call *call, struct opiml_error *err) {
     request.threads = config->threads ? (uint32_t)config->threads : pipeline->threads;
     if ((rc = planner_open(&request, &planner, err)) < 0)
         return rc;
-    add_nodes(planner, &request, config->node);
-    if ((rc = planner_choose(planner, false, err)) < 0)
+    if ((rc = ask_nodes(planner, &request, config->node, err)) < 0 ||
+        (rc = planner_choose(planner, false, err)) < 0)
         return rc;
     if (config->json)
         return print_json(planner, pipeline, err);

@@ -471,6 +471,19 @@ const struct opiml_error *planner_idle(const struct planner *planner, uint32_t t
     return &planner->blind[tier];
 }
 
+void planner_ask(struct planner *planner, const struct planner_request *request,
+                 const char *const *at, uint32_t count, planner_without *without, void *context) {
+    struct opiml_error why;
+
+    for (uint32_t n = 0; n < count; n++)
+        if (planner_add(planner, request, n, at[n], &why) < 0)
+            without(context, n, at[n], &why);
+    planner_join(planner, request);
+    for (uint32_t t = 1; t < planner->problem.tiers; t++)
+        if (planner_idle(planner, t))
+            without(context, planner->number[t], planner->at[t], planner_idle(planner, t));
+}
+
 void planner_lose_link(struct planner *planner, uint32_t from, uint32_t to) {
     struct place_problem *problem = &planner->problem;
     uint32_t kept = 0;

@@ -57,6 +57,12 @@ int planner_add(struct planner *planner, const struct planner_request *request, 
 /* When all are there: find out which nodes may take rows from which, and how fast, and measure what
  * they cost one that cannot read the data. */
 void planner_join(struct planner *planner, const struct planner_request *request);
+/* All of that for these nodes, whose numbers are their places. Those that rows cannot go by take no
+ * part, and are told of. */
+typedef void planner_without(void *context, uint32_t number, const char *at,
+                             const struct opiml_error *why);
+void planner_ask(struct planner *planner, const struct planner_request *request,
+                 const char *const *at, uint32_t count, planner_without *without, void *context);
 /* Why no rows can go by a tier's node, after planner_join; NULL: they can. */
 const struct opiml_error *planner_idle(const struct planner *planner, uint32_t tier);
 /* Rows go by it no more, or from the one to the other. */

@@ -97,12 +97,21 @@ static void asked_release(struct asked *asked) {
     rpc_client_close(asked->client);
 }
 
-static int ask_node(const struct finder *self, const char *mapping, struct asked *asked,
+static int name_asked(struct asked *asked, const char *at, size_t bytes, struct opiml_error *err) {
+    if (bytes >= sizeof(asked->at))
+        return opiml_fail(err, OPIML_EINVAL, "%.*s: no place on a network, such as HOST:PORT",
+                          (int)bytes, at);
+    memcpy(asked->at, at, bytes);
+    snprintf(asked->name, sizeof(asked->name), "node %.*s", (int)bytes, at);
+    return 0;
+}
+
+static int ask_node(struct tls *tls, const char *path, const char *mapping, struct asked *asked,
                     struct opiml_error *err) {
-    int rc = rpc_client_open(asked->at, self->tls, TIMEOUT_MS, &asked->client, err);
+    int rc = rpc_client_open(asked->at, tls, TIMEOUT_MS, &asked->client, err);
 
     if (rc == 0)
-        rc = create(asked->client, mapping, self->path, &asked->made, err);
+        rc = create(asked->client, mapping, path, &asked->made, err);
     return rc < 0 ? rc : fetch(asked->client, asked->made, &asked->index, err);
 }
 
@@ -132,12 +141,9 @@ static int ask_all(struct finder *self, const char *mapping, struct all *all,
             return opiml_fail(err, OPIML_EINVAL, "%s: at most %d nodes", self->nodes,
                               INDEX_HOLDERS_MAX);
         *asked = (struct asked){.number = number};
-        if (bytes >= sizeof(asked->at))
-            return opiml_fail(err, OPIML_EINVAL, "%.*s: no place on a network, such as HOST:PORT",
-                              (int)bytes, at);
-        memcpy(asked->at, at, bytes);
-        snprintf(asked->name, sizeof(asked->name), "node %.*s", (int)bytes, at);
-        if (ask_node(self, mapping, asked, ret_last) == 0) {
+        if (name_asked(asked, at, bytes, err) < 0)
+            return OPIML_EINVAL;
+        if (ask_node(self->tls, self->path, mapping, asked, ret_last) == 0) {
             all->count++;
         } else {
             asked_release(asked);
@@ -235,26 +241,19 @@ int remote_index_ask(const char *at, struct tls *tls, const char *path, const st
                      const struct yaml_node *node, struct dataset **ret_dataset,
                      struct opiml_error *err) {
     AUTO_TEXT struct text mapping = {0};
-    Opiml__V1alpha1__Dataset *made = NULL;
-    struct rpc_client *client = NULL;
-    struct index index = {0};
-    char where[320];
+    struct asked asked = {0};
     int rc;
 
-    snprintf(where, sizeof(where), "node %s", at);
+    if ((rc = name_asked(&asked, at, strlen(at), err)) < 0)
+        return rc;
     yaml_write(node, &mapping);
     if (mapping.failed)
         return base_fail_memory(err, mapping.count, "a data set");
-    rc = rpc_client_open(at, tls, TIMEOUT_MS, &client, err);
+    rc = ask_node(tls, path, mapping.at, &asked, err);
     if (rc == 0)
-        rc = create(client, mapping.at, path, &made, err);
-    if (rc == 0 && (rc = fetch(client, made, &index, err)) == 0)
-        rc = dataset_open_elsewhere(yaml, node, &index, made->uri, made->prefix, where, ret_dataset,
-                                    err);
-    index_release(&index);
-    if (made)
-        opiml__v1alpha1__dataset__free_unpacked(made, NULL);
-    rpc_client_close(client);
+        rc = dataset_open_elsewhere(yaml, node, &asked.index, asked.made->uri, asked.made->prefix,
+                                    asked.name, ret_dataset, err);
+    asked_release(&asked);
     return rc;
 }
 

@@ -48,10 +48,10 @@ struct node_router {
     struct hold hold;       /* which places hold which records */
     struct place_plan plan; /* at work; no parts: none */
     struct review review;
-    uint64_t began, arranged;          /* the first batch of the run, and of the last arrangement */
-    struct opiml_feed_stats *stats;    /* for it */
-    struct planner *planner;           /* NULL: cuts are given, or nothing is planned yet */
-    uint32_t by_tier[PLACE_TIERS_MAX]; /* the place of each of its tiers */
+    uint64_t began, arranged;       /* the first batch of the run, and of the last arrangement */
+    struct opiml_feed_stats *stats; /* for it */
+    struct planner *planner; /* NULL: cuts are given, or nothing is planned yet; places are its
+                                nodes' numbers */
 };
 
 static struct place *last_place(struct node_router *self, const struct way *way) {
@@ -123,7 +123,7 @@ static void add_hop(struct way *way, uint32_t place, uint32_t cut) {
 }
 
 static void add_tier(const struct node_router *self, struct way *way, uint32_t tier, uint32_t cut) {
-    way->hop[way->hops++] = (struct hop){self->by_tier[tier], cut, tier};
+    way->hop[way->hops++] = (struct hop){self->planner->number[tier], cut, tier};
 }
 
 static uint32_t places_there(const struct node_router *self) {
@@ -199,24 +199,22 @@ static struct planner_request planner_request(const struct node_router *self) {
                                     .hold = &self->hold};
 }
 
+static void go_without(void *context, uint32_t place, const char *at,
+                       const struct opiml_error *why) {
+    lose(context, place, "", why);
+}
+
 /* Ask everybody what rows cost. */
 static int measure(struct node_router *self, struct opiml_error *err) {
     const struct planner_request request = planner_request(self);
-    struct opiml_error why;
+    const char *at[ROUTES_MAX];
     int rc = planner_open(&request, &self->planner, err);
 
-    for (uint32_t p = 0; rc == 0 && p < self->places; p++) {
-        if (planner_add(self->planner, &request, p, self->place[p].at, &why) < 0)
-            lose(self, p, "", &why);
-        else
-            self->by_tier[self->planner->problem.tiers - 1] = p;
-    }
     if (rc < 0)
         return rc;
-    planner_join(self->planner, &request);
-    for (uint32_t t = 1; t < self->planner->problem.tiers; t++)
-        if (planner_idle(self->planner, t))
-            lose(self, self->by_tier[t], "", planner_idle(self->planner, t));
+    for (uint32_t p = 0; p < self->places; p++)
+        at[p] = self->place[p].at;
+    planner_ask(self->planner, &request, at, self->places, go_without, self);
     return 0;
 }
 
@@ -248,7 +246,7 @@ static int share_as_planned(struct node_router *self, struct opiml_error *err) {
     if (rc < 0 || (rc = find_sets(self, &sets, err)) < 0)
         return rc;
     for (uint32_t t = 1; t < self->planner->problem.tiers; t++)
-        if (self->place[self->by_tier[t]].lost)
+        if (self->place[self->planner->number[t]].lost)
             planner_lose(self->planner, t);
     rc =
         planner_choose(self->planner, self->pipeline->cache_auto && self->request.epochs != 1, err);
