@@ -266,7 +266,7 @@ static void what_has_no_place_on_a_node_is_refused(void **state) {
     wanted_make(&wanted);
     refused_file(&wanted,
                  "ops:\n  - cache: {bytes: 1MiB, in: disk, folder: /tmp}\nbatch: {size: 8}\n",
-                 OPIML_ENOTSUP, "a cache on disk");
+                 OPIML_ENOTSUP, "no cache on disk");
     wanted_remove(&wanted);
 }
 
