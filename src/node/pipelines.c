@@ -214,21 +214,12 @@ int pipelines_add(struct pipelines *pipelines, const char *who, const char *id, 
     return 0;
 }
 
-/* Tickets are compared in one time, whatever they have in common. */
-static bool same_ticket(const uint8_t *a, const uint8_t *b) {
-    uint8_t differs = 0;
-
-    for (size_t i = 0; i < WIRE_TICKET_BYTES; i++)
-        differs |= a[i] ^ b[i];
-    return differs == 0;
-}
-
 bool pipelines_connect(struct pipelines *pipelines, const struct wire_hello *hello,
                        struct stream *stream) {
     for (size_t i = 0; i < PIPELINES_MAX; i++) {
         struct session *session = pipelines->entry[i].session;
 
-        if (session && same_ticket(session_ticket(session), hello->ticket)) {
+        if (session && wire_same(session_ticket(session), hello->ticket, WIRE_TICKET_BYTES)) {
             session_connect(session, hello->stripe, stream, NULL);
             return true;
         }

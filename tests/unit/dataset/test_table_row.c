@@ -22,7 +22,7 @@ static int round_trip(struct table_bed *bed, const char *sql, const struct typed
     struct source_bytes from = {row, 0};
 
     for (uint32_t i = 0; i < count; i++) {
-        char name[8];
+        char name[16];
 
         snprintf(name, sizeof(name), "f%u", i);
         assert_int_equal(opiml_schema_add(&schema, name, types[i].dtype, types[i].text,
