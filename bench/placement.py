@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Placement: what is gained where data, processors and trainer lie apart, and whether the plan finds it.
 
-    placement.py [--short] [--pairs N] [--seconds S] [--markdown FILE]
+    placement.py [--short] [--pairs N] [--seconds S] [--gbits A,B,...] [--markdown FILE] [--picture FILE]
 
 Emulation, on one machine: a storage node and a trainer's host are network namespaces joined by a
 link whose rate tbf shapes in both directions, and control groups bound what processors each may use.
@@ -333,7 +333,7 @@ def grid(cluster, options):
     if options.short:
         settings = [("photographs", 0.5, 0.4, 0.8), ("volumes", 1, 0.6, 0.6), ("table", 0.5, 0.4, 0.8)]
     else:
-        settings = [(name, gbits, host, node) for name in PIPELINES for gbits in (0.2, 0.7, 2)
+        settings = [(name, gbits, host, node) for name in PIPELINES for gbits in options.gbits
                     for host in (0.3, 0.9) for node in (0.3, 0.9)]
     rows, ok = [], True
     print(f"\n{'data':12} {'Gb/s':>5} {'host':>5} {'node':>5} {'best fixed':>11} {'rows/s':>9} {'auto':>9} "
@@ -350,6 +350,8 @@ def grid(cluster, options):
     ok &= claim("auto / the host alone, the least", min(row["of_here"] for row in rows), "least", 0.98)
     if options.markdown:
         write_table(rows, options.markdown)
+    if options.picture:
+        draw(rows, options.picture)
     return ok
 
 
@@ -363,12 +365,35 @@ def write_table(rows, path):
                        f"| {row['of_here']:.2f} |\n")
 
 
+def draw(rows, path):
+    """Rates of each setting, as parts of the best fixed placement's: all here, and the plan's."""
+    from matplotlib import pyplot
+    names = sorted({row["data"] for row in rows})
+    figure, axes = pyplot.subplots(1, len(names), figsize=(4 * len(names), 5), sharex=True, squeeze=False)
+    for axis, name in zip(axes[0], names):
+        ours = [row for row in rows if row["data"] == name]
+        places = range(len(ours))
+        axis.barh([at - 0.2 for at in places], [row["of_best"] for row in ours], 0.4, label="the plan")
+        axis.barh([at + 0.2 for at in places], [row["of_best"] / row["of_here"] for row in ours], 0.4, label="all on the host")
+        axis.axvline(0.95, color="grey", linewidth=0.8, linestyle="--")
+        axis.set_yticks(list(places), [f"{row['gbits']} Gb/s, {row['host']} + {row['node']} cores" for row in ours], fontsize=7)
+        axis.set_title(name, fontsize=10)
+        axis.invert_yaxis()
+    axes[0][0].legend(fontsize=7, loc="lower right")
+    figure.supxlabel("rows/s, as a part of the best fixed placement's (link, host + node)", fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="one setting of each data set")
     parser.add_argument("--pairs", type=int, default=int(os.environ.get("PAIRS", "10")))
     parser.add_argument("--seconds", type=float, default=6, help="of each run")
+    parser.add_argument("--gbits", type=lambda text: [float(one) for one in text.split(",")], default=[0.2, 0.7, 2],
+                        help="the grid's links (0.2,0.7,2)")
     parser.add_argument("--markdown", help="write the grid as a table, too")
+    parser.add_argument("--picture", help="... and as a picture, which needs matplotlib")
     options = parser.parse_args()
     if os.geteuid() != 0:
         skip("network namespaces and control groups need root")
