@@ -33,7 +33,7 @@ for file in "$tmp"/*.yaml; do
     name=$(basename "$file" .yaml)
     grep -q '^kind: pipeline' "$file" || continue
     case $name in
-    brain-*) limit=32 ;; # each of its crops unpacks a whole volume
+    brain-*) limit=8 ;; # each of its crops unpacks a whole volume
     *) limit=512 ;;
     esac
     whole=$(feed_digest "$file" --limit $limit)
