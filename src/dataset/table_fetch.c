@@ -276,7 +276,7 @@ static int try_fetch(struct table_reader *self, struct table_want *wants, uint32
     for (uint32_t i = 0; i < count; i++)
         rows += wants[i].rows;
     AUTO_FREE uint8_t *came = base_alloc(rows);
-    struct db_statement *statement;
+    struct db_statement *statement = NULL;
     int rc = came ? connect_reader(self, err) : base_fail_memory(err, rows, "a query");
     if (rc == 0)
         rc = run_query(self, wants, count, &statement, err);

@@ -541,13 +541,12 @@ static int compare_plans(const void *a, const void *b) {
 /* Best first, but that a mixture has to be worth it, and that less work elsewhere comes before more
  * of it where the rate is the same. */
 static void sort_plans(struct place_plans *plans, uint32_t mixed) {
-    struct place_plan *last = &plans->plan[mixed];
     double best = 0;
 
     for (uint32_t i = 0; i < plans->count; i++)
         if (i != mixed)
             best = fmax(best, plans->plan[i].rate);
-    if (mixed < plans->count && last->rate < best * PLACE_GAIN)
+    if (mixed < plans->count && plans->plan[mixed].rate < best * PLACE_GAIN)
         plans->count--; /* it is the last one */
     qsort(plans->plan, plans->count, sizeof(plans->plan[0]), compare_plans);
 }

@@ -324,6 +324,10 @@ static int connect_again(struct rpc_client *self, struct opiml_error *err) {
 
     while (self->stream && (rc = check_time(self, err)) == 0 && (rc = receive_some(self, err)) > 0)
         continue;
+    /* What it has said so far may have ended the session, once it is told so. */
+    if (rc == 0 && self->stream && !self->answered && (rc = send_all(self, err)) == 0 &&
+        !nghttp2_session_want_read(self->session))
+        rc = fail_alien(self, err);
     if (rc < 0 && !self->answered) {
         disconnect(self);
         return rc;
