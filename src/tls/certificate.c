@@ -37,12 +37,9 @@ void certificate_free(X509 **x509) {
     X509_free(*x509);
 }
 
-int certificate_read_all(const char *path, struct stack_st_X509 **ret_all,
-                         struct opiml_error *err) {
-    AUTO_FREE char *text = NULL;
-    size_t bytes;
-    int rc = file_read(path, CERTIFICATE_FILE_MAX, &text, &bytes, err);
-    BIO *bio = rc == 0 ? BIO_new_mem_buf(text, (int)bytes) : NULL;
+int certificate_parse_all(const char *text, size_t bytes, const char *what,
+                          struct stack_st_X509 **ret_all, struct opiml_error *err) {
+    BIO *bio = BIO_new_mem_buf(text, (int)base_min_u64(bytes, CERTIFICATE_FILE_MAX));
     struct stack_st_X509 *all = bio ? sk_X509_new_null() : NULL;
     X509 *next = NULL;
 
@@ -55,12 +52,21 @@ int certificate_read_all(const char *path, struct stack_st_X509 **ret_all,
     X509_free(next);
     BIO_free(bio);
     ERR_clear_error();
-    if (rc == 0 && sk_X509_num(all) < 1)
-        rc = opiml_fail(err, OPIML_EINVAL, "%s: no certificate is in it, as PEM", path);
-    if (rc == 0)
-        *ret_all = TAKE(all);
-    certificate_free_all(&all);
-    return rc;
+    if (sk_X509_num(all) < 1) {
+        certificate_free_all(&all);
+        return opiml_fail(err, OPIML_EINVAL, "%s: no certificate is in it, as PEM", what);
+    }
+    *ret_all = all;
+    return 0;
+}
+
+int certificate_read_all(const char *path, struct stack_st_X509 **ret_all,
+                         struct opiml_error *err) {
+    AUTO_FREE char *text = NULL;
+    size_t bytes;
+    int rc = file_read(path, CERTIFICATE_FILE_MAX, &text, &bytes, err);
+
+    return rc < 0 ? rc : certificate_parse_all(text, bytes, path, ret_all, err);
 }
 
 void certificate_free_all(struct stack_st_X509 **all) {

@@ -27,7 +27,9 @@ int certificate_parse(const char *text, size_t bytes, const char *what, struct x
                       struct opiml_error *err);
 int certificate_read(const char *path, struct x509_st **ret_x509, struct opiml_error *err);
 void certificate_free(struct x509_st **x509); /* for CLEANUP */
-/* All certificates of a file, as far as TLS takes them; at least one. */
+/* All certificates of a PEM text, or of a file, as far as TLS takes them; at least one. */
+int certificate_parse_all(const char *text, size_t bytes, const char *what,
+                          struct stack_st_X509 **ret_all, struct opiml_error *err);
 int certificate_read_all(const char *path, struct stack_st_X509 **ret_all, struct opiml_error *err);
 void certificate_free_all(struct stack_st_X509 **all);        /* for CLEANUP */
 struct x509_st *certificate_first(struct stack_st_X509 *all); /* borrowed */
