@@ -31,6 +31,7 @@ static struct cache *make_cache(void) {
     if (opiml_pipeline_parse(text, strlen(text), "fuzz.yaml", &pipeline, NULL) < 0 ||
         cache_open(pipeline, &cache, NULL) < 0)
         abort();
+    opiml_pipeline_close(pipeline);
     return cache;
 }
 
