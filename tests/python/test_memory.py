@@ -188,23 +188,28 @@ class Threads(Case):
         class Interruption(Exception):
             pass
 
+        def soon():
+            # Once, and again when that was dealt with: a second one may meet the first on its way.
+            signal.setitimer(signal.ITIMER_REAL, 2e-3)
+
         def interrupt(number, frame):
-            # Only while it waits: with other lines, Python itself may lose what they returned.
-            while frame is not None:
-                if frame.f_code is threading.Condition.wait.__code__:
-                    raise Interruption
-                frame = frame.f_back
+            # Only while it waits: with other lines, Python itself may lose what they returned, or
+            # give back a lock that it has not taken again.
+            if frame.f_code is threading.Condition.wait.__code__:
+                raise Interruption
+            soon()
 
         seen, interrupted = [], 0
         iterator = iter(opiml.Pipeline(path))
         before = signal.signal(signal.SIGALRM, interrupt)
-        signal.setitimer(signal.ITIMER_REAL, 2e-3, 2e-3)
+        soon()
         try:
             while True:
                 try:
                     batch = next(iterator, None)
                 except Interruption:
                     interrupted += 1
+                    soon()
                     continue
                 if batch is None:
                     break
