@@ -42,6 +42,7 @@
     X(memory_destroy)                                                                              \
     X(memory_set_data_handle)                                                                      \
     X(primitive_desc_destroy)                                                                      \
+    X(primitive_desc_query)                                                                        \
     X(primitive_desc_query_md)                                                                     \
     X(primitive_create)                                                                            \
     X(primitive_destroy)                                                                           \
@@ -93,7 +94,12 @@ static int load(struct opiml_error *err) {
     case dnnl_cpu_isa_sse41:
     case dnnl_cpu_isa_avx:
     case dnnl_cpu_isa_avx2:
-    case dnnl_cpu_isa_avx2_vnni: lib.block = 8; break;
+    case dnnl_cpu_isa_avx2_vnni:
+#if DNNL_VERSION_MAJOR >= 3
+    case dnnl_cpu_isa_avx2_vnni_2:
+#endif
+        lib.block = 8;
+        break;
     case 0: lib.block = 1; break; /* any: one that it does not know */
     default: lib.block = 16;
     }
@@ -123,13 +129,9 @@ static bool onednn_half(void) {
     }
 }
 
-/* What does not fill vectors of 16 may fill some of 8: without blocks its kernels are slow. Not so
- * of volumes, which have kernels for blocks of 16, where the processor has such vectors, and for no
- * blocks: for those of 8 their gradients would be computed a hundred times as slowly. */
-static uint32_t onednn_block(uint32_t channels, uint32_t dims) {
-    uint32_t least = dims == 3 ? 16 : 8;
-
-    for (uint32_t block = lib.block; block >= least && block > 1; block /= 2)
+/* What does not fill vectors of 16 may fill some of 8: without blocks its kernels are slow. */
+static uint32_t onednn_block(uint32_t channels) {
+    for (uint32_t block = lib.block; block >= 8; block /= 2)
         if (channels % block == 0)
             return block;
     return 1;
@@ -230,67 +232,92 @@ static int describe_pass(const struct geometry *g, enum direction direction, des
 }
 #endif
 
-/* ---- one convolution: three primitives, each with the weights' layout that it likes best ---- */
+/* ---- one convolution: three passes, each of which takes and gives an input x, weights w and an
+ * output y in the layouts that suit it ---- */
+
+enum { X, W, Y, OPERANDS };
+
+static const struct {
+    int result, arguments[OPERANDS];
+    dnnl_query_t queries[OPERANDS]; /* of the layouts that suit it */
+} passes[] = {
+    [FORWARD] = {Y,
+                 {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
+                 {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md}},
+    [BACKWARD_DATA] = {X,
+                       {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST},
+                       {dnnl_query_diff_src_md, dnnl_query_weights_md, dnnl_query_diff_dst_md}},
+    [BACKWARD_WEIGHTS] = {W,
+                          {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST},
+                          {dnnl_query_src_md, dnnl_query_diff_weights_md, dnnl_query_diff_dst_md}},
+};
+
+/* As the network keeps it and, where the pass wants it in another way, as that one uses it, which
+ * lies in the working memory while the pass runs. */
+struct operand {
+    dnnl_memory_t kept, used;
+    dnnl_primitive_t reorder; /* from kept to used or, of a result, back */
+    size_t bytes;             /* of used */
+};
 
 struct pass {
-    dnnl_primitive_t primitive, reorder;
-    dnnl_memory_t weights, plain; /* as the primitive wants them; as they are kept */
-    float *memory;                /* of `weights`, when it differs from plain */
+    dnnl_primitive_t primitive;
+    struct operand operands[OPERANDS];
+    bool wide; /* x is used with `margin` planes of zeros before and behind each volume */
 };
 
 /* A transposed convolution is an ordinary one whose input x and output y change places. */
 struct conv {
-    dnnl_memory_desc_t x, y, plain;
-    struct pass forward, data, weights;
-    dnnl_memory_t mx, my, mdx, mdy;
+    dnnl_memory_desc_t kept[OPERANDS];
+    struct pass passes[3];
     bool transposed;
-    /* Where x is f32 and the rest bf16: how the first becomes the second, and where to. */
-    dnnl_primitive_t convert;
-    dnnl_memory_t given;
-    void *converted;
+    uint64_t volumes, volume, margin; /* of x; the last two in floats */
 };
 
-/* sides: depth, height, width. */
-static int activation(dnnl_memory_desc_t *desc, dnnl_data_type_t type, uint32_t dims, uint32_t n,
-                      uint32_t c, const uint32_t sides[3], uint32_t block,
-                      struct opiml_error *err) {
-    dnnl_dims_t image = {n, c, sides[1], sides[2]}, volume = {n, c, sides[0], sides[1], sides[2]};
+/* What the passes' primitives are tried with, in turn. The processor's own kernels may lack a pass
+ * where the library still has others that are fast; its reference loops are a hundred times as
+ * slow. For AVX2, oneDNN 2 and 3 have no gradient of the weights of volumes that are padded in
+ * depth: they get volumes that bring the padding along. What is left becomes a product of matrices
+ * in plain layouts. */
+enum layout { KEPT, WIDE, PLAIN };
 
-    if (dims == 3)
-        return describe_data(desc, 5, volume, type,
-                             type == dnnl_bf16 ? dnnl_ndhwc
-                             : block == 16     ? dnnl_nCdhw16c
-                             : block == 8      ? dnnl_nCdhw8c
-                                               : dnnl_ncdhw,
-                             err);
-    return describe_data(desc, 4, image, type,
-                         type == dnnl_bf16 ? dnnl_nhwc
-                         : block == 16     ? dnnl_nChw16c
-                         : block == 8      ? dnnl_nChw8c
-                                           : dnnl_nchw,
-                         err);
+static dnnl_data_type_t type_of(bool half) {
+    return half ? dnnl_bf16 : dnnl_f32;
 }
 
-/* The data's and the weights' shapes. */
-static int describe(struct conv *conv, const struct nn_conv_shape *s, dnnl_memory_desc_t *ret_any,
-                    dnnl_memory_desc_t *ret_gradient, struct opiml_error *err) {
-    const uint32_t x[] = {s->d, s->h, s->w};
-    const uint32_t y[] = {nn_conv_out_d(s), nn_conv_out(s->h, s), nn_conv_out(s->w, s)};
-    uint32_t in = s->transposed ? s->out_c : s->c, out = s->transposed ? s->c : s->out_c;
-    dnnl_dims_t weights = {out, in, s->kernel, s->kernel, s->kernel};
-    dnnl_data_type_t type = s->out_half ? dnnl_bf16 : dnnl_f32;
-    int rc, ndim = (int)s->dims + 2;
+static int describe_activation(dnnl_memory_desc_t *desc, dnnl_data_type_t type, uint32_t dims,
+                               const dnnl_dims_t sides, uint32_t block, struct opiml_error *err) {
+    static const dnnl_format_tag_t images[] = {dnnl_nhwc, dnnl_nchw, dnnl_nChw8c, dnnl_nChw16c};
+    static const dnnl_format_tag_t volumes[] = {dnnl_ndhwc, dnnl_ncdhw, dnnl_nCdhw8c,
+                                                dnnl_nCdhw16c};
+    int tag = type == dnnl_bf16 ? 0 : block == 16 ? 3 : block == 8 ? 2 : 1;
+    const dnnl_dims_t image = {sides[0], sides[1], sides[3], sides[4]};
 
-    conv->transposed = s->transposed;
-    if ((rc = activation(s->transposed ? &conv->y : &conv->x, type, s->dims, s->n, s->c, x,
-                         s->in_block, err)) < 0 ||
-        (rc = activation(s->transposed ? &conv->x : &conv->y, type, s->dims, s->n, s->out_c, y,
-                         s->out_block, err)) < 0 ||
-        (rc = describe_data(&conv->plain, ndim, weights, dnnl_f32,
-                            s->dims == 3 ? dnnl_oidhw : dnnl_oihw, err)) < 0 ||
-        (rc = describe_data(ret_any, ndim, weights, type, dnnl_format_tag_any, err)) < 0)
-        return rc;
-    return describe_data(ret_gradient, ndim, weights, dnnl_f32, dnnl_format_tag_any, err);
+    return dims == 3 ? describe_data(desc, 5, sides, type, volumes[tag], err)
+                     : describe_data(desc, 4, image, type, images[tag], err);
+}
+
+/* The layer's input, or its output, in a layout and type. */
+static int describe_end(dnnl_memory_desc_t *desc, const struct nn_conv_shape *s, bool output,
+                        dnnl_data_type_t type, enum layout layout, struct opiml_error *err) {
+    uint32_t block = layout == PLAIN ? 1 : output ? s->out_block : s->in_block;
+    const dnnl_dims_t in = {s->n, s->c, s->d + (layout == WIDE ? 2 * s->pad : 0), s->h, s->w};
+    const dnnl_dims_t out = {s->n, s->out_c, nn_conv_out_d(s), nn_conv_out(s->h, s),
+                             nn_conv_out(s->w, s)};
+
+    return describe_activation(desc, type, s->dims, output ? out : in, block, err);
+}
+
+static int describe_weights(dnnl_memory_desc_t *desc, const struct nn_conv_shape *s,
+                            dnnl_data_type_t type, bool any, struct opiml_error *err) {
+    uint32_t in = s->transposed ? s->out_c : s->c, out = s->transposed ? s->c : s->out_c;
+    const dnnl_dims_t sides = {out, in, s->kernel, s->kernel, s->kernel};
+
+    return describe_data(desc, (int)s->dims + 2, sides, type,
+                         any            ? dnnl_format_tag_any
+                         : s->dims == 3 ? dnnl_oidhw
+                                        : dnnl_oihw,
+                         err);
 }
 
 static void drop_desc(dnnl_primitive_desc_t *desc) {
@@ -299,92 +326,129 @@ static void drop_desc(dnnl_primitive_desc_t *desc) {
 }
 #define AUTO_DESC CLEANUP(drop_desc)
 
-/* Make the primitive of a pass, and the reorder between its weights and the plain ones: to it, or
- * (for gradients) from it. `any` are the weights in whatever layout. */
-static int make_pass(struct conv *conv, struct pass *pass, const struct geometry *geometry,
-                     enum direction direction, desc_view any, dnnl_primitive_desc_t hint,
-                     dnnl_primitive_desc_t *ret_desc, struct opiml_error *err) {
-    bool gradient = direction == BACKWARD_WEIGHTS;
-    desc_view wanted, plain = view(&conv->plain);
-    AUTO_DESC dnnl_primitive_desc_t reorder = NULL;
-    int rc = describe_pass(geometry, direction, any, hint, ret_desc, err);
-
-    if (rc < 0)
-        return rc;
-    TRY(primitive_create(&pass->primitive, *ret_desc));
-    wanted = lib.primitive_desc_query_md(
-        *ret_desc, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
-    TRY(memory_create(&pass->plain, plain, lib.engine, DNNL_MEMORY_NONE));
-    if (lib.memory_desc_equal(wanted, plain)) {
-        TRY(memory_create(&pass->weights, plain, lib.engine, DNNL_MEMORY_NONE));
-        return 0;
-    }
-    pass->memory = base_alloc_aligned(lib.memory_desc_get_size(wanted), 64);
-    if (!pass->memory)
-        return base_fail_memory(err, lib.memory_desc_get_size(wanted), "a convolution's weights");
-    TRY(memory_create(&pass->weights, wanted, lib.engine, pass->memory));
-    TRY(reorder_primitive_desc_create(&reorder, gradient ? wanted : plain, lib.engine,
-                                      gradient ? plain : wanted, lib.engine, NULL));
-    TRY(primitive_create(&pass->reorder, reorder));
-    return 0;
-}
-
-static int make_passes(struct conv *conv, const struct nn_conv_shape *shape,
-                       struct opiml_error *err) {
-    struct geometry geometry = {.strides = {shape->stride, shape->stride, shape->stride},
-                                .pad = {shape->pad, shape->pad, shape->pad}};
-    AUTO_DESC dnnl_primitive_desc_t forward = NULL, data = NULL, gradient = NULL;
-    AUTO_DATA dnnl_memory_desc_t any = {0}, any_gradient = {0};
+static int describe_primitive(const struct nn_conv_shape *s, enum direction direction,
+                              enum layout layout, dnnl_primitive_desc_t *ret_desc,
+                              struct opiml_error *err) {
+    AUTO_DATA dnnl_memory_desc_t x = {0}, y = {0}, weights = {0}, wanted = {0};
+    AUTO_DESC dnnl_primitive_desc_t forward = NULL;
+    struct geometry geometry = {.strides = {s->stride, s->stride, s->stride},
+                                .pad = {layout == WIDE ? 0 : s->pad, s->pad, s->pad}};
+    dnnl_data_type_t type = type_of(s->out_half);
     int rc;
 
-    if ((rc = describe(conv, shape, &any, &any_gradient, err)) < 0)
+    if ((rc = describe_end(&x, s, s->transposed, type, layout, err)) < 0 ||
+        (rc = describe_end(&y, s, !s->transposed, type, layout, err)) < 0 ||
+        (rc = describe_weights(&weights, s, type, true, err)) < 0 ||
+        (rc = describe_weights(&wanted, s, direction == BACKWARD_WEIGHTS ? dnnl_f32 : type, true,
+                               err)) < 0)
         return rc;
-    geometry.x = view(&conv->x);
-    geometry.y = view(&conv->y);
-    if ((rc = make_pass(conv, &conv->forward, &geometry, FORWARD, view(&any), NULL, &forward,
-                        err)) < 0 ||
-        (rc = make_pass(conv, &conv->data, &geometry, BACKWARD_DATA, view(&any), forward, &data,
-                        err)) < 0 ||
-        (rc = make_pass(conv, &conv->weights, &geometry, BACKWARD_WEIGHTS, view(&any_gradient),
-                        forward, &gradient, err)) < 0)
+    geometry.x = view(&x);
+    geometry.y = view(&y);
+    rc = describe_pass(&geometry, FORWARD, view(&weights), NULL, &forward, err);
+    if (rc < 0)
         return rc;
-    TRY(memory_create(&conv->mx, geometry.x, lib.engine, DNNL_MEMORY_NONE));
-    TRY(memory_create(&conv->mdx, geometry.x, lib.engine, DNNL_MEMORY_NONE));
-    TRY(memory_create(&conv->my, geometry.y, lib.engine, DNNL_MEMORY_NONE));
-    TRY(memory_create(&conv->mdy, geometry.y, lib.engine, DNNL_MEMORY_NONE));
+    return describe_pass(&geometry, direction, view(&wanted), direction == FORWARD ? NULL : forward,
+                         ret_desc, err);
+}
+
+/* Whether more than a reference loop stands behind it. */
+static bool is_fast(dnnl_primitive_desc_t desc) {
+    const char *name = "";
+
+    return lib.primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name) == dnnl_success &&
+           strncmp(name, "ref", 3) != 0;
+}
+
+static int choose(const struct nn_conv_shape *s, enum direction direction,
+                  dnnl_primitive_desc_t *ret_desc, enum layout *ret_layout,
+                  struct opiml_error *err) {
+    static const enum layout layouts[] = {KEPT, WIDE, PLAIN, KEPT};
+
+    for (size_t i = 0;; i++) {
+        AUTO_DESC dnnl_primitive_desc_t desc = NULL;
+        int rc;
+
+        if (layouts[i] == WIDE && (direction != BACKWARD_WEIGHTS || s->dims != 3 || s->pad == 0 ||
+                                   s->transposed || s->out_half))
+            continue;
+        rc = describe_primitive(s, direction, layouts[i], &desc, err);
+        if (rc < 0)
+            return rc;
+        if (i + 1 < COUNT_OF(layouts) && !is_fast(desc))
+            continue;
+        *ret_layout = layouts[i];
+        *ret_desc = TAKE(desc);
+        return 0;
+    }
+}
+
+static int make_operand(struct operand *operand, desc_view kept, desc_view used, bool result,
+                        bool wide, struct opiml_error *err) {
+    AUTO_DESC dnnl_primitive_desc_t reorder = NULL;
+
+    TRY(memory_create(&operand->kept, kept, lib.engine, DNNL_MEMORY_NONE));
+    if (lib.memory_desc_equal(used, kept))
+        return 0;
+    TRY(memory_create(&operand->used, used, lib.engine, DNNL_MEMORY_NONE));
+    operand->bytes = (lib.memory_desc_get_size(used) + 63) / 64 * 64;
+    if (wide)
+        return 0;
+    TRY(reorder_primitive_desc_create(&reorder, result ? used : kept, lib.engine,
+                                      result ? kept : used, lib.engine, NULL));
+    TRY(primitive_create(&operand->reorder, reorder));
     return 0;
 }
 
-/* Of an f32 input where the rest is bf16. */
-static int make_convert(struct conv *conv, const struct nn_conv_shape *s, struct opiml_error *err) {
-    AUTO_DESC dnnl_primitive_desc_t reorder = NULL;
-    AUTO_DATA dnnl_memory_desc_t given = {0};
-    size_t bytes = lib.memory_desc_get_size(view(&conv->x));
-    int rc = activation(&given, dnnl_f32, s->dims, s->n, s->c, (uint32_t[]){s->d, s->h, s->w},
-                        s->in_block, err);
+static int make_pass(struct conv *conv, const struct nn_conv_shape *s, enum direction direction,
+                     struct opiml_error *err) {
+    struct pass *pass = &conv->passes[direction];
+    AUTO_DESC dnnl_primitive_desc_t desc = NULL;
+    enum layout layout;
+    int rc = choose(s, direction, &desc, &layout, err);
 
     if (rc < 0)
         return rc;
-    conv->converted = base_alloc_aligned(bytes, 64);
-    if (!conv->converted)
-        return base_fail_memory(err, bytes, "a convolution's input");
-    TRY(reorder_primitive_desc_create(&reorder, view(&given), lib.engine, view(&conv->x),
-                                      lib.engine, NULL));
-    TRY(primitive_create(&conv->convert, reorder));
-    TRY(memory_create(&conv->given, view(&given), lib.engine, DNNL_MEMORY_NONE));
-    return 0;
+    TRY(primitive_create(&pass->primitive, desc));
+    pass->wide = layout == WIDE;
+    for (int i = 0; rc == 0 && i < OPERANDS; i++)
+        rc = make_operand(&pass->operands[i], view(&conv->kept[i]),
+                          lib.primitive_desc_query_md(desc, passes[direction].queries[i], 0),
+                          i == passes[direction].result, pass->wide && i == X, err);
+    return rc;
+}
+
+static int make_passes(struct conv *conv, const struct nn_conv_shape *s, struct opiml_error *err) {
+    bool x_half = s->transposed ? s->out_half : s->in_half;
+    bool y_half = s->transposed ? s->in_half : s->out_half;
+    int rc;
+
+    conv->transposed = s->transposed;
+    conv->volumes = (uint64_t)s->n * s->c / s->in_block;
+    conv->volume = (uint64_t)s->d * s->h * s->w * s->in_block;
+    conv->margin = (uint64_t)s->pad * s->h * s->w * s->in_block;
+    if ((rc = describe_end(&conv->kept[X], s, s->transposed, type_of(x_half), KEPT, err)) < 0 ||
+        (rc = describe_weights(&conv->kept[W], s, dnnl_f32, false, err)) < 0 ||
+        (rc = describe_end(&conv->kept[Y], s, !s->transposed, type_of(y_half), KEPT, err)) < 0)
+        return rc;
+    for (int i = 0; rc == 0 && i < (int)COUNT_OF(conv->passes); i++)
+        if (!s->first || i != (s->transposed ? FORWARD : BACKWARD_DATA))
+            rc = make_pass(conv, s, (enum direction)i, err);
+    return rc;
 }
 
 static void free_pass(struct pass *pass) {
     if (pass->primitive)
         lib.primitive_destroy(pass->primitive);
-    if (pass->reorder)
-        lib.primitive_destroy(pass->reorder);
-    if (pass->weights)
-        lib.memory_destroy(pass->weights);
-    if (pass->plain)
-        lib.memory_destroy(pass->plain);
-    base_free(pass->memory);
+    for (int i = 0; i < OPERANDS; i++) {
+        struct operand *operand = &pass->operands[i];
+
+        if (operand->reorder)
+            lib.primitive_destroy(operand->reorder);
+        if (operand->used)
+            lib.memory_destroy(operand->used);
+        if (operand->kept)
+            lib.memory_destroy(operand->kept);
+    }
 }
 
 static void onednn_conv_destroy(void *pointer) {
@@ -392,38 +456,43 @@ static void onednn_conv_destroy(void *pointer) {
 
     if (!conv)
         return;
-    free_pass(&conv->forward);
-    free_pass(&conv->data);
-    free_pass(&conv->weights);
-    if (conv->convert)
-        lib.primitive_destroy(conv->convert);
-    base_free(conv->converted);
-    dnnl_memory_t memories[] = {conv->mx, conv->my, conv->mdx, conv->mdy, conv->given};
-    for (size_t i = 0; i < COUNT_OF(memories); i++)
-        if (memories[i])
-            lib.memory_destroy(memories[i]);
-    drop_data(&conv->x);
-    drop_data(&conv->y);
-    drop_data(&conv->plain);
+    for (size_t i = 0; i < COUNT_OF(conv->passes); i++)
+        free_pass(&conv->passes[i]);
+    for (int i = 0; i < OPERANDS; i++)
+        drop_data(&conv->kept[i]);
     base_free(conv);
 }
 
+/* Of the pass that takes most. */
+static uint64_t work_of(const struct conv *conv) {
+    uint64_t most = 0;
+
+    for (size_t i = 0; i < COUNT_OF(conv->passes); i++) {
+        const struct operand *operands = conv->passes[i].operands;
+
+        most = base_max_u64(most, operands[X].bytes + operands[W].bytes + operands[Y].bytes);
+    }
+    return most;
+}
+
 static int onednn_conv_create(const struct nn_conv_shape *shape, void **ret_conv,
-                              struct opiml_error *err) {
+                              uint64_t *ret_work, struct opiml_error *err) {
     struct conv *conv = base_alloc(sizeof(*conv));
     int rc;
 
     if (!conv)
         return base_fail_memory(err, sizeof(*conv), "a convolution");
     rc = make_passes(conv, shape, err);
-    if (rc == 0 && shape->out_half && !shape->in_half)
-        rc = make_convert(conv, shape, err);
-    if (rc < 0)
+    if (rc < 0) {
         onednn_conv_destroy(conv);
-    else
-        *ret_conv = conv;
-    return rc;
+        return rc;
+    }
+    *ret_work = work_of(conv);
+    *ret_conv = conv;
+    return 0;
 }
+
+/* ---- running ---- */
 
 static int execute(dnnl_primitive_t primitive, int count, const dnnl_exec_arg_t *arguments,
                    struct opiml_error *err) {
@@ -432,100 +501,75 @@ static int execute(dnnl_primitive_t primitive, int count, const dnnl_exec_arg_t 
     return 0;
 }
 
-/* Weights from plain to the pass's layout. */
-static int arrange(struct pass *pass, const float *weights, struct opiml_error *err) {
-    if (!pass->reorder) {
-        TRY(memory_set_data_handle(pass->weights, (void *)(uintptr_t)weights));
-        return 0;
+static int reorder(const struct operand *operand, bool back, struct opiml_error *err) {
+    return execute(operand->reorder, 2,
+                   (dnnl_exec_arg_t[]){{DNNL_ARG_FROM, back ? operand->used : operand->kept},
+                                       {DNNL_ARG_TO, back ? operand->kept : operand->used}},
+                   err);
+}
+
+static void widen(const struct conv *conv, const float *x, float *wide) {
+    uint64_t whole = conv->volume + 2 * conv->margin;
+
+#pragma omp parallel for schedule(static)
+    for (uint64_t i = 0; i < conv->volumes; i++) {
+        float *to = wide + i * whole;
+
+        memset(to, 0, conv->margin * sizeof(*to));
+        memcpy(to + conv->margin, x + i * conv->volume, conv->volume * sizeof(*to));
+        memset(to + conv->margin + conv->volume, 0, conv->margin * sizeof(*to));
     }
-    TRY(memory_set_data_handle(pass->plain, (void *)(uintptr_t)weights));
-    return execute(pass->reorder, 2,
-                   (dnnl_exec_arg_t[]){{DNNL_ARG_FROM, pass->plain}, {DNNL_ARG_TO, pass->weights}},
-                   err);
 }
 
-static int run_forward(struct conv *conv, const float *x, const float *weights, float *y,
-                       struct opiml_error *err) {
-    int rc = arrange(&conv->forward, weights, err);
+/* `memory`: of x, weights and y, as they are kept; the pass's result is written. */
+static int run(const struct conv *conv, enum direction direction,
+               const float *const memory[OPERANDS], char *work, struct opiml_error *err) {
+    const struct pass *pass = &conv->passes[direction];
+    const struct operand *result = &pass->operands[passes[direction].result];
+    dnnl_exec_arg_t arguments[OPERANDS];
+    int rc = 0;
 
-    if (rc < 0)
-        return rc;
-    TRY(memory_set_data_handle(conv->mx, (void *)(uintptr_t)x));
-    TRY(memory_set_data_handle(conv->my, y));
-    return execute(conv->forward.primitive, 3,
-                   (dnnl_exec_arg_t[]){{DNNL_ARG_SRC, conv->mx},
-                                       {DNNL_ARG_WEIGHTS, conv->forward.weights},
-                                       {DNNL_ARG_DST, conv->my}},
-                   err);
-}
+    for (int i = 0; rc == 0 && i < OPERANDS; i++) {
+        const struct operand *operand = &pass->operands[i];
 
-static int run_data(struct conv *conv, const float *dy, const float *weights, float *dx,
-                    struct opiml_error *err) {
-    int rc = arrange(&conv->data, weights, err);
-
-    if (rc < 0)
-        return rc;
-    TRY(memory_set_data_handle(conv->mdy, (void *)(uintptr_t)dy));
-    TRY(memory_set_data_handle(conv->mdx, dx));
-    return execute(conv->data.primitive, 3,
-                   (dnnl_exec_arg_t[]){{DNNL_ARG_DIFF_DST, conv->mdy},
-                                       {DNNL_ARG_WEIGHTS, conv->data.weights},
-                                       {DNNL_ARG_DIFF_SRC, conv->mdx}},
-                   err);
-}
-
-static int run_weights(struct conv *conv, const float *x, const float *dy, float *dweights,
-                       struct opiml_error *err) {
-    struct pass *pass = &conv->weights;
-    int rc;
-
-    TRY(memory_set_data_handle(conv->mx, (void *)(uintptr_t)x));
-    TRY(memory_set_data_handle(conv->mdy, (void *)(uintptr_t)dy));
-    TRY(memory_set_data_handle(pass->reorder ? pass->plain : pass->weights, dweights));
-    rc = execute(pass->primitive, 3,
-                 (dnnl_exec_arg_t[]){{DNNL_ARG_SRC, conv->mx},
-                                     {DNNL_ARG_DIFF_DST, conv->mdy},
-                                     {DNNL_ARG_DIFF_WEIGHTS, pass->weights}},
-                 err);
-    if (rc < 0 || !pass->reorder)
-        return rc;
-    return execute(pass->reorder, 2,
-                   (dnnl_exec_arg_t[]){{DNNL_ARG_FROM, pass->weights}, {DNNL_ARG_TO, pass->plain}},
-                   err);
-}
-
-static int convert(struct conv *conv, const float *x, struct opiml_error *err) {
-    TRY(memory_set_data_handle(conv->given, (void *)(uintptr_t)x));
-    TRY(memory_set_data_handle(conv->mx, conv->converted));
-    return execute(conv->convert, 2,
-                   (dnnl_exec_arg_t[]){{DNNL_ARG_FROM, conv->given}, {DNNL_ARG_TO, conv->mx}}, err);
+        arguments[i] = (dnnl_exec_arg_t){passes[direction].arguments[i],
+                                         operand->used ? operand->used : operand->kept};
+        TRY(memory_set_data_handle(operand->kept, (void *)(uintptr_t)memory[i]));
+        if (!operand->used)
+            continue;
+        TRY(memory_set_data_handle(operand->used, work));
+        if (i == X && pass->wide)
+            widen(conv, memory[X], (float *)(void *)work);
+        else if (operand != result)
+            rc = reorder(operand, false, err);
+        work += operand->bytes;
+    }
+    if (rc == 0)
+        rc = execute(pass->primitive, OPERANDS, arguments, err);
+    return rc == 0 && result->used ? reorder(result, true, err) : rc;
 }
 
 static int onednn_conv_forward(void *pointer, const float *x, const float *weights, float *y,
-                               struct opiml_error *err) {
-    struct conv *conv = pointer;
-    int rc = conv->convert ? convert(conv, x, err) : 0;
+                               void *work, struct opiml_error *err) {
+    const struct conv *conv = pointer;
 
-    if (rc < 0)
-        return rc;
-    x = conv->convert ? conv->converted : x;
-    return conv->transposed ? run_data(conv, x, weights, y, err)
-                            : run_forward(conv, x, weights, y, err);
+    return conv->transposed ? run(conv, BACKWARD_DATA, (const float *[]){y, weights, x}, work, err)
+                            : run(conv, FORWARD, (const float *[]){x, weights, y}, work, err);
 }
 
 static int onednn_conv_backward(void *pointer, const float *x, const float *weights,
-                                const float *dy, float *dx, float *dweights,
+                                const float *dy, float *dx, float *dweights, void *work,
                                 struct opiml_error *err) {
-    struct conv *conv = pointer;
-    int rc;
+    const struct conv *conv = pointer;
+    int rc = conv->transposed
+                 ? run(conv, BACKWARD_WEIGHTS, (const float *[]){dy, dweights, x}, work, err)
+                 : run(conv, BACKWARD_WEIGHTS, (const float *[]){x, dweights, dy}, work, err);
 
-    x = conv->convert ? conv->converted : x; /* forward's, still */
-    rc = conv->transposed ? run_weights(conv, dy, x, dweights, err)
-                          : run_weights(conv, x, dy, dweights, err);
     if (rc < 0 || !dx)
         return rc;
-    return conv->transposed ? run_forward(conv, dy, weights, dx, err)
-                            : run_data(conv, dy, weights, dx, err);
+    return conv->transposed
+               ? run(conv, FORWARD, (const float *[]){dy, weights, dx}, work, err)
+               : run(conv, BACKWARD_DATA, (const float *[]){dx, weights, dy}, work, err);
 }
 
 const struct nn_kernels nn_kernels_onednn = {

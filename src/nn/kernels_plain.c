@@ -7,7 +7,7 @@ static int plain_open(uint32_t threads, char *version, size_t room, struct opiml
     return 0;
 }
 
-static uint32_t plain_block(uint32_t channels, uint32_t dims) {
+static uint32_t plain_block(uint32_t channels) {
     return 1;
 }
 
@@ -19,7 +19,7 @@ struct conv {
     bool transposed;
 };
 
-static int plain_conv_create(const struct nn_conv_shape *s, void **ret_conv,
+static int plain_conv_create(const struct nn_conv_shape *s, void **ret_conv, uint64_t *ret_work,
                              struct opiml_error *err) {
     const uint32_t x[] = {s->d, s->h, s->w};
     const uint32_t y[] = {nn_conv_out_d(s), nn_conv_out(s->h, s), nn_conv_out(s->w, s)};
@@ -41,6 +41,7 @@ static int plain_conv_create(const struct nn_conv_shape *s, void **ret_conv,
         conv->pad[axis] = moves ? s->pad : 0;
     }
     *ret_conv = conv;
+    *ret_work = 0;
     return 0;
 }
 
@@ -147,7 +148,7 @@ static void to_weights(const struct conv *s, const float *x, const float *dy, fl
 }
 
 static int plain_conv_forward(void *conv, const float *x, const float *weights, float *y,
-                              struct opiml_error *err) {
+                              void *work, struct opiml_error *err) {
     const struct conv *s = conv;
 
     if (s->transposed)
@@ -158,7 +159,7 @@ static int plain_conv_forward(void *conv, const float *x, const float *weights, 
 }
 
 static int plain_conv_backward(void *conv, const float *x, const float *weights, const float *dy,
-                               float *dx, float *dweights, struct opiml_error *err) {
+                               float *dx, float *dweights, void *work, struct opiml_error *err) {
     const struct conv *s = conv;
 
     to_weights(s, s->transposed ? dy : x, s->transposed ? x : dy, dweights);

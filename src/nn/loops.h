@@ -63,23 +63,27 @@ NN_INLINE float nn_leak(float sign, float value, float leak) {
     return sign > 0 ? value : low;
 }
 
-/* Defines name_VERSION(lanes, half, loop) from name_body(lanes, half, loop). */
+/* Defines name_VERSION(lanes, half, loop) from name_body(lanes, half, loop). What is in the loop's
+ * arguments is copied: what it writes could be one of them, as far as gcc knows. */
 #define NN_LOOP_VERSION(name, version, attribute)                                                  \
-    attribute static void name##_##version(uint32_t lanes, bool half, const struct nn_loop *l) {   \
+    attribute static void name##_##version(uint32_t lanes, bool half,                              \
+                                           const struct nn_loop *loop) {                           \
+        const struct nn_loop l = *loop;                                                            \
+                                                                                                   \
         if (half && lanes == 64)                                                                   \
-            name##_body(64, true, l);                                                              \
+            name##_body(64, true, &l);                                                             \
         else if (half && lanes == 32)                                                              \
-            name##_body(32, true, l);                                                              \
+            name##_body(32, true, &l);                                                             \
         else if (half)                                                                             \
-            name##_body(16, true, l);                                                              \
+            name##_body(16, true, &l);                                                             \
         else if (lanes == 16)                                                                      \
-            name##_body(16, false, l);                                                             \
+            name##_body(16, false, &l);                                                            \
         else if (lanes == 8)                                                                       \
-            name##_body(8, false, l);                                                              \
+            name##_body(8, false, &l);                                                             \
         else if (lanes == 1)                                                                       \
-            name##_body(1, false, l);                                                              \
+            name##_body(1, false, &l);                                                             \
         else                                                                                       \
-            name##_body(lanes, false, l);                                                          \
+            name##_body(lanes, false, &l);                                                         \
     }
 
 /* The frames that ASan keeps in place of the stack are not aligned for vectors of 64 bytes. */

@@ -56,6 +56,7 @@ void nn_net_destroy(struct nn_net *net) {
         base_free(param->state[1]);
     }
     base_free(net->scratch);
+    base_free(net->work);
     base_free(net);
 }
 
@@ -87,10 +88,11 @@ static float *floats(uint64_t count) {
     return base_alloc_aligned(count * sizeof(float), 64);
 }
 
-/* Pages are touched at once, so what this machine cannot hold is refused before it tries. */
+/* Pages are touched at once, so what this machine cannot hold is refused before it tries. What
+ * oneDNN takes for itself is not known yet. */
 static int check_memory(const struct nn_net *net, struct opiml_error *err) {
     double has = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    double floats = 0, largest = 0;
+    double floats = 0, largest = 0, bytes;
 
     for (uint32_t i = 0; i < net->tensors; i++) {
         floats += (net->tensor[i].half ? 1 : 2) * (double)net->tensor[i].count; /* and gradient */
@@ -98,13 +100,13 @@ static int check_memory(const struct nn_net *net, struct opiml_error *err) {
     }
     for (uint32_t i = 0; i < net->params; i++)
         floats += 4 * (double)net->param[i].count; /* gradient, two of the optimiser's */
-    if ((floats + largest) * sizeof(float) <= has)
+    bytes = (floats + largest) * sizeof(float) + (double)net->work_bytes;
+    if (bytes <= has)
         return 0;
     return opiml_fail(err, OPIML_ENOMEM,
                       "the network needs %.1f GB of memory for batches of %u image%s; this machine "
                       "has %.1f GB",
-                      (floats + largest) * sizeof(float) * 1e-9, net->batch, text_s(net->batch),
-                      has * 1e-9);
+                      bytes * 1e-9, net->batch, text_s(net->batch), has * 1e-9);
 }
 
 int nn_net_finish(struct nn_net *net, uint64_t seed, struct opiml_error *err) {
@@ -146,6 +148,9 @@ int nn_net_finish(struct nn_net *net, uint64_t seed, struct opiml_error *err) {
     net->scratch = floats(largest);
     if (!net->scratch)
         return base_fail_memory(err, largest * sizeof(float), "gradients");
+    net->work = net->work_bytes ? base_alloc_aligned(net->work_bytes, 64) : NULL;
+    if (net->work_bytes && !net->work)
+        return base_fail_memory(err, net->work_bytes, "convolutions");
     return 0;
 }
 
@@ -205,7 +210,8 @@ int nn_net_forward(struct nn_net *net, bool train, struct opiml_error *err) {
 
         switch (layer->kind) {
         case NN_CONV:
-            rc = net->kernels->conv_forward(layer->conv, x->data, param->value, y->data, err);
+            rc = net->kernels->conv_forward(layer->conv, x->data, param->value, y->data, net->work,
+                                            err);
             if (rc < 0)
                 return rc;
             if (layer->bias)
@@ -264,7 +270,7 @@ static int backward_layer(struct nn_net *net, struct nn_layer *layer, struct opi
         if (layer->bias)
             layer_bias_backward(layer, y, param + 1);
         rc = net->kernels->conv_backward(layer->conv, x->data, param->value, y->grad, dx,
-                                         param->grad, err);
+                                         param->grad, net->work, err);
         break;
     case NN_NORM: backward_norm(net, layer, dx); break;
     case NN_PRELU: layer_prelu_backward(layer, x, y, param, dx); break;

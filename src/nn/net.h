@@ -56,6 +56,8 @@ struct nn_net {
     uint32_t block; /* of channels, of the first convolution; 0: there was none yet */
     uint64_t macs;
     float *scratch; /* a gradient on its way to where there is one already */
+    void *work;     /* of convolutions, as much as the one that needs most takes */
+    uint64_t work_bytes;
     struct nn_layer layer[NN_LAYERS_MAX];
     struct nn_tensor tensor[NN_TENSORS_MAX];
     struct nn_param param[NN_PARAMS_MAX];

@@ -78,8 +78,8 @@ static uint32_t block_of(struct nn_net *net, uint32_t channels) {
     if (net->half)
         return channels; /* channels last: AMX's kernels take nothing else */
     if (net->block == 0)
-        net->block = net->kernels->block(channels, net->dims);
-    return channels % net->block == 0 ? net->block : net->kernels->block(channels, net->dims);
+        net->block = net->kernels->block(channels);
+    return channels % net->block == 0 ? net->block : net->kernels->block(channels);
 }
 
 /* ---- inputs ---- */
@@ -113,7 +113,8 @@ static struct nn_conv_shape shape_of(struct nn_net *net, int in, uint32_t out_c)
                                   .out_block = block_of(net, out_c),
                                   .dims = net->dims,
                                   .in_half = x->half,
-                                  .out_half = net->half};
+                                  .out_half = net->half,
+                                  .first = in == 0};
 }
 
 static uint64_t taps_of(const struct nn_conv_shape *shape) {
@@ -130,6 +131,7 @@ static int add_conv(struct nn_net *net, int in, const char *name, const struct n
     uint32_t second = shape->transposed ? shape->out_c : shape->c;
     int64_t k = shape->kernel;
     struct nn_param *weight = NULL;
+    uint64_t work = 0;
     int rc, out;
 
     if (net->half && shape->out_c % NN_BF16_CHANNELS != 0)
@@ -151,8 +153,11 @@ static int add_conv(struct nn_net *net, int in, const char *name, const struct n
     weight->fan = fan;
     net->macs += weight->count *
                  (shape->transposed ? nn_pixels(&net->tensor[in]) : nn_pixels(&net->tensor[out]));
-    rc = net->kernels->conv_create(shape, &(*ret_layer)->conv, err);
-    return rc < 0 ? rc : out;
+    rc = net->kernels->conv_create(shape, &(*ret_layer)->conv, &work, err);
+    if (rc < 0)
+        return rc;
+    net->work_bytes = base_max_u64(net->work_bytes, work);
+    return out;
 }
 
 int nn_conv(struct nn_net *net, int in, const char *name, uint32_t out_c, uint32_t kernel,

@@ -50,6 +50,7 @@ struct nn_conv_shape {
     uint32_t dims;
     bool transposed;
     bool in_half, out_half; /* bf16: of x and dx, of y and dy; out_half where in_half */
+    bool first;             /* x is what the network is given: there is no dx */
 };
 /* Along one axis. */
 static inline uint32_t nn_conv_out(uint32_t side, const struct nn_conv_shape *shape) {
@@ -65,17 +66,19 @@ struct nn_kernels {
     const char *name;
     /* Make ready for `threads`. OPIML_ENODEV when the library is not there. Version as text. */
     int (*open)(uint32_t threads, char *version, size_t room, struct opiml_error *err);
-    /* The block it wants for activations of so many channels, of images (dims 2) or volumes (3). */
-    uint32_t (*block)(uint32_t channels, uint32_t dims);
-    bool (*half)(void); /* whether it computes in bf16 here; NULL: no */
-    int (*conv_create)(const struct nn_conv_shape *shape, void **ret_conv, struct opiml_error *err);
+    uint32_t (*block)(uint32_t channels); /* that it wants for activations of so many */
+    bool (*half)(void);                   /* whether it computes in bf16 here; NULL: no */
+    /* *ret_work: the bytes of working memory, aligned to 64, that its calls take. */
+    int (*conv_create)(const struct nn_conv_shape *shape, void **ret_conv, uint64_t *ret_work,
+                       struct opiml_error *err);
     void (*conv_destroy)(void *conv);
     /* Weights and their gradients are [out_c, c, kernel, …], once per dimension; of a transposed
      * convolution [c, out_c, kernel, …]. */
-    int (*conv_forward)(void *conv, const float *x, const float *weights, float *y,
+    int (*conv_forward)(void *conv, const float *x, const float *weights, float *y, void *work,
                         struct opiml_error *err);
     int (*conv_backward)(void *conv, const float *x, const float *weights, const float *dy,
-                         float *dx, float *dweights, struct opiml_error *err); /* dx may be NULL */
+                         float *dx, float *dweights, void *work,
+                         struct opiml_error *err); /* dx may be NULL */
 };
 extern const struct nn_kernels nn_kernels_plain;
 extern const struct nn_kernels nn_kernels_onednn;

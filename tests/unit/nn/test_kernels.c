@@ -9,7 +9,7 @@ static void plain_is_always_there(void **state) {
     assert_ptr_equal(kernels, &nn_kernels_plain);
     assert_string_equal(version, "plain");
     assert_int_equal(nn_kernels_open("auto", 1, &kernels, version, sizeof(version), NULL), 0);
-    assert_true(kernels->block(3, 2) == 1);
+    assert_true(kernels->block(3) == 1);
 }
 
 static void onednn_is_used_or_its_absence_told(void **state) {

@@ -12,14 +12,16 @@ static void forward_is_the_definition(void **state) {
     struct nn_conv_shape s = {2, 3, 1, 6, 5, 4, 3, 2, 1, 1, 1, 2, false};
     uint32_t oh = nn_conv_out(s.h, &s), ow = nn_conv_out(s.w, &s), i = 0;
     float x[2 * 3 * 6 * 5], w[4 * 3 * 9], y[2 * 4 * 3 * 3];
+    uint64_t work;
     void *conv;
 
     assert_int_equal(oh, 3);
     assert_int_equal(ow, 3);
     nn_fill(x, COUNT_OF(x));
     nn_fill(w, COUNT_OF(w));
-    assert_int_equal(nn_kernels_plain.conv_create(&s, &conv, NULL), 0);
-    assert_int_equal(nn_kernels_plain.conv_forward(conv, x, w, y, NULL), 0);
+    assert_int_equal(nn_kernels_plain.conv_create(&s, &conv, &work, NULL), 0);
+    assert_int_equal(work, 0);
+    assert_int_equal(nn_kernels_plain.conv_forward(conv, x, w, y, NULL, NULL), 0);
     for (uint32_t n = 0; n < s.n; n++)
         for (uint32_t o = 0; o < s.out_c; o++)
             for (uint32_t r = 0; r < oh; r++)
@@ -47,14 +49,15 @@ static void adjoint(const struct nn_conv_shape *s) {
     float *x = calloc(nx, 4), *w = calloc(nw, 4), *y = calloc(ny, 4), *dy = calloc(ny, 4);
     float *dx = calloc(nx, 4), *dw = calloc(nw, 4);
     double a = 0, b = 0, c = 0;
+    uint64_t work;
     void *conv;
 
     nn_fill(x, nx);
     nn_fill(w, nw);
     nn_fill(dy, ny);
-    assert_int_equal(nn_kernels_plain.conv_create(s, &conv, NULL), 0);
-    nn_kernels_plain.conv_forward(conv, x, w, y, NULL);
-    nn_kernels_plain.conv_backward(conv, x, w, dy, dx, dw, NULL);
+    assert_int_equal(nn_kernels_plain.conv_create(s, &conv, &work, NULL), 0);
+    nn_kernels_plain.conv_forward(conv, x, w, y, NULL, NULL);
+    nn_kernels_plain.conv_backward(conv, x, w, dy, dx, dw, NULL, NULL);
     for (size_t i = 0; i < ny; i++)
         a += (double)y[i] * (double)dy[i];
     for (size_t i = 0; i < nx; i++)
@@ -86,12 +89,13 @@ static void backward_is_the_adjoint(void **state) {
 static void transposed_is_the_definition(void **state) {
     struct nn_conv_shape s = {1, 3, 2, 2, 3, 2, 2, 2, 0, 1, 1, 3, true};
     float x[3 * 12], w[3 * 2 * 8], y[2 * 96];
+    uint64_t work;
     void *conv;
 
     nn_fill(x, COUNT_OF(x));
     nn_fill(w, COUNT_OF(w));
-    assert_int_equal(nn_kernels_plain.conv_create(&s, &conv, NULL), 0);
-    assert_int_equal(nn_kernels_plain.conv_forward(conv, x, w, y, NULL), 0);
+    assert_int_equal(nn_kernels_plain.conv_create(&s, &conv, &work, NULL), 0);
+    assert_int_equal(nn_kernels_plain.conv_forward(conv, x, w, y, NULL, NULL), 0);
     for (uint32_t o = 0; o < 2; o++)
         for (uint32_t p = 0; p < 96; p++) {
             uint32_t z = p / 24, r = p / 6 % 4, c = p % 6;
