@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/pairs.h"
 #include "base/rng.h"
 #include "base/text.h"
-#include "bench/pairs.h"
 #include "pipeline/plan.h"
 
 #define CHECK(call)                                                                                \

@@ -12,7 +12,7 @@
 
 #include "base/conf.h"
 #include "base/rng.h"
-#include "pairs.h"
+#include "base/pairs.h"
 #include "op/codec.h"
 #include "op/crop.h"
 

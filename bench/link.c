@@ -22,8 +22,8 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/pairs.h"
 #include "base/text.h"
-#include "bench/pairs.h"
 #include "net/link.h"
 #include "net/wire.h"
 

@@ -11,8 +11,8 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "base/pairs.h"
 #include "base/text.h"
-#include "bench/pairs.h"
 #include "pipeline/plan.h"
 
 #define LEAST_BOUND 0.9 /* of what the ratio may be, where the target is above it */

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
-#include "bench/pairs.h"
+#include "base/pairs.h"
 #include "net/link.h"
 #include "net/wire.h"
 

@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "bench/pairs.h"
+#include "base/pairs.h"
 #include "learn/config.h"
 #include "learn/data.h"
 #include "learn/network.h"

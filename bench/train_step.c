@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "bench/pairs.h"
+#include "base/pairs.h"
 #include "nn/nn.h"
 
 #define THREADS 2

@@ -294,7 +294,7 @@ void help_overview(FILE *to, const char *noun) {
     for (size_t i = 0; verb_table[i]; i++)
         if (!noun ||
             (strncmp(verb_table[i]->name, noun, length) == 0 && verb_table[i]->name[length] == ' '))
-            fprintf(to, "  %-15s %s\n", verb_table[i]->name, verb_table[i]->help);
+            fprintf(to, "  %-16s %s\n", verb_table[i]->name, verb_table[i]->help);
     fprintf(to, "\n`opiml VERB -h` shows a verb's options and examples.\n");
 }
 

@@ -88,6 +88,22 @@ class Case(unittest.TestCase):
         self.assertEqual(process.returncode, 0, process.stderr)
         return process
 
+    def start_node(self, *options, env=None, stderr=None):
+        """A node that ends with the test, without metrics and on ports of its own unless the options say another
+        thing: its process and address."""
+        usual = {"--listen": "127.0.0.1:0", "--data": "127.0.0.1:0", "--metrics": "off"}
+        usual = [word for name, value in usual.items() if name not in options for word in (name, value)]
+        process = subprocess.Popen([os.environ["OPIML"], "node", "start", *usual, *options], cwd=self.folder, text=True,
+                                   stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, **(env or {})})
+        self.addCleanup(process.stdout.close)
+        if process.stderr:
+            self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        line = process.stdout.readline()
+        self.assertIn("serving on", line, process.stderr.read() if process.stderr and not line else "")
+        return process, line.split()[-1]
+
     def peer(self, module, *arguments, **options):
         """Run `python -m module`, or code with "-c", with the packages of tools/peers.txt."""
         options.setdefault("timeout", 120)

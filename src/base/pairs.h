@@ -1,7 +1,7 @@
 /* Fair comparisons on noisy machines: A and B in turn, the ratio pair by pair, its median and
  * bounds. */
-#ifndef BENCH_PAIRS_H
-#define BENCH_PAIRS_H
+#ifndef BASE_PAIRS_H
+#define BASE_PAIRS_H
 
 #include <stdint.h>
 #include <stdio.h>
