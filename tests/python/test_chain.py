@@ -23,15 +23,8 @@ class Chain(Case):
 
     def start(self, root, *options, listen="127.0.0.1:0"):
         """A node over a folder below ours; its process and address. Its cache is its own."""
-        process = subprocess.Popen([OPIML, "node", "start", "--listen", listen, "--data", "127.0.0.1:0",
-                                    "--metrics", "off", "--roots", self.path(root), *options],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   env={**os.environ, "XDG_CACHE_HOME": self.path("cache of " + root)})
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.stderr.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        return process, process.stdout.readline().split()[-1]
+        return self.start_node("--listen", listen, "--roots", self.path(root), *options, stderr=subprocess.PIPE,
+                               env={"XDG_CACHE_HOME": self.path("cache of " + root)})
 
     def feed(self, *arguments):
         run = self.run_opiml("feed", "p.yaml", "--json", "--digest", "--insist", *arguments)
@@ -149,13 +142,7 @@ class Chain(Case):
     def test_a_plan_takes_the_chain_where_nobody_else_can_decode(self):
         """The store has another libjpeg, and can only read; the trainer is to be spared."""
         here = self.feed("--epochs", "2")["digest"]
-        process = subprocess.Popen([OPIML, "node", "start", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--metrics",
-                                    "off", "--roots", self.path("data")], stdout=subprocess.PIPE, text=True,
-                                   env={**os.environ, "LD_PRELOAD": os.environ["OTHER_JPEG"]})
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        store = process.stdout.readline().split()[-1]
+        _, store = self.start_node("--roots", self.path("data"), env={"LD_PRELOAD": os.environ["OTHER_JPEG"]})
         _, dpu = self.start("nothing", "--upstream", store)
         plan, _ = self.plan(f"{store},{dpu}", "--demand", "100")
         part = plan["plans"][0]["parts"][0]

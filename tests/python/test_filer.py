@@ -226,13 +226,7 @@ class Filer(Case):
         self.assertIn("mnt", said)
 
     def node(self, *options, timeout=1):
-        process = subprocess.Popen([OPIML, "node", "start", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0",
-                                    "--metrics", "off", *options], stdout=subprocess.PIPE, text=True,
-                                   env={**os.environ, "OPIML_FILER_TIMEOUT": str(timeout)})
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        return process.stdout.readline().split()[-1]
+        return self.start_node(*options, env={"OPIML_FILER_TIMEOUT": str(timeout)})[1]
 
     def test_a_node_whose_filer_goes(self):
         """What the node can read no more is read here: the epoch goes on."""

@@ -36,13 +36,7 @@ class Jobs(Case):
         self.write("large.yaml", PICTURES.format(uri="large/train", size=96, batch=16))
 
     def start(self, *options):
-        process = subprocess.Popen([OPIML, "node", "start", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--metrics",
-                                    "off", "--roots", self.folder, "--state", "none", *options], stdout=subprocess.PIPE,
-                                   text=True)
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        return process.stdout.readline().split()[-1]
+        return self.start_node("--roots", self.folder, "--state", "none", *options)[1]
 
     def feed(self, at, job, *options, file="small.yaml"):
         run = subprocess.Popen([OPIML, "feed", file, "--epochs", "0", "--node", at, "--cut", "2", "--insist", "--job", job,

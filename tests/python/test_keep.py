@@ -56,16 +56,8 @@ class Keep(Case):
         self.mapping = f"{{uri: {self.path('data', 'train')}, format: image-folder}}"
 
     def start(self, *options, listen="127.0.0.1:0", data="127.0.0.1:0"):
-        process = subprocess.Popen([OPIML, "node", "start", "--listen", listen, "--data", data, "--metrics", "off",
-                                    "--roots", self.folder, "--state", "kept", *options], cwd=self.folder, text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.stderr.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        line = process.stdout.readline()
-        self.assertIn("serving on", line, process.stderr.read() if not line else "")
-        return process, line.split()[-1]
+        return self.start_node("--listen", listen, "--data", data, "--roots", self.folder, "--state", "kept", *options,
+                               stderr=subprocess.PIPE)
 
     def kill(self, process):
         process.kill()
@@ -251,17 +243,7 @@ class Keep(Case):
 
     def test_a_second_node_goes_without(self):
         self.set("XDG_STATE_HOME", self.path("usual"))
-        options = ("--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--metrics", "off")
-        nodes = []
-        for _ in range(2):
-            process = subprocess.Popen([OPIML, "node", "start", *options], cwd=self.folder, stdout=subprocess.PIPE,
-                                       stderr=subprocess.PIPE, text=True)
-            self.addCleanup(process.stdout.close)
-            self.addCleanup(process.stderr.close)
-            self.addCleanup(process.wait)
-            self.addCleanup(process.kill)
-            self.assertIn("serving on", process.stdout.readline())
-            nodes.append(process)
+        nodes = [self.start_node(stderr=subprocess.PIPE)[0] for _ in range(2)]
         for process in nodes:
             process.terminate()
         self.assertEqual([process.wait(10) for process in nodes], [0, 0])

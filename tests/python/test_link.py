@@ -99,12 +99,7 @@ class Link(Case):
         self.write("p.yaml", LARGE)
 
     def node(self, *options):
-        process = subprocess.Popen([OPIML, "node", "start", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0",
-                                    "--roots", self.folder, *options], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        return process, process.stdout.readline().split()[-1]
+        return self.start_node("--roots", self.folder, *options)
 
     def consumer(self, at, link="shm"):
         """One that takes batches without end."""

@@ -139,12 +139,7 @@ class Packaging(Case):
 
     @needs_peers
     def test_probes_are_commands_that_work(self):
-        process = subprocess.Popen([OPIML, "node", "start", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--metrics",
-                                    "127.0.0.1:0", "--state", "none"], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        at = process.stdout.readline().split()[-1]
+        process, at = self.start_node("--metrics", "127.0.0.1:0", "--state", "none")
         place = process.stdout.readline().split()[-1]
         node = self.manifest()[0]["spec"]["template"]["spec"]["containers"][0]
         probes = {name: node[name]["exec"]["command"] for name in ("readinessProbe", "livenessProbe")}

@@ -28,14 +28,8 @@ PICTURES = """  - decode: {}
 class Spread(Case):
     def start(self, folder, *options):
         """A node that has the folder where the pipeline file says; its process and address."""
-        process = subprocess.Popen([OPIML, "node", "start", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0",
-                                    "--metrics", "off", "--roots", folder, "--alias",
-                                    f"file:///spread/over/nodes={folder}", *options], stdout=subprocess.PIPE,
-                                   text=True, env={**os.environ, "XDG_CACHE_HOME": f"{folder}-cache"})
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        return process, process.stdout.readline().split()[-1]
+        return self.start_node("--roots", folder, "--alias", f"file:///spread/over/nodes={folder}", *options,
+                               env={"XDG_CACHE_HOME": f"{folder}-cache"})
 
     def feed(self, *arguments, status=0):
         run = self.run_opiml("feed", "p.yaml", "--json", "--digest", *arguments)

@@ -31,13 +31,7 @@ class Stuck(Case):
         self.write("p.yaml", PICTURES)
 
     def start(self, *options):
-        process = subprocess.Popen([OPIML, "node", "start", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0", "--metrics",
-                                    "off", "--roots", self.folder, "--state", "none", *options], stdout=subprocess.PIPE,
-                                   text=True)
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        return process, process.stdout.readline().split()[-1]
+        return self.start_node("--roots", self.folder, "--state", "none", *options)
 
     def feed(self, at, *options):
         run = subprocess.Popen([OPIML, "feed", "p.yaml", "--digest", "--json", "--state", "state", "--node", at, "--cut", "2",

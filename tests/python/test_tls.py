@@ -81,13 +81,8 @@ class Tls(Case):
 
     def start(self, *options):
         """A node with TLS on ports of its own: process, address, what it says on standard error so far."""
-        process = subprocess.Popen([OPIML, "node", "start", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0",
-                                    "--roots", self.folder, *(options or self.options("site", "site/localhost"))],
-                                   stdout=subprocess.PIPE, stderr=open(self.path("log"), "wb"), text=True)
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        return process, process.stdout.readline().split()[-1]
+        return self.start_node("--roots", self.folder, *(options or self.options("site", "site/localhost")),
+                               stderr=open(self.path("log"), "wb"))
 
     def said(self, text):
         """The node says it, soon."""
