@@ -24,7 +24,7 @@ struct feed_config {
     int64_t epochs, limit, threads, rank, world, cut, stripes, consumers;
     const char *serve, *join;
     const char *node, *chain, *job;
-    double node_deadline;
+    double node_deadline, cores, demand;
     uint32_t link;
     const char *resume, *state;
     uint64_t pool_bytes;
@@ -78,6 +78,13 @@ static const struct option feed_options[] = {
      AT(chain), OPTION_TEXT},
     {"insist", NULL, NULL, "--node: fail where one of them does not, or no longer, take part",
      AT(insist), OPTION_FLAG},
+    {"cores", "X", "0",
+     "--node: plan with at most so many cores of this machine; 0: all that are usable", AT(cores),
+     OPTION_NUM, NULL, 0, 1024},
+    {"demand", "ROWS", "0",
+     "--node: rows in a second that the consumer takes; of the plans that give them the one that "
+     "takes least of this machine is followed; 0: all it can get",
+     AT(demand), OPTION_NUM, NULL, 0, 1e12},
     {"stripes", "N", "1", "--node: connections that batches come over", AT(stripes), OPTION_INT,
      NULL, 1, 16},
     {"job", "NAME", NULL,
@@ -271,6 +278,8 @@ static int open_over_nodes(struct opened *self, struct opiml_feed_options *optio
                                           .cut = options->cut,
                                           .threads = options->threads ? options->threads
                                                                       : pipeline->threads,
+                                          .cores = config->cores,
+                                          .demand = config->demand,
                                           .pool_bytes = options->pool_bytes,
                                           .stripes = (uint32_t)config->stripes,
                                           .link = (enum node_remote_link)config->link,

@@ -46,7 +46,7 @@ static const struct option node_options[] = {
     {"memory", "BYTES", "2GiB", "Most memory of all pipelines",
      offsetof(struct node_config, memory_bytes), OPTION_BYTES},
     {"cache-disk", "BYTES", "0",
-     "Disk for rows that pipelines keep with `cache: {in: disk}`, of all jobs, below "
+     "Disk for rows that pipelines keep with `cache: {in: disk}`, or `auto`, of all jobs, below "
      "$XDG_CACHE_HOME; 0: none",
      offsetof(struct node_config, cache_disk), OPTION_BYTES},
     {"job-threads", "N", "0", "Threads of one job at once; 0: as many as there are",

@@ -301,7 +301,8 @@ static void print_caches(const struct planner *planner, const struct opiml_pipel
         planner_advise(planner, t, &advice);
         if (!advice.worth)
             continue;
-        printf("  a cache of %s %s %s", text_format_bytes(bytes, sizeof(bytes), advice.bytes),
+        printf("  a cache of %s%s %s %s", text_format_bytes(bytes, sizeof(bytes), advice.bytes),
+               advice.where == CACHE_ON_DISK ? " on disk" : "",
                advice.at < pipeline->ops ? "before" : "behind",
                pipeline->ops == 0
                    ? "all"
@@ -331,6 +332,7 @@ static struct js *caches_json(const struct planner *planner) {
         js_set(one, "tier", js_text(planner->problem.tier[t].name));
         js_set(one, "cut", t ? js_int(advice.cut) : js_null());
         js_set(one, "before_operator", js_int(advice.at));
+        js_set(one, "in", js_text(advice.where == CACHE_ON_DISK ? "disk" : "ram"));
         js_set(one, "bytes", js_u64(advice.bytes));
         js_set(one, "rows_per_s", js_num(advice.rate));
         js_set(one, "gain", js_num(advice.rate / advice.before));
@@ -596,11 +598,11 @@ const struct verb verb_plan = {
         "machine and of the nodes, for a day, and links for an hour; the plan says what is from "
         "there and how old it is, and --measure has all measured anew. `opiml node calibrate` "
         "measures operators once for all pipelines.\n\n"
-        "Where rows are the same in every epoch, and fit half of the pool, or of a node's, the "
-        "plan says what a cache in memory would gain from the second epoch on; `cache: auto` in "
-        "the "
-        "pipeline file takes it, a feed with nodes the best one of a node. Pipelines that keep the "
-        "same rows on a node share them, whatever jobs they are of.\n\n"
+        "Where rows are the same in every epoch, and fit half of the pool, or of a node's, or else "
+        "what a node has on disk for caches (see opiml node start), the plan says what a "
+        "cache would gain from the second epoch on; `cache: auto` in the pipeline file takes it, a "
+        "feed with nodes the best one of a node. Pipelines that keep the same rows on a node share "
+        "them, whatever jobs they are of.\n\n"
         "The rates are predictions, from processors, storage and links that nobody else uses. "
         "opiml feed --node follows the same plan.\n\n"
         "Of data that only nodes see, their index is taken; operators cost here what they cost on "
@@ -619,7 +621,7 @@ const struct verb verb_plan = {
         "cut, "
         "from, from_cut and share, use[] of tier, processors, storage, link and link_bytes_per_s, "
         "between[] of from, to, link and link_bytes_per_s) and caches[] (tier, cut, "
-        "before_operator, counted from 0, bytes, rows_per_s, gain).",
+        "before_operator, counted from 0, in: ram or disk, bytes, rows_per_s, gain).",
     .examples = "opiml plan train.yaml\n"
                 "What the operators cost on this machine.\n"
                 "opiml plan train.yaml --node 192.0.2.7:50251,192.0.2.8:50251\n"

@@ -155,6 +155,7 @@ static struct session_request to_request(const struct pipeline_rpc *self,
                                     .pool_bytes = p->pool_bytes,
                                     .cache_at = p->cache_at,
                                     .cache_bytes = p->cache_bytes,
+                                    .cache_on_disk = p->cache_on_disk,
                                     .stripes = p->stripes,
                                     .job_id = p->job_id,
                                     .depth = p->depth,
@@ -422,7 +423,9 @@ static int reply_profile(struct rpc_call *call, const char *local, struct node_p
     reply.origin = (Opiml__V1alpha1__ProfilePipelineResponse__Origin)from->profile.origin;
     reply.age_seconds = from->profile.age_s;
     reply.send_ns_per_byte = from->send_ns;
-    reply.cache_bytes = from->cache_bytes;
+    reply.cache_bytes = from->room.memory_bytes;
+    reply.cache_disk_bytes = from->room.disk_bytes;
+    reply.cache_disk_bytes_per_second = from->room.disk_bytes_per_s;
     reply.local = (char *)(uintptr_t)local;
     reply.n_classes = from->profile.classes;
     reply.classes = all;

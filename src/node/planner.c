@@ -103,7 +103,7 @@ int planner_open(const struct planner_request *request, struct planner **ret_pla
     here->profile = &self->profile[0];
     wire_cost_recall(request->anew, &wire);
     here->receive_ns = wire.receive_ns;
-    self->memory_bytes[0] = base_min_u64(pool_of(request), arena_available_bytes()) / 2;
+    self->room[0].memory_bytes = base_min_u64(pool_of(request), arena_available_bytes()) / 2;
     here->cores = self->profile[0].cores;
     if (request->threads)
         here->cores = fmin(request->threads, here->cores);
@@ -164,7 +164,8 @@ static bool makes_sense(const reply_message *reply, const struct planner *self) 
     bool good = reply->n_implementations == ops && reply->n_refusals == ops + 1 &&
                 reply->n_classes == self->classes.count && is_positive(reply->cores) &&
                 is_positive(reply->read_bytes_per_second) && is_positive(reply->age_seconds) &&
-                is_positive(reply->send_ns_per_byte);
+                is_positive(reply->send_ns_per_byte) &&
+                is_positive(reply->cache_disk_bytes_per_second);
 
     for (uint32_t c = 0; good && c < reply->n_classes; c++) {
         const Opiml__V1alpha1__ProfileClass *class = reply->classes[c];
@@ -310,7 +311,10 @@ static int take_profile(struct planner *self, const struct planner_request *requ
             borrow_profile(self, &self->profile[t]);
         tier->send_ns = reply->send_ns_per_byte;
         tier->shared = shares_memory(reply, self->at[t]);
-        self->memory_bytes[t] = base_min_u64(reply->cache_bytes, pool_of(request) / 2);
+        self->room[t] = (struct cache_room){
+            .memory_bytes = base_min_u64(reply->cache_bytes, pool_of(request) / 2),
+            .disk_bytes = reply->cache_disk_bytes,
+            .disk_bytes_per_s = reply->cache_disk_bytes_per_second};
         tier->cores = self->profile[t].cores;
     }
     opiml__v1alpha1__profile_pipeline_response__free_unpacked(reply, NULL);
@@ -553,7 +557,7 @@ static void find_sets(struct planner *self) {
     add_set(self, 0, sets.nobody);
 }
 
-/* The node whose memory gains most has what is kept at no cost, for all rows that go by it: those
+/* The node whose cache gains most has what is kept at no cost, for all rows that go by it: those
  * have to go as far as they are kept. */
 static int take_cache(struct planner *self, struct opiml_error *err) {
     struct cache_advice best = {0}, advice;
@@ -569,7 +573,9 @@ static int take_cache(struct planner *self, struct opiml_error *err) {
     tier = &self->problem.tier[best.tier];
     memcpy(self->cuts, tier->cut, sizeof(self->cuts));
     memset(tier->cut, 0, best.at * sizeof(tier->cut[0]));
-    cache_profile(tier->profile, best.at, &self->kept);
+    cache_profile(tier->profile, best.at,
+                  best.where == CACHE_ON_DISK ? self->room[best.tier].disk_bytes_per_s : 0,
+                  &self->kept);
     tier->profile = &self->kept;
     self->cache = best;
     return place_choose(&self->problem, &self->plans, err);
@@ -595,7 +601,7 @@ void planner_advise(const struct planner *planner, uint32_t tier, struct cache_a
     *ret_advice = (struct cache_advice){0};
     if (!planner->pipeline->cache.on && planner->problem.sets == 0 &&
         (tier > 0 || planner->problem.local))
-        cache_advise(planner->pipeline, &planner->problem, tier, planner->memory_bytes[tier],
+        cache_advise(planner->pipeline, &planner->problem, tier, &planner->room[tier],
                      planner->plans.plan[0].rate, ret_advice);
 }
 

@@ -40,7 +40,7 @@ struct planner {
     const struct hold *hold;          /* borrowed; NULL: nothing is spread */
     struct opiml_error blind[PLACE_TIERS_MAX]; /* why one cannot read the data; code 0: it can */
     const struct opiml_pipeline *pipeline;     /* borrowed */
-    uint64_t memory_bytes[PLACE_TIERS_MAX];    /* of each tier, that a cache could have */
+    struct cache_room room[PLACE_TIERS_MAX];   /* of each tier, that a cache could have */
     char why_not_here[WHERE_WHY_BYTES];        /* the file's reason; "": all may run here */
 };
 

@@ -8,6 +8,7 @@
 #include "node/jobs.h"
 #include "op/registry.h"
 #include "pipeline/plan.h"
+#include "pipeline/cache.h"
 #include "pipeline/profile_store.h"
 #include "pipeline/wire_cost.h"
 
@@ -138,7 +139,9 @@ int node_profile_make(const struct session_request *request, const struct profil
     }
     wire_cost_recall(anew, &wire);
     ret_profile->send_ns = wire.send_ns;
-    ret_profile->cache_bytes = base_min_u64(SESSION_POOL_BYTES, arena_available_bytes()) / 2;
+    ret_profile->room.memory_bytes = base_min_u64(SESSION_POOL_BYTES, arena_available_bytes()) / 2;
+    if (request->disk)
+        cache_disk_room(anew, &ret_profile->room.disk_bytes, &ret_profile->room.disk_bytes_per_s);
     if (ret_profile->profile.cores > SESSION_THREADS)
         ret_profile->profile.cores = SESSION_THREADS;
     if (request->threads && ret_profile->profile.cores > request->threads)

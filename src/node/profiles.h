@@ -3,7 +3,7 @@
 #define NODE_PROFILES_H
 
 #include "node/session.h"
-#include "pipeline/profile.h"
+#include "pipeline/cache_advice.h"
 
 #define PROFILE_REFUSAL_BYTES 256
 
@@ -12,7 +12,7 @@ struct node_profile {
     uint64_t implementations[PIPELINE_OPS_MAX];                /* as many as profile.ops */
     char refusal[PIPELINE_OPS_MAX + 1][PROFILE_REFUSAL_BYTES]; /* of each cut; "": it can be here */
     double send_ns;                                            /* for a byte of a frame */
-    uint64_t cache_bytes;                                      /* that a cache could have */
+    struct cache_room room;                                    /* that a cache could have */
 };
 
 /* What a request's pipeline costs, as profile_recall finds it; of the request as

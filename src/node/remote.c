@@ -93,6 +93,7 @@ static int create(struct node_remote *self, const struct node_remote_request *re
     wanted.pool_bytes = request->pool_bytes;
     wanted.cache_at = request->cache_at;
     wanted.cache_bytes = request->cache_bytes;
+    wanted.cache_on_disk = request->cache_on_disk;
     say_way(request, hops, before, &wanted);
     wanted.depth = FRAMES_IN_FLIGHT;
     if (request->link == NODE_REMOTE_AUTO || request->link == NODE_REMOTE_SHM)

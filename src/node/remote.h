@@ -34,8 +34,9 @@ struct node_remote_request {
     const struct node_hop *before;   /* nodes that rows go by before they come there ... */
     uint32_t befores;                /* ... in that order, below NODE_HOPS_MAX; 0: it reads them */
     uint64_t pool_bytes;  /* that it may take, which has two frames in it; 0: SESSION_POOL_BYTES */
-    uint32_t cache_at;    /* it is to keep rows in memory before this operator ... */
+    uint32_t cache_at;    /* it is to keep rows before this operator ... */
     uint64_t cache_bytes; /* ... in at most so many bytes, as far as it can; 0: not */
+    bool cache_on_disk;   /* ... and not in memory */
     uint32_t stripes;
     enum node_remote_link link;
     const char *job; /* what the node is to count it to; NULL: its consumer */

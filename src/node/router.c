@@ -190,6 +190,8 @@ static struct planner_request planner_request(const struct node_router *self) {
                                     .path = self->path,
                                     .pipeline = self->pipeline,
                                     .threads = self->request.threads,
+                                    .cores = self->request.cores,
+                                    .demand = self->request.demand,
                                     .pool_bytes = self->request.pool_bytes,
                                     .rank = self->request.rank,
                                     .world = self->request.world,
@@ -232,9 +234,10 @@ static void log_cache(const struct planner *planner, const struct opiml_pipeline
     char bytes[32];
 
     if (cache->worth)
-        log_write("node", LOG_INFO, "plan: %s keeps up to %s of rows before %s",
+        log_write("node", LOG_INFO, "plan: %s keeps up to %s of rows %sbefore %s",
                   planner->problem.tier[cache->tier].name,
                   text_format_bytes(bytes, sizeof(bytes), cache->bytes),
+                  cache->where == CACHE_ON_DISK ? "on disk " : "",
                   cache->at < pipeline->ops ? pipeline->op[cache->at]->op->name : "they leave it");
 }
 
@@ -290,26 +293,28 @@ static int open_way(struct node_router *self, struct way *way, uint64_t first, u
         cache = &self->planner->cache;
     for (uint32_t h = 0; h < way->hops; h++)
         hop[h] = (struct node_hop){self->place[way->hop[h].place].at, way->hop[h].cut};
-    rc = node_remote_open(&(struct node_remote_request){.at = hop[way->hops - 1].at,
-                                                        .text = self->text,
-                                                        .path = self->path,
-                                                        .operators = hop[way->hops - 1].operators,
-                                                        .before = hop,
-                                                        .befores = way->hops - 1,
-                                                        .cache_at = cache ? cache->at : 0,
-                                                        .cache_bytes = cache ? cache->bytes : 0,
-                                                        .pool_bytes = pool,
-                                                        .stripes = request->stripes,
-                                                        .tls = request->tls,
-                                                        .link = request->link,
-                                                        .job = self->job,
-                                                        .deadline_ms = request->deadline_ms,
-                                                        .rank = request->rank,
-                                                        .world = request->world,
-                                                        .first_batch = first,
-                                                        .batches = batches,
-                                                        .share = way->share},
-                          self->pipeline, &way->remote, ret_route, &why);
+    rc = node_remote_open(
+        &(struct node_remote_request){.at = hop[way->hops - 1].at,
+                                      .text = self->text,
+                                      .path = self->path,
+                                      .operators = hop[way->hops - 1].operators,
+                                      .before = hop,
+                                      .befores = way->hops - 1,
+                                      .cache_at = cache ? cache->at : 0,
+                                      .cache_bytes = cache ? cache->bytes : 0,
+                                      .cache_on_disk = cache && cache->where == CACHE_ON_DISK,
+                                      .pool_bytes = pool,
+                                      .stripes = request->stripes,
+                                      .tls = request->tls,
+                                      .link = request->link,
+                                      .job = self->job,
+                                      .deadline_ms = request->deadline_ms,
+                                      .rank = request->rank,
+                                      .world = request->world,
+                                      .first_batch = first,
+                                      .batches = batches,
+                                      .share = way->share},
+        self->pipeline, &way->remote, ret_route, &why);
     if (rc < 0)
         lose_way(self, way, "", &why);
     return rc;

@@ -15,6 +15,8 @@ struct node_router_request {
     const char *path;  /* of the pipeline file, which nodes are sent; absolute */
     int32_t cut;       /* operators that nodes run, each for an equal share; -1: as is best */
     uint32_t threads;  /* of this machine; 0: one per usable core */
+    double cores;      /* that a plan may count on here, at most; 0: all */
+    double demand;     /* rows in a second that the consumer takes; 0: all it can get */
     uint64_t pool_bytes; /* of the feed, and of each node; 0: the pipeline's */
     uint32_t stripes;
     enum node_remote_link link;

@@ -335,7 +335,11 @@ static int keep_rows(const struct session *self, const struct session_request *r
         return opiml_fail(err, OPIML_EINVAL,
                           "pipeline.cache_at: %u, and operators %u to %u run here",
                           request->cache_at, session_first(request), request->operators);
-    return pipeline_keep_rows(self->pipeline, request->cache_at, request->cache_bytes, err);
+    if (request->cache_on_disk && !request->disk)
+        return opiml_fail(err, OPIML_ENOTSUP, "this node keeps no cache on disk");
+    return pipeline_keep_rows(self->pipeline, request->cache_at,
+                              request->cache_on_disk ? CACHE_ON_DISK : CACHE_IN_MEMORY,
+                              request->cache_bytes, err);
 }
 
 static int create(const struct session_request *request, struct session **ret_session,
@@ -375,7 +379,8 @@ int session_create(const struct session_request *request, struct session **ret_s
     rc = create(request, ret_session, &why);
     if (rc == 0)
         return 0;
-    if (request->cache_bytes == 0 || (rc != OPIML_ELIMIT && rc != OPIML_ENOMEM))
+    if (request->cache_bytes == 0 ||
+        (rc != OPIML_ELIMIT && rc != OPIML_ENOMEM && !request->cache_on_disk))
         return opiml_fail(err, rc, "%s", why.message);
     log_write("node", LOG_INFO, "%s: no rows are kept: %s", request->file, why.message);
     frugal.cache_bytes = 0;

@@ -29,13 +29,14 @@ struct session_request {
     uint64_t pool_bytes;
     uint32_t stripes, depth;
     struct share share; /* of the rows, those that are made */
-    /* Keep rows in memory before operator cache_at, where it can be; bytes 0: not. */
+    /* Keep rows before operator cache_at, where it can be; bytes 0: not. */
     uint32_t cache_at;
     uint64_t cache_bytes;
-    bool disk;      /* the file may have a cache on this node's disk */
-    bool ucx;       /* it may come through UCX */
-    bool shared;    /* the consumer is on this machine: make frames where it can read them */
-    bool networked; /* it wants nothing to come through shared memory, here or before */
+    bool cache_on_disk; /* and not in memory */
+    bool disk;          /* there may be a cache on this node's disk */
+    bool ucx;           /* it may come through UCX */
+    bool shared;        /* the consumer is on this machine: make frames where it can read them */
+    bool networked;     /* it wants nothing to come through shared memory, here or before */
     /* Nodes that rows go by before they come here, and who may call them; none: they are read here.
      */
     const struct node_hop *before;

@@ -9,6 +9,7 @@
 #include "batch/arena.h"
 #include "batch/schema.h"
 #include "pipeline/cache_file.h"
+#include "pipeline/disk_speed.h"
 
 /* A row: per field its bytes and shape, then the values, each aligned. */
 struct cache_row {
@@ -83,9 +84,19 @@ uint64_t cache_memory_bytes(const struct opiml_pipeline *pipeline) {
 
 /* ---- create ---- */
 
+static int rows_folder(char **ret_folder, struct opiml_error *err) {
+    AUTO_FREE char *home = NULL;
+    int rc = file_cache_folder(&home, err);
+
+    if (rc < 0)
+        return rc;
+    *ret_folder = text_path(home, "rows");
+    return *ret_folder ? 0 : base_fail_memory(err, strlen(home), "a path");
+}
+
 static int open_file(struct cache *cache, const struct opiml_pipeline *pipeline,
                      struct opiml_error *err) {
-    AUTO_FREE char *folder = NULL, *home = NULL;
+    AUTO_FREE char *folder = NULL;
     struct cache_file_options options = {.key = pipeline->cache.key,
                                          .records = table_bytes(pipeline) / sizeof(uint64_t),
                                          .most_bytes = pipeline->cache.bytes,
@@ -93,17 +104,18 @@ static int open_file(struct cache *cache, const struct opiml_pipeline *pipeline,
                                          .table = cache->table,
                                          .memory = cache->memory.at + table_bytes(pipeline),
                                          .written = &cache->rows};
-    int rc;
+    int rc = 0;
 
     if (disk_bytes) {
         options.folder_bytes = disk_bytes;
         options.most_bytes = base_min_u64(options.most_bytes, disk_bytes);
     }
-    if ((disk_bytes || !pipeline->cache.folder[0]) && (rc = file_cache_folder(&home, err)) < 0)
+    if (disk_bytes || !pipeline->cache.folder[0])
+        rc = rows_folder(&folder, err);
+    else if (!(folder = base_strdup(pipeline->cache.folder)))
+        rc = base_fail_memory(err, strlen(pipeline->cache.folder), "a path");
+    if (rc < 0)
         return rc;
-    folder = home ? text_path(home, "rows") : base_strdup(pipeline->cache.folder);
-    if (!folder)
-        return base_fail_memory(err, strlen(pipeline->cache.folder), "a path");
     options.folder = folder;
     return cache_file_open(&options, &cache->file, err);
 }
@@ -153,6 +165,16 @@ static int create(const struct opiml_pipeline *pipeline, struct cache **ret_cach
 
 void cache_limit_disk(uint64_t most_bytes) {
     disk_bytes = most_bytes;
+}
+
+bool cache_disk_room(bool anew, uint64_t *ret_bytes, double *ret_bytes_per_s) {
+    AUTO_FREE char *folder = NULL;
+
+    *ret_bytes = disk_bytes;
+    *ret_bytes_per_s = 0;
+    if (disk_bytes && rows_folder(&folder, NULL) == 0)
+        *ret_bytes_per_s = disk_speed_recall(folder, anew);
+    return *ret_bytes_per_s > 0;
 }
 
 /* ---- sharing ---- */

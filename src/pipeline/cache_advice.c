@@ -1,4 +1,4 @@
-/* Where a cache in memory would pay. */
+/* Where a cache would pay. */
 #include "pipeline/cache_advice.h"
 
 #include <math.h>
@@ -11,6 +11,10 @@
 
 #define FIELD_BYTES 128 /* of a kept row, for each field: its head, and what it is aligned by */
 #define ROW_BYTES 64
+/* Of a row from disk: the call that reads it, and the check of each byte. Of the order of what
+ * reads of files cost; measured is only how fast the disk is. */
+#define READ_NS 5000
+#define CHECK_NS 0.1
 
 static uint64_t kept_bytes(const struct opiml_pipeline *pipeline,
                            const struct place_problem *problem, const struct profile *profile,
@@ -24,13 +28,16 @@ static uint64_t kept_bytes(const struct opiml_pipeline *pipeline,
            CACHE_ALIGNMENT;
 }
 
-void cache_profile(const struct profile *from, uint32_t at, struct profile *to) {
+void cache_profile(const struct profile *from, uint32_t at, double disk_bytes_per_s,
+                   struct profile *to) {
     *to = *from;
-    to->read_bytes_per_s = INFINITY;
+    to->read_bytes_per_s = disk_bytes_per_s > 0 ? disk_bytes_per_s : INFINITY;
     for (uint32_t c = 0; c < to->classes; c++) {
         struct profile_class *class = &to->class[c];
 
-        class->read_ns = class->parse_ns = 0;
+        class->read_bytes = class->record_bytes = class->bytes[at];
+        class->read_ns = disk_bytes_per_s > 0 ? READ_NS + CHECK_NS * class->bytes[at] : 0;
+        class->parse_ns = 0;
         memset(class->op_ns, 0, at * sizeof(class->op_ns[0]));
     }
 }
@@ -47,7 +54,8 @@ static double rate_of(const struct place_problem *problem, uint32_t tier, uint32
 }
 
 void cache_advise(const struct opiml_pipeline *pipeline, const struct place_problem *problem,
-                  uint32_t tier, uint64_t memory_bytes, double before, struct cache_advice *ret) {
+                  uint32_t tier, const struct cache_room *room, double before,
+                  struct cache_advice *ret) {
     const struct profile *profile = problem->tier[tier].profile;
     struct place_problem kept = *problem;
     struct profile faster;
@@ -57,16 +65,20 @@ void cache_advise(const struct opiml_pipeline *pipeline, const struct place_prob
     kept.tier[tier].profile = &faster;
     for (uint32_t at = 0; at <= problem->ops && pipeline_is_steady(pipeline, at); at++) {
         uint64_t bytes = kept_bytes(pipeline, problem, profile, at);
+        bool disk = bytes > room->memory_bytes;
 
-        cache_profile(profile, at, &faster);
+        if (disk && (bytes > room->disk_bytes || room->disk_bytes_per_s <= 0))
+            continue;
+        cache_profile(profile, at, disk ? room->disk_bytes_per_s : 0, &faster);
         for (uint32_t cut = tier ? at : 0; cut <= (tier ? problem->ops : 0); cut++) {
             double rate = tier && !problem->tier[tier].cut[cut] ? 0 : rate_of(&kept, tier, cut);
 
-            if (bytes <= memory_bytes && rate > ret->rate)
+            if (rate > ret->rate)
                 *ret = (struct cache_advice){.worth = rate >= before * CACHE_ADVICE_GAIN,
                                              .tier = tier,
                                              .cut = cut,
                                              .at = at,
+                                             .where = disk ? CACHE_ON_DISK : CACHE_IN_MEMORY,
                                              .bytes = bytes,
                                              .before = before,
                                              .rate = rate};
@@ -96,8 +108,9 @@ static int measure(const struct opiml_pipeline *pipeline, uint32_t threads,
 /* Feeds of one pipeline may be opened at once: what one has chosen the others keep to. */
 static pthread_mutex_t settling = PTHREAD_MUTEX_INITIALIZER;
 
-static int settle(struct opiml_pipeline *pipeline, uint32_t threads, uint64_t room,
+static int settle(struct opiml_pipeline *pipeline, uint32_t threads, uint64_t memory_bytes,
                   struct opiml_error *err) {
+    const struct cache_room room = {.memory_bytes = memory_bytes};
     struct profile_classes classes;
     struct cache_advice advice;
     struct place_problem problem;
@@ -106,10 +119,10 @@ static int settle(struct opiml_pipeline *pipeline, uint32_t threads, uint64_t ro
 
     if (rc < 0)
         return rc;
-    cache_advise(pipeline, &problem, 0, room, rate_of(&problem, 0, 0), &advice);
+    cache_advise(pipeline, &problem, 0, &room, rate_of(&problem, 0, 0), &advice);
     if (!advice.worth)
         return 0;
-    if ((rc = pipeline_keep_rows(pipeline, advice.at, advice.bytes, err)) < 0)
+    if ((rc = pipeline_keep_rows(pipeline, advice.at, CACHE_IN_MEMORY, advice.bytes, err)) < 0)
         return rc;
     log_write("pipeline", LOG_INFO, "cache: auto: %" PRIu64 " bytes before operator %u",
               advice.bytes, advice.at + 1);

@@ -287,16 +287,15 @@ static int make_cache_key(struct opiml_pipeline *self, struct opiml_error *err) 
     return 0;
 }
 
-int pipeline_keep_rows(struct opiml_pipeline *self, uint32_t at, uint64_t bytes,
-                       struct opiml_error *err) {
+int pipeline_keep_rows(struct opiml_pipeline *self, uint32_t at, enum cache_where where,
+                       uint64_t bytes, struct opiml_error *err) {
     if (self->cache.on)
         return opiml_fail(err, OPIML_EINVAL, "%s: rows are kept already", self->name);
     if (at > self->row_ops || !pipeline_is_steady(self, at))
         return opiml_fail(err, OPIML_EINVAL,
                           "%s: rows before operator %u are not the same in every epoch", self->name,
                           at);
-    self->cache =
-        (struct cache_conf){.on = true, .at = at, .where = CACHE_IN_MEMORY, .bytes = bytes};
+    self->cache = (struct cache_conf){.on = true, .at = at, .where = where, .bytes = bytes};
     return make_cache_key(self, err);
 }
 

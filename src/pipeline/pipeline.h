@@ -87,10 +87,10 @@ int pipeline_parse_finding(const char *text, const char *name, struct dataset_fi
 bool pipeline_is_elsewhere(const struct opiml_pipeline *pipeline);
 /* Whether what the first `at` operators make of a record is the same in every epoch. */
 bool pipeline_is_steady(const struct opiml_pipeline *pipeline, uint32_t at);
-/* Have rows kept in memory before operator `at`, in at most so many bytes, as if the file said so.
+/* Have rows kept before operator `at`, in at most so many bytes, as if the file said so.
  * OPIML_EINVAL: they are not the same in every epoch, or are kept already. */
-int pipeline_keep_rows(struct opiml_pipeline *pipeline, uint32_t at, uint64_t bytes,
-                       struct opiml_error *err);
+int pipeline_keep_rows(struct opiml_pipeline *pipeline, uint32_t at, enum cache_where where,
+                       uint64_t bytes, struct opiml_error *err);
 /* opiml_pipeline_open with another URI in the place of its dataset's, all of which is delivered, in
  * its order: for a file that a model is to be tried on. */
 int pipeline_open_over(const char *path, const char *uri, struct opiml_pipeline **ret_pipeline,

@@ -34,15 +34,8 @@ batch: {size: 32}
 
 class Node(Case):
     def start(self, *options, env=None):
-        """A node on a port of its own; its process and address."""
-        process = subprocess.Popen([OPIML, "node", "start", "--listen", "127.0.0.1:0", "--data", "127.0.0.1:0",
-                                    *(() if "--metrics" in options else ("--metrics", "off")),
-                                    *(() if "--state" in options else ("--state", "none")), *options],
-                                   stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        return process, process.stdout.readline().split()[-1]
+        """A node that keeps nothing: its process and address."""
+        return self.start_node(*(() if "--state" in options else ("--state", "none")), *options, env=env)
 
     def rss(self, process):
         with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
@@ -292,6 +285,37 @@ class Node(Case):
             size = os.stat(f"{rows}/{os.listdir(rows)[0]}").st_size
             self.assertLess(300 * 3 * 24 * 24, size)
             self.assertLessEqual(size, 8 << 20)
+
+    def test_a_feed_spares_this_machine_where_it_is_told_to(self):
+        self.pictures()
+        _, at = self.start("--roots", self.folder)
+        here = self.feed("--epochs", "4")["digest"]
+        for limit in (("--cores", "0.01"), ("--demand", "10")):
+            report = self.feed("--epochs", "4", "--node", at, *limit)
+            decoded = sum(one["rows"] for one in report["stations"] if one["name"] == "decode_crop")
+            self.assertLess(decoded, 0.2 * report["samples"], limit)
+            self.assertEqual(report["digest"], here)
+
+    def test_a_plan_has_a_node_keep_on_disk_what_memory_does_not_hold(self):
+        self.opiml("data", "make", "images", "--out", "data", "--count", "500", "--test", "0", "--size", "200")
+        steady = PICTURES.replace("random_resized_crop: {size: [24, 24]}", "resize: {size: [160, 160]}")
+        self.write("p.yaml", steady + "pool: 64MiB\n")
+        here = self.feed("--epochs", "3")["digest"]
+        self.write("p.yaml", steady.replace("decode: {}", "decode: {}\n    place: node") + "pool: 64MiB\ncache: auto\n")
+        _, at = self.start("--roots", self.folder, "--state", "none", "--cache-disk", "64MiB",
+                           env={"XDG_CACHE_HOME": self.path("node-cache")})
+        cache = {cache["tier"]: cache for cache in self.plan("--node", at)["caches"]}[at]
+        self.assertEqual((cache["in"], cache["before_operator"]), ("disk", 1))
+        self.assertIn(" on disk before ", self.opiml("plan", "p.yaml", "--node", at).stdout)
+        for _ in range(2):
+            run = self.run_opiml("feed", "p.yaml", "--json", "--digest", "--epochs", "3", "--node", at,
+                                 env={**os.environ, "OPIML_LOG": "node=info"})
+            self.assertEqual(run.returncode, 0, run.stderr)
+            self.assertRegex(run.stderr, f"plan: {at} keeps up to .* of rows on disk before")
+            self.assertEqual(json.loads(run.stdout)["digest"], here)
+        rows = self.path("node-cache/opiml/rows")
+        self.assertEqual(len(os.listdir(rows)), 1)
+        self.assertGreater(os.stat(f"{rows}/{os.listdir(rows)[0]}").st_size, 500 * 3 * 160 * 160)
 
     def test_what_is_to_stay_here_stays(self):
         self.pictures()

@@ -1,4 +1,4 @@
-/* Where a cache in memory would pay. */
+/* Where a cache would pay. */
 #include "harness.h"
 
 #include "pipeline/cache_advice.h"
@@ -6,6 +6,8 @@
 #define CAST "ops:\n  - cast: {field: x, to: f32}\n"
 #define NOISE "  - gaussian_noise: {field: x, std: [0, 1]}\n"
 #define REST "batch: {size: 8}\n"
+
+static const struct cache_room megabyte = {.memory_bytes = MIB(1)}, little = {.memory_bytes = 1000};
 
 struct fixture {
     struct harness data;
@@ -46,7 +48,7 @@ static void what_is_the_same_in_every_epoch_is_kept(void **state) {
 
     set_up(&self, CAST NOISE REST);
     for (uint32_t t = 0; t < 2; t++) {
-        cache_advise(self.pipeline, &self.problem, t, MIB(1), 900, &self.advice);
+        cache_advise(self.pipeline, &self.problem, t, &megabyte, 900, &self.advice);
         assert_true(self.advice.worth);
         assert_int_equal(self.advice.tier, t);
         assert_int_equal(self.advice.at, 1); /* behind the cast, before what is random */
@@ -55,10 +57,36 @@ static void what_is_the_same_in_every_epoch_is_kept(void **state) {
         assert_true(self.advice.bytes > 1000 * 100 && self.advice.bytes < MIB(1));
     }
     /* What does not fit, or gains too little, is not proposed. */
-    cache_advise(self.pipeline, &self.problem, 0, 1000, 900, &self.advice);
+    cache_advise(self.pipeline, &self.problem, 0, &little, 900, &self.advice);
     assert_false(self.advice.worth);
-    cache_advise(self.pipeline, &self.problem, 0, MIB(1), 9900, &self.advice);
+    cache_advise(self.pipeline, &self.problem, 0, &megabyte, 9900, &self.advice);
     assert_false(self.advice.worth);
+    tear_down(&self);
+}
+
+/* What memory does not hold, as long as the disk does, and is faster than making it. */
+static void what_memory_does_not_hold_is_kept_on_disk(void **state) {
+    struct cache_room room = {.memory_bytes = 1000, .disk_bytes = MIB(1), .disk_bytes_per_s = 1e6};
+    struct fixture self;
+
+    set_up(&self, CAST NOISE REST);
+    cache_advise(self.pipeline, &self.problem, 1, &room, 900, &self.advice);
+    assert_true(self.advice.worth);
+    assert_int_equal(self.advice.at, 1);
+    assert_int_equal(self.advice.where, CACHE_ON_DISK);
+    assert_true(self.advice.rate > 8000 &&
+                self.advice.rate < 10000); /* 100 bytes a row at 1 MB/s */
+    room.disk_bytes_per_s = 1e5;
+    cache_advise(self.pipeline, &self.problem, 1, &room, 900, &self.advice);
+    assert_true(self.advice.rate < 1001);
+    room.disk_bytes_per_s = 1e6;
+    room.disk_bytes = 1000;
+    cache_advise(self.pipeline, &self.problem, 1, &room, 900, &self.advice);
+    assert_false(self.advice.worth);
+    room =
+        (struct cache_room){.memory_bytes = MIB(1), .disk_bytes = MIB(1), .disk_bytes_per_s = 1e12};
+    cache_advise(self.pipeline, &self.problem, 1, &room, 900, &self.advice);
+    assert_int_equal(self.advice.where, CACHE_IN_MEMORY);
     tear_down(&self);
 }
 
@@ -66,7 +94,7 @@ static void what_is_random_is_not(void **state) {
     struct fixture self;
 
     set_up(&self, "ops:\n" NOISE "  - cast: {field: label, to: f32}\n" REST);
-    cache_advise(self.pipeline, &self.problem, 0, MIB(1), 100, &self.advice);
+    cache_advise(self.pipeline, &self.problem, 0, &megabyte, 100, &self.advice);
     assert_int_equal(self.advice.at, 0);
     tear_down(&self);
 }
@@ -110,6 +138,7 @@ static void one_of_the_two_says_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_the_same_in_every_epoch_is_kept),
+        cmocka_unit_test(what_memory_does_not_hold_is_kept_on_disk),
         cmocka_unit_test(what_is_random_is_not),
         cmocka_unit_test(a_feed_settles_it),
         cmocka_unit_test(one_of_the_two_says_it),
