@@ -16,9 +16,21 @@ static void on_signal(int number) {
         stop_call(stop_context);
 }
 
+/* What the handler runs on: oneDNN's matrix product for AVX2 has its stack pointer somewhere in the
+ * heap at times, and what a handler pushed there would be another's memory. More than the state of
+ * any processor's vectors and tiles takes. */
+static void set_stack(void) {
+    static char memory[65536];
+    const stack_t stack = {.ss_sp = memory, .ss_size = sizeof(memory)};
+
+    sigaltstack(&stack, NULL);
+}
+
 void signals_catch(void (*stop)(void *context), void *context) {
     /* SA_RESETHAND: who asks a second time is obeyed at once. */
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_ONSTACK};
+
+    set_stack();
 
     stop_call = stop;
     stop_context = context;
