@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Placement: what is gained where data, processors and trainer lie apart, and whether the plan finds it.
 
-    placement.py [--short] [--pairs N] [--seconds S] [--gbits A,B,...] [--markdown FILE] [--picture FILE]
+    placement.py [--short] [--data A,B,...] [--pairs N] [--seconds S] [--gbits A,B,...] [--markdown FILE]
+                 [--picture FILE]
 
 Emulation, on one machine: a storage node and a trainer's host are network namespaces joined by a
 link whose rate tbf shapes in both directions, and control groups bound what processors each may use.
@@ -347,6 +348,7 @@ def grid(cluster, options):
     else:
         settings = [(name, gbits, host, node) for name in PIPELINES for gbits in options.gbits
                     for host in (0.3, 0.9) for node in (0.3, 0.9)]
+    settings = [one for one in settings if one[0] in options.data]
     rows, ok = [], True
     print(f"\n{'data':12} {'Gb/s':>5} {'host':>5} {'node':>5} {'best fixed':>11} {'rows/s':>9} {'auto':>9} "
           f"{'/best':>6} {'/here':>6}")
@@ -400,6 +402,8 @@ def draw(rows, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="one setting of each data set")
+    parser.add_argument("--data", type=lambda text: text.split(","), default=list(PIPELINES),
+                        help=f"only these of {','.join(PIPELINES)}")
     parser.add_argument("--pairs", type=int, default=int(os.environ.get("PAIRS", "10")))
     parser.add_argument("--seconds", type=float, default=6, help="of each run")
     parser.add_argument("--gbits", type=lambda text: [float(one) for one in text.split(",")], default=[0.2, 0.7, 2],
@@ -412,6 +416,8 @@ def main():
     for tool in ("ip", "tc", "nsenter", "nginx", "curl"):
         if not shutil.which(tool):
             skip(f"there is no {tool}")
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background the first would be ignored
+        signal.signal(number, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="opiml-placement-") as name:
         folder = pathlib.Path(name)
         os.chmod(folder, 0o755)
@@ -422,7 +428,7 @@ def main():
         cluster = Cluster(folder)
         try:
             cluster.join()
-            ok = crops(cluster, options.seconds)
+            ok = "volumes" not in options.data or crops(cluster, options.seconds)
             ok &= grid(cluster, options)
         finally:
             cluster.close()
