@@ -33,7 +33,8 @@ static inline const char *screen_name(char to[static SCREEN_NAME_BYTES], const c
 }
 
 /* SIGINT and SIGTERM: the first sets a flag and calls `stop` (async-signal-safe) with its context,
- * a second one ends the program at once. */
+ * a second one ends the program at once. From the main thread, which then handles them on a stack
+ * of their own. */
 void signals_catch(void (*stop)(void *context), void *context);
 void signals_release(void); /* the default again */
 bool signals_seen(void);

@@ -51,8 +51,8 @@ int address_find(const char *at, bool to_listen, struct addrinfo **ret_found,
 void address_text(const struct sockaddr *address, socklen_t bytes, char to[ADDRESS_TEXT]) {
     char host[64] = "?", port[6] = "?";
 
-    if (address->sa_family ==
-        AF_UNIX) { /* most often it has no name, and what stands there is noise */
+    /* Most often it has no name, and what stands there is noise. */
+    if (address->sa_family == AF_UNIX) {
         snprintf(to, ADDRESS_TEXT, "this machine");
         return;
     }

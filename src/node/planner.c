@@ -557,7 +557,7 @@ static void find_sets(struct planner *self) {
     add_set(self, 0, sets.nobody);
 }
 
-/* The node whose cache gains most has what is kept at no cost, for all rows that go by it: those
+/* The node whose cache gains most has what is kept from there, for all rows that go by it: those
  * have to go as far as they are kept. */
 static int take_cache(struct planner *self, struct opiml_error *err) {
     struct cache_advice best = {0}, advice;

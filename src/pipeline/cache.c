@@ -167,14 +167,13 @@ void cache_limit_disk(uint64_t most_bytes) {
     disk_bytes = most_bytes;
 }
 
-bool cache_disk_room(bool anew, uint64_t *ret_bytes, double *ret_bytes_per_s) {
+void cache_disk_room(bool anew, uint64_t *ret_bytes, double *ret_bytes_per_s) {
     AUTO_FREE char *folder = NULL;
 
     *ret_bytes = disk_bytes;
     *ret_bytes_per_s = 0;
     if (disk_bytes && rows_folder(&folder, NULL) == 0)
         *ret_bytes_per_s = disk_speed_recall(folder, anew);
-    return *ret_bytes_per_s > 0;
 }
 
 /* ---- sharing ---- */

@@ -30,9 +30,9 @@ void cache_share(uint64_t linger_ns);
 /* From now on caches on disk lie in this program's own folder, and have at most so many bytes
  * together: those that were written longest ago make room. At the start of a program. */
 void cache_limit_disk(uint64_t most_bytes);
-/* What caches on disk could have in that folder, and how fast it is read (disk_speed.h), measured
- * `anew` or as far as that is known; false: none, or it cannot be told. */
-bool cache_disk_room(bool anew, uint64_t *ret_bytes, double *ret_bytes_per_s);
+/* What caches on disk may have in that folder, and how fast it is read (disk_speed.h), measured
+ * `anew` or as far as that is known; 0: there is none, or it cannot be told. */
+void cache_disk_room(bool anew, uint64_t *ret_bytes, double *ret_bytes_per_s);
 /* Give back what nobody has used for so long. */
 void cache_sweep(void);
 
