@@ -492,6 +492,7 @@ static void *end_reactor(struct reactor *self) {
     if (source->ops->settle)
         source->ops->settle(self->queue);
     stuck = source->abandoned;
+    atomic_fetch_add(&self->reader->inlet.cpu_ns, clock_cpu_ns());
     sem_post(&self->ended);
     while (stuck)
         pause();

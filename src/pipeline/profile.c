@@ -67,6 +67,14 @@ void profile_classes(const struct opiml_pipeline *pipeline, struct profile_class
     ret->bytes_max[ret->count - 1] = UINT64_MAX;
 }
 
+static bool records_are_light(const struct opiml_pipeline *pipeline) {
+    uint64_t bytes = 0, count = 0;
+
+    for (uint64_t i = 0; i < LOOKED_AT && pipeline->mix.positions > 0; i += 61, count++)
+        bytes += bytes_at(pipeline, i);
+    return bytes <= count * PROFILE_LIGHT_BYTES;
+}
+
 /* ---- an inlet that gives one record after another ---- */
 
 struct sampler {
@@ -267,118 +275,6 @@ int profile_finish(struct profile *profile, const char *name, struct opiml_error
     return 0;
 }
 
-/* ---- how fast bytes come ---- */
-
-#define READS_DEPTH 16
-#define READS_BLOCK MIB(1)
-#define READS_MOST MIB(64)
-#define READS_NS 150000000ull
-
-struct reads_probe {
-    const struct plan *plan;
-    struct dataset *dataset;
-    struct source_queue *queue;
-    struct source_read read[READS_DEPTH], *free[READS_DEPTH];
-    uint32_t frees, room;
-    struct slot *slot; /* whose first task says what is read of a record */
-    struct dataset_extent extent;
-    uint64_t record;
-    uint32_t piece;
-};
-
-/* The next record that lies here, of other places than the last one. */
-static uint64_t next_record(const struct reads_probe *self) {
-    uint64_t count = dataset_count(self->dataset), record = (self->record + 1597) % count;
-
-    for (uint64_t n = 0; n < count && !dataset_has(self->dataset, record); n++)
-        record = (record + 1) % count;
-    return record;
-}
-
-/* The next bytes to read: of the last extent, or of the next one. */
-static void next_range(struct reads_probe *self, struct source_read *read) {
-    struct task *task = &self->slot->tasks[0];
-
-    while (self->extent.bytes == 0) {
-        if (++self->piece >= dataset_pieces(self->dataset)) {
-            self->piece = 0;
-            self->record = next_record(self);
-        }
-        task->record = task->sample = self->record;
-        dataset_locate(self->dataset, self->record, self->piece, &self->extent);
-        if (self->plan->windows)
-            window_narrow(self->plan, task, self->piece, &self->extent);
-        if (dataset_max_read(self->dataset) == 0)
-            return;
-    }
-    read->object = self->extent.object;
-    read->offset = self->extent.offset;
-    read->bytes = (uint32_t)base_min_u64(READS_BLOCK, self->extent.bytes);
-    read->room = self->room;
-    self->extent.offset += read->bytes;
-    self->extent.bytes -= read->bytes;
-}
-
-/* Bytes in a second with READS_DEPTH reads in flight; 0 when it cannot be told. */
-static double run_reads(struct reads_probe *self, const struct source_ops *ops) {
-    uint64_t start = clock_now_ns(), bytes = 0, now = start;
-    struct source_read *done[READS_DEPTH];
-
-    while (bytes < READS_MOST && now - start < READS_NS) {
-        uint32_t count;
-
-        while (self->frees > 0) {
-            next_range(self, self->free[self->frees - 1]);
-            if (ops->submit(self->queue, &self->free[self->frees - 1], 1) == 0)
-                break;
-            self->frees--;
-        }
-        count = ops->wait(self->queue, done, READS_DEPTH, READS_NS);
-        for (uint32_t i = 0; i < count; i++) {
-            bytes += done[i]->result == 0 ? done[i]->bytes : 0;
-            self->free[self->frees++] = done[i];
-        }
-        now = clock_now_ns();
-    }
-    return now > start ? (double)bytes * 1e9 / (double)(now - start) : 0;
-}
-
-static int measure_reads(const struct plan *plan, struct slot *slot, double *ret_bytes_per_s,
-                         struct opiml_error *err) {
-    AUTO_FREE struct reads_probe *self = base_alloc(sizeof(*self));
-    struct dataset *dataset = plan->pipeline->dataset[0];
-    const struct source_ops *ops = dataset_source(dataset)->ops;
-    bool direct = dataset_direct(dataset);
-    uint64_t room = source_room(READS_BLOCK, direct);
-    struct arena memory;
-    int rc;
-
-    if (!self)
-        return base_fail_memory(err, sizeof(*self), "a profile");
-    *self = (struct reads_probe){.plan = plan,
-                                 .dataset = dataset,
-                                 .slot = slot,
-                                 .room = (uint32_t)room,
-                                 .piece = dataset_pieces(dataset)}; /* a new record comes first */
-    room = base_align_up(room, 4096);
-    if ((rc = arena_init_pages(&memory, READS_DEPTH * room, err)) < 0)
-        return rc;
-    for (uint32_t i = 0; i < READS_DEPTH; i++) {
-        self->read[i].to = memory.at + i * room;
-        self->free[self->frees++] = &self->read[i];
-    }
-    slot->tasks[0].dataset = 0;
-    rc = source_queue_open(dataset_source(dataset), READS_DEPTH, direct, memory.at,
-                           READS_DEPTH * room, &self->queue, err);
-    if (rc == 0) {
-        *ret_bytes_per_s = run_reads(self, ops);
-        ops->queue_close(self->queue);
-    }
-    if (!dataset_source(dataset)->abandoned) /* else the kernel may still write there */
-        arena_release(&memory);
-    return rc;
-}
-
 /* ---- the whole ---- */
 
 static uint64_t memory_bytes(const struct plan *plan) {
@@ -414,9 +310,9 @@ int profile_needs(const struct opiml_pipeline *pipeline, const struct route *rou
 
     if (rc < 0)
         return rc;
-    *ret_bytes = plan->total_bytes + plan->charge_bytes + stage_table_bytes(plan) +
-                 (route ? route->depth * route->frame_bytes
-                        : memory_bytes(plan) + READS_DEPTH * READS_BLOCK);
+    *ret_bytes =
+        plan->total_bytes + plan->charge_bytes + stage_table_bytes(plan) +
+        (route ? route->depth * route->frame_bytes : memory_bytes(plan) + PROFILE_READS_BYTES);
     base_free(plan);
     return 0;
 }
@@ -447,10 +343,14 @@ static int run_sampler(struct sampler *self, uint64_t most_ns, struct profile *p
     if (slot && slot->rows > 0) {
         atomic_store(&slot->left, UINT32_MAX); /* it is never ready: nobody takes it */
         sample_all(self, slot, end_ns, profile);
-        rc = measure_reads(self->plan, slot, &profile->read_bytes_per_s, err);
+        rc = profile_reads(self->plan, slot, &profile->read_bytes_per_s, err);
     }
     stage_destroy(stage);
-    return rc < 0 ? rc : profile_finish(profile, self->plan->pipeline->name, err);
+    if (rc < 0 || (rc = profile_finish(profile, self->plan->pipeline->name, err)) < 0)
+        return rc;
+    if (records_are_light(self->plan->pipeline))
+        profile_run(self->plan, self->classes, most_ns / 3, profile);
+    return 0;
 }
 
 void profile_blank(const struct opiml_pipeline *pipeline, const struct profile_classes *classes,
@@ -465,7 +365,7 @@ void profile_blank(const struct opiml_pipeline *pipeline, const struct profile_c
 static int make(const struct opiml_pipeline *pipeline, const struct profile_classes *classes,
                 uint32_t samples, uint64_t most_ns, struct profile *ret_profile,
                 struct opiml_error *err) {
-    struct sampler self = {.inlet.ops = &inlet_sampler, .classes = classes, .samples = samples};
+    struct sampler self = {.inlet.ops = &inlet_sampler, .classes = classes};
     struct plan *plan;
     int rc = profile_plan(pipeline, NULL, &plan, err);
 
@@ -474,6 +374,7 @@ static int make(const struct opiml_pipeline *pipeline, const struct profile_clas
     profile_blank(pipeline, classes, ret_profile);
     ret_profile->origin = PROFILE_MEASURED;
     self.plan = plan;
+    self.samples = records_are_light(pipeline) ? samples * PROFILE_LIGHT_SAMPLES : samples;
     self.memory = base_alloc(memory_bytes(plan));
     sem_init(&self.done, 0, 0);
     rc = self.memory ? run_sampler(&self, most_ns ? most_ns : PROFILE_NS, ret_profile, err)

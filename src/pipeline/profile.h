@@ -9,6 +9,10 @@
 
 #define PROFILE_SAMPLES 24 /* of each class */
 #define PROFILE_GLANCES 3  /* ... where that is enough */
+/* Records of up to so many bytes are light: so many times more of them are taken, and then many at
+ * once. */
+#define PROFILE_LIGHT_BYTES 4096
+#define PROFILE_LIGHT_SAMPLES 16
 
 /* How records are told apart: a class holds those of at most bytes_max that no earlier one does. */
 struct profile_classes {

@@ -17,6 +17,16 @@ void profile_class_add(struct profile_class *class, const struct run_trace *trac
 /* Sums become means. A class that no usable record was found of costs what its neighbour does;
  * `name` is the pipeline's. OPIML_EIO: of none was any. */
 int profile_finish(struct profile *profile, const char *name, struct opiml_error *err);
+/* Bytes in a second, with many reads in flight, as the reader would have them; 0: it cannot be
+ * told. Takes PROFILE_READS_BYTES; the slot's first task is overwritten. */
+#define PROFILE_READS_BYTES MIB(16)
+int profile_reads(const struct plan *plan, struct slot *slot, double *ret_bytes_per_s,
+                  struct opiml_error *err);
+/* Measure reading anew, and lower the other times, by what a run of the plan's rows takes: where
+ * records are light. As long as a MiB takes and `most_ns`, about; or two seconds, and nothing is
+ * changed. */
+void profile_run(const struct plan *plan, const struct profile_classes *classes, uint64_t most_ns,
+                 struct profile *profile);
 /* Of a row, in group operators, which are not run: see there. */
 double profile_group_ns(const struct opiml_pipeline *pipeline);
 

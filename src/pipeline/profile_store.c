@@ -60,7 +60,7 @@ static bool read_class(const struct js *from, uint32_t ops, struct profile_class
     int64_t samples = js_as_int(js_get(from, "samples"), -1);
 
     to->samples = (uint32_t)samples;
-    return samples >= 0 && samples <= PROFILE_SAMPLES &&
+    return samples >= 0 && samples <= PROFILE_SAMPLES * PROFILE_LIGHT_SAMPLES &&
            read_number(js_get(from, "read_ns"), &to->read_ns) &&
            read_number(js_get(from, "parse_ns"), &to->parse_ns) &&
            read_number(js_get(from, "read_bytes"), &to->read_bytes) &&

@@ -346,6 +346,7 @@ static void *worker_main(void *argument) {
         }
     turn_release(&worker->turn);
     run_close(worker);
+    worker->cpu_ns = clock_cpu_ns();
     return NULL;
 }
 

@@ -101,6 +101,7 @@ struct worker {
     struct opiml_op_call call;
     struct opiml_value values[2][OPIML_MAX_FIELDS];
     struct counters parse, cache, op[PIPELINE_OPS_MAX];
+    uint64_t cpu_ns;         /* that its thread took, once it has ended */
     struct run_trace *trace; /* NULL: nobody measures */
 };
 
@@ -125,8 +126,9 @@ struct inlet_ops {
 
 struct inlet {
     const struct inlet_ops *ops;
-    uint32_t walkers; /* threads that go through every slot's rows */
-    uint32_t route;   /* whose rows it brings; those of others it leaves alone */
+    uint32_t walkers;        /* threads that go through every slot's rows */
+    uint32_t route;          /* whose rows it brings; those of others it leaves alone */
+    _Atomic uint64_t cpu_ns; /* that its threads took, once they have ended; a reader's */
 };
 
 /* Where the consumer of one stage after another waits. */

@@ -19,7 +19,7 @@ static void rows_are_as_large_as_they_are(void **state) {
         fail_msg("%s", err.message);
     assert_int_equal(profile.classes, 1);
     assert_int_equal(profile.ops, 2);
-    assert_int_equal(profile.class[0].samples, PROFILE_SAMPLES);
+    assert_int_equal(profile.class[0].samples, PROFILE_SAMPLES * PROFILE_LIGHT_SAMPLES);
     assert_true(profile.class[0].record_bytes == RECORD_BYTES);
     assert_true(profile.class[0].read_bytes == RECORD_BYTES);
     assert_true(profile.class[0].bytes[0] == 32 + RECORD_BYTES);

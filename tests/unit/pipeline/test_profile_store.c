@@ -79,7 +79,7 @@ static void a_calibration_says_what_operators_cost(void **state) {
     for (uint32_t i = 0; i < 2; i++) {
         recall(&self, self.pipeline, false);
         assert_int_equal(self.profile.origin, PROFILE_CALIBRATED);
-        assert_int_equal(self.profile.class[0].samples, PROFILE_GLANCES);
+        assert_int_equal(self.profile.class[0].samples, PROFILE_GLANCES * PROFILE_LIGHT_SAMPLES);
         assert_true(self.profile.class[0].op_ns[0] == 12345);
         assert_true(self.profile.class[0].bytes[0] == 32 + RECORD_BYTES);
     }
@@ -117,7 +117,8 @@ static void memory_that_is_out_is_told_or_does_no_harm(void **state) {
     struct fixture self;
 
     set_up(&self);
-    request = (struct profile_request){.pipeline = self.pipeline, .classes = &self.classes};
+    request = (struct profile_request){
+        .pipeline = self.pipeline, .classes = &self.classes, .most_ns = 1000000};
     for (uint64_t n = 1; n < 40; n++) {
         base_alloc_fail_at(n);
         request.anew = n % 2;

@@ -1,0 +1,152 @@
+/* How fast bytes come. */
+#include "base/clock.h"
+#include "dataset/source.h"
+#include "pipeline/profile_inside.h"
+#include "pipeline/span.h"
+#include "pipeline/window.h"
+
+#define DEPTH ((uint32_t)(PROFILE_READS_BYTES / SPAN_BLOCK_BYTES))
+#define MOST_BYTES MIB(64)
+#define MOST_NS 150000000ull
+
+struct probe {
+    const struct plan *plan;
+    struct dataset *dataset;
+    struct source_queue *queue;
+    struct source_read read[DEPTH], *free[DEPTH];
+    uint32_t frees, room;
+    struct slot *slot; /* whose first task says what is read of a record */
+    uint64_t position; /* of the epoch, whose piece comes next */
+    uint32_t piece;
+    struct span span; /* what is read next */
+};
+
+/* The first data set's record at this position, or at the next one that has one here; false: there
+ * is none. */
+static bool find_record(struct probe *self) {
+    const struct mix *mix = &self->plan->pipeline->mix;
+    struct task *task = &self->slot->tasks[0];
+
+    for (uint64_t n = 0; n < mix->positions; n++) {
+        struct mix_at at;
+
+        mix_find(mix, 0, self->position, &at);
+        task->dataset = at.dataset;
+        task->record = at.record;
+        task->sample = at.sample;
+        if (at.dataset == 0 && dataset_has(self->dataset, at.record))
+            return true;
+        self->position = (self->position + 1) % mix->positions;
+        self->piece = 0;
+    }
+    return false;
+}
+
+/* The piece that comes next. */
+static struct span look_ahead(struct probe *self) {
+    struct dataset_extent extent;
+
+    dataset_locate(self->dataset, self->slot->tasks[0].record, self->piece, &extent);
+    if (self->plan->windows)
+        window_narrow(self->plan, &self->slot->tasks[0], self->piece, &extent);
+    return span_of(&extent);
+}
+
+static void go_on(struct probe *self) {
+    if (++self->piece < dataset_pieces(self->dataset))
+        return;
+    self->piece = 0;
+    self->position = (self->position + 1) % self->plan->pipeline->mix.positions;
+}
+
+/* The next pieces that are read as one; false: there are none. */
+static bool gather(struct probe *self) {
+    uint64_t gap = dataset_source(self->dataset)->ops->exact ? 0 : SPAN_GAP_BYTES;
+    uint64_t left = self->plan->pipeline->mix.positions * dataset_pieces(self->dataset);
+
+    for (; span_bytes(&self->span) == 0; left--) {
+        if (left == 0 || !find_record(self))
+            return false;
+        self->span = look_ahead(self);
+        go_on(self);
+    }
+    for (; left > 0 && find_record(self); left--) {
+        struct span next = look_ahead(self);
+
+        if (!span_join(&self->span, &next, gap, SPAN_BLOCK_BYTES))
+            break;
+        go_on(self);
+    }
+    return true;
+}
+
+static bool next_read(struct probe *self, struct source_read *read) {
+    if (span_bytes(&self->span) == 0 && !gather(self))
+        return false;
+    read->object = self->span.object;
+    read->offset = self->span.begin;
+    read->bytes = (uint32_t)base_min_u64(SPAN_BLOCK_BYTES, span_bytes(&self->span));
+    read->room = self->room;
+    self->span.begin += read->bytes;
+    return true;
+}
+
+static double run_reads(struct probe *self, const struct source_ops *ops) {
+    uint64_t start = clock_now_ns(), bytes = 0, now = start;
+    struct source_read *done[DEPTH];
+
+    while (bytes < MOST_BYTES && now - start < MOST_NS) {
+        uint32_t count;
+
+        while (self->frees > 0 && next_read(self, self->free[self->frees - 1])) {
+            if (ops->submit(self->queue, &self->free[self->frees - 1], 1) == 0)
+                break;
+            self->frees--;
+        }
+        if (self->frees == DEPTH)
+            return 0;
+        count = ops->wait(self->queue, done, DEPTH, MOST_NS);
+        for (uint32_t i = 0; i < count; i++) {
+            bytes += done[i]->result == 0 ? done[i]->bytes : 0;
+            self->free[self->frees++] = done[i];
+        }
+        now = clock_now_ns();
+    }
+    return now > start ? (double)bytes * 1e9 / (double)(now - start) : 0;
+}
+
+int profile_reads(const struct plan *plan, struct slot *slot, double *ret_bytes_per_s,
+                  struct opiml_error *err) {
+    AUTO_FREE struct probe *self = base_alloc(sizeof(*self));
+    struct dataset *dataset = plan->pipeline->dataset[0];
+    const struct source_ops *ops = dataset_source(dataset)->ops;
+    bool direct = dataset_direct(dataset);
+    uint64_t room = source_room(SPAN_BLOCK_BYTES, direct);
+    struct arena memory;
+    int rc;
+
+    if (!self)
+        return base_fail_memory(err, sizeof(*self), "a profile");
+    self->plan = plan;
+    self->dataset = dataset;
+    self->slot = slot;
+    self->room = (uint32_t)room;
+    /* Not where who has just begun to read has been, so that it comes from where it lies. */
+    self->position = plan->pipeline->mix.positions / 8 * 3;
+    room = base_align_up(room, 4096);
+    if ((rc = arena_init_pages(&memory, DEPTH * room, err)) < 0)
+        return rc;
+    for (uint32_t i = 0; i < DEPTH; i++) {
+        self->read[i].to = memory.at + i * room;
+        self->free[self->frees++] = &self->read[i];
+    }
+    rc = source_queue_open(dataset_source(dataset), DEPTH, direct, memory.at, DEPTH * room,
+                           &self->queue, err);
+    if (rc == 0) {
+        *ret_bytes_per_s = run_reads(self, ops);
+        ops->queue_close(self->queue);
+    }
+    if (!dataset_source(dataset)->abandoned) /* else the kernel may still write there */
+        arena_release(&memory);
+    return rc;
+}
