@@ -26,7 +26,7 @@
 
 /* What a consumer says first on each connection to a node's data port, 64 bytes: whose it is. */
 #define WIRE_HELLO_MAGIC 0x484c504fu /* "OPLH" */
-#define WIRE_VERSION 2
+#define WIRE_VERSION 3
 #define WIRE_TICKET_BYTES 32
 #define WIRE_SHARED                                                                                \
     UINT16_MAX /* in place of a stripe: frames are to come through shared memory                   \

@@ -121,7 +121,8 @@ static int read_share(const pipeline_message *from, struct share *to, struct opi
     to->classes = (uint32_t)from->n_share;
     for (uint32_t c = 0; c < to->classes; c++)
         to->class[c] = (struct share_class){from->share[c]->most_bytes, from->share[c]->first,
-                                            from->share[c]->end, from->share[c]->holders};
+                                            from->share[c]->end, from->share[c]->holders,
+                                            from->share[c]->together};
     return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "pipeline/pipeline.h"
 #include "pipeline/plan.h"
 #include "pipeline/profile_store.h"
+#include "pipeline/together.h"
 #include "pipeline/wire_cost.h"
 #include "rpc/client.h"
 
@@ -97,6 +98,7 @@ int planner_open(const struct planner_request *request, struct planner **ret_pla
                                            .tiers = 1,
                                            .local = local,
                                            .remote = local && is_remote(pipeline),
+                                           .whole = !together_shares(pipeline),
                                            .demand = request->demand};
     here = &self->problem.tier[0];
     snprintf(here->name, sizeof(here->name), "here");

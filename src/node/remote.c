@@ -72,6 +72,7 @@ static int create(struct node_remote *self, const struct node_remote_request *re
         classes[c].first = from->first;
         classes[c].end = from->end;
         classes[c].holders = from->holders;
+        classes[c].together = from->together;
     }
     for (uint32_t k = 0; k < request->operators; k++)
         implementations[k] = request->implementations ? request->implementations[k]

@@ -593,7 +593,7 @@ static int choose(struct programme *self, struct place_plans *plans, struct opim
             snprintf(plan[plans->count++].name, sizeof(plan->name), "cut %u", k);
     }
     name_chains(self, plans);
-    if (make_plan(self, &any, &plan[plans->count])) {
+    if (!(problem->whole && problem->sets == 0) && make_plan(self, &any, &plan[plans->count])) {
         mixed = plans->count++;
         snprintf(plan[mixed].name, sizeof(plan->name), "mixed");
     }

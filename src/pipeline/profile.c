@@ -33,6 +33,14 @@ static uint64_t bytes_at(const struct opiml_pipeline *pipeline, uint64_t place) 
     return dataset_record_bytes(pipeline->dataset[at.dataset], at.record);
 }
 
+double profile_record_bytes(const struct opiml_pipeline *pipeline) {
+    double mean = 0;
+
+    for (uint64_t i = 0; i < LOOKED_AT && pipeline->mix.positions > 0; i++)
+        mean += (double)bytes_at(pipeline, i) / LOOKED_AT;
+    return mean;
+}
+
 static int compare(const void *a, const void *b) {
     const uint64_t *x = a, *y = b;
 
@@ -67,14 +75,6 @@ void profile_classes(const struct opiml_pipeline *pipeline, struct profile_class
     ret->bytes_max[ret->count - 1] = UINT64_MAX;
 }
 
-static bool records_are_light(const struct opiml_pipeline *pipeline) {
-    uint64_t bytes = 0, count = 0;
-
-    for (uint64_t i = 0; i < LOOKED_AT && pipeline->mix.positions > 0; i += 61, count++)
-        bytes += bytes_at(pipeline, i);
-    return bytes <= count * PROFILE_LIGHT_BYTES;
-}
-
 /* ---- an inlet that gives one record after another ---- */
 
 struct sampler {
@@ -83,7 +83,8 @@ struct sampler {
     struct stage *stage;
     const struct profile_classes *classes;
     uint32_t samples; /* of each class */
-    uint8_t *memory;  /* of a record's reads */
+    bool light;
+    uint8_t *memory; /* of a record's reads */
     struct run_trace trace;
     sem_t done; /* the row that was given */
     uint64_t read_ns, read_bytes;
@@ -236,6 +237,13 @@ uint32_t profile_class_of(const struct profile_classes *classes, uint64_t record
     return c;
 }
 
+/* Shares of the classes, which whoever asks need not have told. */
+static void find_shares(const struct opiml_pipeline *pipeline, struct profile_classes *classes) {
+    memset(classes->share, 0, sizeof(classes->share));
+    for (uint64_t i = 0; i < LOOKED_AT && pipeline->mix.positions > 0; i++)
+        classes->share[profile_class_of(classes, bytes_at(pipeline, i))] += 1. / LOOKED_AT;
+}
+
 /* Records in an order that jumps through all of them: each odd step passes every place. */
 static void sample_all(struct sampler *self, struct slot *slot, uint64_t end_ns,
                        struct profile *profile) {
@@ -348,7 +356,7 @@ static int run_sampler(struct sampler *self, uint64_t most_ns, struct profile *p
     stage_destroy(stage);
     if (rc < 0 || (rc = profile_finish(profile, self->plan->pipeline->name, err)) < 0)
         return rc;
-    if (records_are_light(self->plan->pipeline))
+    if (self->light)
         profile_run(self->plan, self->classes, most_ns / 3, profile);
     return 0;
 }
@@ -365,7 +373,8 @@ void profile_blank(const struct opiml_pipeline *pipeline, const struct profile_c
 static int make(const struct opiml_pipeline *pipeline, const struct profile_classes *classes,
                 uint32_t samples, uint64_t most_ns, struct profile *ret_profile,
                 struct opiml_error *err) {
-    struct sampler self = {.inlet.ops = &inlet_sampler, .classes = classes};
+    struct profile_classes seen = *classes;
+    struct sampler self = {.inlet.ops = &inlet_sampler, .classes = &seen};
     struct plan *plan;
     int rc = profile_plan(pipeline, NULL, &plan, err);
 
@@ -374,7 +383,9 @@ static int make(const struct opiml_pipeline *pipeline, const struct profile_clas
     profile_blank(pipeline, classes, ret_profile);
     ret_profile->origin = PROFILE_MEASURED;
     self.plan = plan;
-    self.samples = records_are_light(pipeline) ? samples * PROFILE_LIGHT_SAMPLES : samples;
+    find_shares(pipeline, &seen);
+    self.light = profile_record_bytes(pipeline) <= PROFILE_LIGHT_BYTES;
+    self.samples = self.light ? samples * PROFILE_LIGHT_SAMPLES : samples;
     self.memory = base_alloc(memory_bytes(plan));
     sem_init(&self.done, 0, 0);
     rc = self.memory ? run_sampler(&self, most_ns ? most_ns : PROFILE_NS, ret_profile, err)

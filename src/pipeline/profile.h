@@ -24,6 +24,9 @@ struct profile_classes {
  */
 void profile_classes(const struct opiml_pipeline *pipeline, struct profile_classes *ret_classes);
 
+/* The mean of all records' bytes, by the same looks. */
+double profile_record_bytes(const struct opiml_pipeline *pipeline);
+
 /* Means over rows of one class. Times are a processor's. */
 struct profile_class {
     double read_ns, parse_ns;

@@ -1,4 +1,6 @@
 /* How fast bytes come. */
+#include <math.h>
+
 #include "base/clock.h"
 #include "dataset/source.h"
 #include "pipeline/profile_inside.h"
@@ -7,16 +9,17 @@
 
 #define DEPTH ((uint32_t)(PROFILE_READS_BYTES / SPAN_BLOCK_BYTES))
 #define MOST_BYTES MIB(64)
-#define MOST_NS 150000000ull
+#define RUN_S 0.15
+#define GIVEN_UP_NS 2000000000ull
 
 struct probe {
     const struct plan *plan;
     struct dataset *dataset;
     struct source_queue *queue;
     struct source_read read[DEPTH], *free[DEPTH];
-    uint32_t frees, room;
-    struct slot *slot; /* whose first task says what is read of a record */
-    uint64_t position; /* of the epoch, whose piece comes next */
+    uint32_t frees, room, block; /* block: most of a read */
+    struct slot *slot;           /* whose first task says what is read of a record */
+    uint64_t position;           /* of the epoch, whose piece comes next */
     uint32_t piece;
     struct span span; /* what is read next */
 };
@@ -85,34 +88,49 @@ static bool next_read(struct probe *self, struct source_read *read) {
         return false;
     read->object = self->span.object;
     read->offset = self->span.begin;
-    read->bytes = (uint32_t)base_min_u64(SPAN_BLOCK_BYTES, span_bytes(&self->span));
+    read->bytes = (uint32_t)base_min_u64(self->block, span_bytes(&self->span));
     read->room = self->room;
     self->span.begin += read->bytes;
     return true;
 }
 
-static double run_reads(struct probe *self, const struct source_ops *ops) {
-    uint64_t start = clock_now_ns(), bytes = 0, now = start;
+/* So many reads, to the last one's end: what comes of those in flight is not seen before. Bytes in
+ * a second; 0: none came. */
+static double run_reads(struct probe *self, uint32_t reads, uint32_t block) {
+    const struct source_ops *ops = dataset_source(self->dataset)->ops;
+    uint64_t start = clock_now_ns(), bytes = 0;
     struct source_read *done[DEPTH];
 
-    while (bytes < MOST_BYTES && now - start < MOST_NS) {
+    self->block = block;
+    while (reads > 0 || self->frees < DEPTH) {
         uint32_t count;
 
-        while (self->frees > 0 && next_read(self, self->free[self->frees - 1])) {
-            if (ops->submit(self->queue, &self->free[self->frees - 1], 1) == 0)
-                break;
+        while (reads > 0 && self->frees > 0 && next_read(self, self->free[self->frees - 1]) &&
+               ops->submit(self->queue, &self->free[self->frees - 1], 1) == 1) {
             self->frees--;
+            reads--;
         }
-        if (self->frees == DEPTH)
-            return 0;
-        count = ops->wait(self->queue, done, DEPTH, MOST_NS);
+        if (self->frees == DEPTH || clock_now_ns() - start > GIVEN_UP_NS)
+            break;
+        count = ops->wait(self->queue, done, DEPTH, GIVEN_UP_NS);
         for (uint32_t i = 0; i < count; i++) {
             bytes += done[i]->result == 0 ? done[i]->bytes : 0;
             self->free[self->frees++] = done[i];
         }
-        now = clock_now_ns();
     }
-    return now > start ? (double)bytes * 1e9 / (double)(now - start) : 0;
+    return (double)bytes * 1e9 / (double)base_max_u64(clock_now_ns() - start, 1);
+}
+
+/* A MiB tells how much there is to do. */
+static double find_rate(struct probe *self) {
+    double rate = run_reads(self, 8, SPAN_BLOCK_BYTES / 8);
+    double bytes = fmin(rate * RUN_S, MOST_BYTES);
+
+    if (bytes < MIB(1))
+        return rate;
+    if (bytes < DEPTH * (double)SPAN_BLOCK_BYTES)
+        return run_reads(self, DEPTH, (uint32_t)(bytes / DEPTH) / 4096 * 4096);
+    return run_reads(self, (uint32_t)(bytes / SPAN_BLOCK_BYTES), SPAN_BLOCK_BYTES);
 }
 
 int profile_reads(const struct plan *plan, struct slot *slot, double *ret_bytes_per_s,
@@ -143,7 +161,7 @@ int profile_reads(const struct plan *plan, struct slot *slot, double *ret_bytes_
     rc = source_queue_open(dataset_source(dataset), DEPTH, direct, memory.at, DEPTH * room,
                            &self->queue, err);
     if (rc == 0) {
-        *ret_bytes_per_s = run_reads(self, ops);
+        *ret_bytes_per_s = find_rate(self);
         ops->queue_close(self->queue);
     }
     if (!dataset_source(dataset)->abandoned) /* else the kernel may still write there */

@@ -35,12 +35,14 @@ uint32_t share_find(const struct share *share, const struct share_record *record
 
 bool share_has(const struct share *share, const struct share_record *record) {
     uint32_t at, c = share_find(share, record);
+    uint64_t number;
 
     if (share->classes == 0)
         return true;
     if (c == share->classes)
         return false;
-    at = (uint32_t)hash_64(&record->sample, sizeof(record->sample), 0) % SHARE_WHOLE;
+    number = record->sample / base_max_u64(1, share->class[c].together);
+    at = (uint32_t)hash_64(&number, sizeof(number), 0) % SHARE_WHOLE;
     return at >= share->class[c].first && at < share->class[c].end;
 }
 
@@ -99,7 +101,8 @@ bool routes_cover(const struct routes *routes) {
             return false;
         for (uint32_t c = 0; c < share->classes; c++)
             if (share->class[c].bytes_max != first->class[c].bytes_max ||
-                share->class[c].holders != first->class[c].holders)
+                share->class[c].holders != first->class[c].holders ||
+                share->class[c].together != first->class[c].together)
                 return false;
     }
     for (uint32_t c = 0; c < first->classes; c++)

@@ -15,11 +15,12 @@
 /* A class of records, by who holds them and the bytes that they are stored in. Classes come in
  * groups of the same holders. A record is of the first group all of whose nodes hold it, and in
  * that of the first class that is large enough; of those, the share has the ones whose number falls
- * into [first, end) of SHARE_WHOLE. */
+ * into [first, end) of SHARE_WHOLE: so many neighbours, that are better read at once, together. */
 struct share_class {
     uint64_t bytes_max;
     uint32_t first, end;
-    uint32_t holders; /* a bit for each node, as dataset_holders has them; 0: whoever does */
+    uint32_t holders;  /* a bit for each node, as dataset_holders has them; 0: whoever does */
+    uint32_t together; /* 0 is 1 */
 };
 
 /* Some of the rows. Which ones follows from the record alone, so that both ends of a link find the

@@ -61,6 +61,18 @@ static void expect_near(double a, double b, double by) {
         fail_msg("%f is not near %f", a, b);
 }
 
+/* Where shares cost more than they bring there is one way for all. */
+static void rows_that_stay_together_go_one_way(void **state) {
+    struct fixture *self = make();
+
+    self->problem.whole = true;
+    choose(self);
+    assert_null(find(self, "mixed"));
+    for (uint32_t i = 0; i < self->plans.count; i++)
+        assert_int_equal(self->plans.plan[i].parts, 1);
+    free(self);
+}
+
 static void two_machines_do_twice_as_much(void **state) {
     struct fixture *self = make();
     double shares = 0;
@@ -420,6 +432,7 @@ static void nothing_beats_the_plan_of_a_chain(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_machines_do_twice_as_much),
+        cmocka_unit_test(rows_that_stay_together_go_one_way),
         cmocka_unit_test(a_slow_link_carries_only_small_rows),
         cmocka_unit_test(what_cannot_run_there_runs_here),
         cmocka_unit_test(where_demand_is_met_the_host_is_spared),

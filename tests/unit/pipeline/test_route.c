@@ -45,6 +45,31 @@ static void every_record_has_one_route(void **state) {
     assert_in_range(by_route[2], RECORDS / 2 * 0.61 - 4 * 49, RECORDS / 2 * 0.61 + 4 * 49);
 }
 
+/* 16 neighbours go the same way, and as many of all records as without. */
+static void neighbours_go_together(void **state) {
+    struct routes routes = three();
+    uint32_t by_route[3] = {0}, turns = 0;
+
+    for (uint32_t r = 0; r < 3; r++)
+        for (uint32_t c = 0; c < 2; c++)
+            routes.route[r].share.class[c].together = 16;
+    assert_true(routes_cover(&routes));
+    for (uint64_t sample = 0, last = 3; sample < RECORDS; sample++) {
+        const struct share_record record = {sample, 2000, UINT32_MAX};
+        uint32_t found = routes_find(&routes, &record);
+
+        assert_true(sample % 16 == 0 || found == last);
+        turns += found != last;
+        last = found;
+        by_route[found]++;
+    }
+    assert_in_range(turns, RECORDS / 16 / 4, RECORDS / 16);
+    /* 40,000 of 65,536 of 1,250 groups, within four standard deviations. */
+    assert_in_range(by_route[2], RECORDS * 0.61 - 4 * 17 * 16, RECORDS * 0.61 + 4 * 17 * 16);
+    routes.route[1].share.class[0].together = 8; /* the two ends would see other groups */
+    assert_false(routes_cover(&routes));
+}
+
 static void what_leaves_records_out_does_not_cover(void **state) {
     struct routes routes = three();
 
@@ -90,6 +115,7 @@ static void hostile_shares_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_record_has_one_route),
+        cmocka_unit_test(neighbours_go_together),
         cmocka_unit_test(what_leaves_records_out_does_not_cover),
         cmocka_unit_test(hostile_shares_are_refused),
     };
