@@ -46,7 +46,6 @@ struct node_router {
     uint32_t places, ways;
     struct place place[ROUTES_MAX];
     struct way way[ROUTES_MAX];
-    uint32_t together;      /* rows, of all shares */
     struct hold hold;       /* which places hold which records */
     struct place_plan plan; /* at work; no parts: none */
     struct review review;
@@ -115,10 +114,11 @@ static void lose_way(struct node_router *self, const struct way *way, const char
 
 static struct way *add_way(struct node_router *self, const struct share *share) {
     struct way *way = &self->way[self->ways++];
+    uint32_t together = together_rows(self->pipeline);
 
     *way = (struct way){.share = *share};
     for (uint32_t c = 0; c < share->classes; c++)
-        way->share.class[c].together = self->together;
+        way->share.class[c].together = together;
     return way;
 }
 
@@ -492,7 +492,6 @@ int node_router_open(const struct node_router_request *request,
     self->feed = (struct feed_router){arrange, lost, move};
     self->request = *request;
     self->pipeline = pipeline;
-    self->together = together_rows(pipeline);
     self->path = base_printf("%s", request->path);
     self->job = base_strdup(request->job ? request->job : "");
     self->stats = base_alloc(sizeof(*self->stats));

@@ -5,6 +5,8 @@
 #include "net/link.h"
 #include "pipeline/stage.h"
 
+#define PUSHED_AT_ONCE 16
+
 struct inbox {
     struct inlet inlet;
     const struct plan *plan;
@@ -65,15 +67,32 @@ static int open_frame(struct inbox *self, struct slot *slot, void *at, uint64_t 
                             &self->schema, err);
 }
 
-static void push_rows(struct inbox *self, struct slot *slot) {
-    for (uint32_t r = 0; r < slot->rows; r++) {
-        void *task = &slot->tasks[r];
+/* Give the batch's rows to the workers, who are woken for many at once. Returns how many there was
+ * nothing to do for: behind a filter that may be nearly all. */
+static uint32_t push_rows(struct inbox *self, struct slot *slot) {
+    const struct frame *frame = &slot->inbox[self->inlet.route];
+    void *tasks[PUSHED_AT_ONCE];
+    uint32_t count = 0, holes = 0;
 
-        if (slot->tasks[r].route != self->inlet.route)
+    counter_add(&self->counters.rows, slot->route_rows[self->inlet.route]);
+    for (uint32_t r = 0; r < slot->rows; r++) {
+        struct task *task = &slot->tasks[r];
+
+        if (task->route != self->inlet.route)
             continue;
-        counter_add(&self->counters.rows, 1);
-        tasks_push(self->stage->tasks, &task, 1);
+        if (frame->rows[task->nth].status == OPIML_ROW_DROPPED && !plan_groups(self->plan)) {
+            run_hole(self->plan, task);
+            holes++;
+            continue;
+        }
+        tasks[count++] = task;
+        if (count == PUSHED_AT_ONCE) {
+            tasks_push(self->stage->tasks, tasks, count);
+            count = 0;
+        }
     }
+    tasks_push(self->stage->tasks, tasks, count);
+    return holes;
 }
 
 /* The slot of a batch, waiting for its credit; NULL when stopping. */
@@ -125,8 +144,7 @@ static void *inbox_main(void *argument) {
             (rc = check_frame(self, inbox, slot, &err)) < 0)
             break;
         counter_add(&self->counters.bytes, bytes);
-        push_rows(self, slot);
-        stage_leave(slot);
+        stage_leave(slot, push_rows(self, slot) + 1);
     }
     if (rc < 0)
         lose(self, &err);

@@ -298,7 +298,7 @@ static bool have_row(struct reactor *self) {
         if (self->slot && self->row < self->slot->rows)
             return true;
         if (self->slot) {
-            stage_leave(self->slot);
+            stage_leave(self->slot, 1);
             self->seq++;
         }
         self->slot = stage_begin(self->reader->stage, self->seq);

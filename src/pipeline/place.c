@@ -487,6 +487,36 @@ static void sum_costs(const struct place_problem *problem, const struct place_pl
         }
 }
 
+/* How long a second's rows take, of those that cost 1 at most: nothing is busy all the time. What
+ * is busy beside it, and is waited for now and then, makes the soft maximum of a tier, and of the
+ * two that have most to do. */
+#define SOFT 4.0
+
+static double soften(const double *costs, uint32_t count) {
+    double sum = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        sum += pow(costs[i], SOFT);
+    return pow(sum, 1 / SOFT);
+}
+
+static double find_time(const struct place_problem *problem, const double cost[RESOURCES_MAX]) {
+    uint32_t tiers = problem->tiers, links = problem->links;
+    double most[2] = {0};
+
+    for (uint32_t i = 0; i < tiers + links; i++) {
+        double time = i < tiers ? soften(cost + resource(i, 0), 3) : cost[tiers * 2 + i];
+
+        if (time > most[0]) {
+            most[1] = most[0];
+            most[0] = time;
+        } else {
+            most[1] = fmax(most[1], time);
+        }
+    }
+    return soften(most, 2);
+}
+
 void place_rate(const struct place_problem *problem, struct place_plan *plan) {
     double cost[RESOURCES_MAX] = {0}, bytes[PLACE_TIERS_MAX] = {0}, most = 0;
     double between[PLACE_LINKS_MAX] = {0};
@@ -499,7 +529,7 @@ void place_rate(const struct place_problem *problem, struct place_plan *plan) {
             plan->limit = r < tiers ? (enum place_limit)(r % 3) : PLACE_BETWEEN;
             plan->limit_tier = r < tiers ? r / 3 : r - tiers;
         }
-    plan->rate = most > 0 ? 1 / most : 0;
+    plan->rate = most > 0 ? 1 / find_time(problem, cost) : 0;
     if (problem->demand > 0 && plan->rate > problem->demand) {
         plan->rate = problem->demand;
         plan->limit_tier = 0;
@@ -528,26 +558,30 @@ static bool goes_by_two(const struct place_plan *plan) {
     return false;
 }
 
+/* What a plan's rate counts for. */
+static double worth(const struct place_plan *plan) {
+    return plan->mixed ? plan->rate / PLACE_GAIN : plan->rate;
+}
+
 /* Faster first; of those that are as fast, as where demand is met, what leaves most of the
  * consumer's processors to it, and of those what goes by fewer nodes. */
 static int compare_plans(const void *a, const void *b) {
     const struct place_plan *x = a, *y = b;
 
-    if (x->rate != y->rate)
-        return order(y->rate, x->rate);
+    if (worth(x) != worth(y))
+        return order(worth(y), worth(x));
     return x->cpu[0] != y->cpu[0] ? order(x->cpu[0], y->cpu[0]) : goes_by_two(x) - goes_by_two(y);
 }
 
-/* Best first, but that a mixture has to be worth it, and that less work elsewhere comes before more
- * of it where the rate is the same. */
-static void sort_plans(struct place_plans *plans, uint32_t mixed) {
-    double best = 0;
+/* Best first; without a mixture, the last one, that is the same as another plan. */
+static void sort_plans(struct place_plans *plans) {
+    uint32_t last = plans->count ? plans->count - 1 : 0;
 
-    for (uint32_t i = 0; i < plans->count; i++)
-        if (i != mixed)
-            best = fmax(best, plans->plan[i].rate);
-    if (mixed < plans->count && plans->plan[mixed].rate < best * PLACE_GAIN)
-        plans->count--; /* it is the last one */
+    for (uint32_t i = 0; i < last && plans->plan[last].mixed; i++)
+        if (memcmp(plans->plan[i].part, plans->plan[last].part, sizeof(plans->plan[i].part)) == 0) {
+            plans->count--;
+            break;
+        }
     qsort(plans->plan, plans->count, sizeof(plans->plan[0]), compare_plans);
 }
 
@@ -577,7 +611,6 @@ static int choose(struct programme *self, struct place_plans *plans, struct opim
     const struct ways any = {.local = true, .nodes = true, .chains = true, .cut = -1};
     const struct place_problem *problem = self->problem;
     struct place_plan *plan = plans->plan;
-    uint32_t mixed = UINT32_MAX;
     int rc;
 
     plans->count = 0;
@@ -594,10 +627,10 @@ static int choose(struct programme *self, struct place_plans *plans, struct opim
     }
     name_chains(self, plans);
     if (!(problem->whole && problem->sets == 0) && make_plan(self, &any, &plan[plans->count])) {
-        mixed = plans->count++;
-        snprintf(plan[mixed].name, sizeof(plan->name), "mixed");
+        plan[plans->count].mixed = true;
+        snprintf(plan[plans->count++].name, sizeof(plan->name), "mixed");
     }
-    sort_plans(plans, mixed);
+    sort_plans(plans);
     if (plans->count == 0)
         return opiml_fail(err, OPIML_ENOTSUP,
                           "the operators can run nowhere: the data cannot be read here, and no "

@@ -75,7 +75,9 @@ struct place_part {
 
 struct place_plan {
     char name[192]; /* "mixed", "all here", "cut 2", "a:1 0-2, b:1 2-4, here 4-6" */
-    double rate;    /* rows in a second */
+    bool mixed;     /* of several ways */
+    double rate;    /* rows in a second, that are likely: less than what limits it allows, where
+                       other things have nearly as much to do */
     enum place_limit limit;
     uint32_t limit_tier; /* whose; of PLACE_BETWEEN the link's number */
     uint32_t parts;
@@ -93,9 +95,9 @@ struct place_plans {
 };
 
 /* All plans with one cut for all rows, the one with none, the best by two nodes, and the best
- * mixture. A mixture is only taken where it is worth more than PLACE_GAIN. OPIML_ENOTSUP: there is
- * no way at all. */
-#define PLACE_GAIN 1.03
+ * mixture, which is only taken where its gain is PLACE_GAIN. OPIML_ENOTSUP: there is no way at all.
+ */
+#define PLACE_GAIN 1.05
 int place_choose(const struct place_problem *problem, struct place_plans *ret_plans,
                  struct opiml_error *err);
 /* The rate of a given way: the plan's, under another problem. */

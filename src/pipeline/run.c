@@ -277,20 +277,26 @@ static void fail_stage(struct worker *worker, const struct task *task, int rc,
     stage_fail(worker->stage, &err);
 }
 
+void run_hole(const struct plan *plan, struct task *task) {
+    struct frame_row *entry = &task->slot->frame.rows[task->row];
+
+    entry->sample = task->record;
+    entry->status = OPIML_ROW_DROPPED;
+    clear_row(plan, &task->slot->frame, task->row);
+}
+
 static void settle(struct worker *worker, const struct task *task, int rc,
                    const struct opiml_error *why) {
     struct slot *slot = task->slot;
     struct frame_row *entry = &slot->frame.rows[task->row];
 
-    entry->sample = task->record;
     if (rc == 0) {
+        entry->sample = task->record;
         entry->status = OPIML_ROW_OK;
         return;
     }
-    clear_row(worker->stage->plan, &slot->frame, task->row);
-    if (rc == OPIML_OP_DROP) {
-        entry->status = OPIML_ROW_DROPPED;
-    } else {
+    run_hole(worker->stage->plan, task);
+    if (rc != OPIML_OP_DROP) {
         char text[FRAME_ERROR_BYTES_MAX + 1];
 
         frame_put_error(&slot->frame, task->row, explain(worker, task, why, text));
@@ -398,5 +404,5 @@ void run_task(struct worker *worker, struct task *task) {
         finish_group(worker, slot, task->row, &mark);
     else
         digest_rows(slot, plan, task->row, 1);
-    stage_leave(slot);
+    stage_leave(slot, 1);
 }

@@ -131,10 +131,10 @@ struct slot *stage_begin(struct stage *stage, uint64_t seq) {
     return slot;
 }
 
-void stage_leave(struct slot *slot) {
+void stage_leave(struct slot *slot, uint32_t count) {
     struct stage *stage = slot->stage;
 
-    if (atomic_fetch_sub(&slot->left, 1) != 1)
+    if (atomic_fetch_sub(&slot->left, count) != count)
         return;
     count_rows(slot);
     stage->inlet->ops->slot_done(stage->inlet, slot);

@@ -208,8 +208,11 @@ bool stage_reads(const struct stage *stage, uint32_t route);
 void run_task(struct worker *worker, struct task *task);
 int run_open(struct worker *worker, struct opiml_error *err); /* operators' states */
 void run_close(struct worker *worker);
-/* A row is done, or a walker has been through; the last one makes the slot ready. */
-void stage_leave(struct slot *slot);
+/* For inlets: a row that was dropped before it came here. Not where rows are mixed (plan_groups).
+ */
+void run_hole(const struct plan *plan, struct task *task);
+/* So many rows are done, or a walker has been through; the last one makes the slot ready. */
+void stage_leave(struct slot *slot, uint32_t count);
 
 /* Inlets. */
 int inlet_reader_create(const struct plan *plan, struct inlet **ret_inlet, struct opiml_error *err);

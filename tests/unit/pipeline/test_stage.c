@@ -35,7 +35,7 @@ static void *fake_main(void *argument) {
 
             tasks_push(self->stage->tasks, &task, 1);
         }
-        stage_leave(slot);
+        stage_leave(slot, 1);
     }
 }
 

@@ -13,7 +13,8 @@ static void make_exact(struct opiml_pipeline *pipeline, struct source_ops *ops) 
     source->ops = ops;
 }
 
-static void assert_together(uint32_t records, const char *rest, uint32_t rows, bool shares_exactly) {
+static void assert_together(uint32_t records, const char *rest, uint32_t rows,
+                            bool shares_exactly) {
     struct harness data = harness_make(records);
     struct opiml_pipeline *pipeline = harness_pipeline(&data, rest);
     const struct source_ops *ops = dataset_source(pipeline->dataset[0])->ops;
@@ -30,8 +31,8 @@ static void assert_together(uint32_t records, const char *rest, uint32_t rows, b
 
 /* Of 20 bytes each. */
 static void a_group_is_worth_a_read(void **state) {
-    assert_together(20000, "batch: {size: 16}\n", 2, false);     /* an eighth of a batch */
-    assert_together(20000, "batch: {size: 8000}\n", 20, false);  /* a thousandth of all */
+    assert_together(20000, "batch: {size: 16}\n", 2, false);    /* an eighth of a batch */
+    assert_together(20000, "batch: {size: 8000}\n", 20, false); /* a thousandth of all */
     assert_together(900, "batch: {size: 800}\n", 1, false);
     assert_together(1000000, "batch: {size: 8000}\n", 1000, true); /* 20,000 bytes */
     assert_together(1000000, "batch: {size: 6400}\n", 800, false);
