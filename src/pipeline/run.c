@@ -277,7 +277,7 @@ static void fail_stage(struct worker *worker, const struct task *task, int rc,
     stage_fail(worker->stage, &err);
 }
 
-void run_hole(const struct plan *plan, struct task *task) {
+void run_hole(const struct plan *plan, const struct task *task) {
     struct frame_row *entry = &task->slot->frame.rows[task->row];
 
     entry->sample = task->record;

@@ -210,7 +210,7 @@ int run_open(struct worker *worker, struct opiml_error *err); /* operators' stat
 void run_close(struct worker *worker);
 /* For inlets: a row that was dropped before it came here. Not where rows are mixed (plan_groups).
  */
-void run_hole(const struct plan *plan, struct task *task);
+void run_hole(const struct plan *plan, const struct task *task);
 /* So many rows are done, or a walker has been through; the last one makes the slot ready. */
 void stage_leave(struct slot *slot, uint32_t count);
 
