@@ -116,6 +116,7 @@ struct source {
     bool stamps_all; /* a folder's stamp changes with every object below it */
     /* Reads were given up that may still come: their memory, and what the source was told, stay. */
     _Atomic bool abandoned;
+    _Atomic uint64_t cpu_ns; /* that threads of its queues took, which have ended */
     const char *(*key)(void *context, uint32_t object); /* set by source_bind */
     /* Set by source_bind_stamps; may be NULL. */
     struct source_stamp (*stamp)(void *context, uint32_t object);

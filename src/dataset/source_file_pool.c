@@ -1,9 +1,11 @@
 /* The file source's queue where io_uring is not allowed (container profiles, old kernels): threads
  * with plain reads, as many as there are reads to make at once. Same results as
  * source_file_ring.c. */
+#include "base/clock.h"
 #include "dataset/source_file.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "dataset/handover.h"
@@ -188,6 +190,8 @@ static void *pool_thread(void *context) {
         self->read = NULL;
     }
     pthread_mutex_unlock(&pool->reads.lock);
+    if (!pool->abandoned)
+        atomic_fetch_add(&pool->source->base.cpu_ns, clock_cpu_ns());
     return NULL;
 }
 

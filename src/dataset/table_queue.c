@@ -1,8 +1,10 @@
 /* The queue of reads of a table: a few threads, each with a connection of its own, which carry out
  * several reads with one query. */
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "dataset/handover.h"
 #include "dataset/table.h"
 
@@ -51,6 +53,7 @@ static void *queue_thread(void *context) {
     }
     pthread_mutex_unlock(&queue->reads.lock);
     table_reader_close(reader);
+    atomic_fetch_add(&queue->source->base.cpu_ns, clock_cpu_ns());
     return NULL;
 }
 

@@ -98,7 +98,7 @@ int planner_open(const struct planner_request *request, struct planner **ret_pla
                                            .tiers = 1,
                                            .local = local,
                                            .remote = local && is_remote(pipeline),
-                                           .whole = !together_shares(pipeline),
+                                           .whole = !together_shares(pipeline, request->world),
                                            .demand = request->demand};
     here = &self->problem.tier[0];
     snprintf(here->name, sizeof(here->name), "here");

@@ -114,7 +114,7 @@ static void lose_way(struct node_router *self, const struct way *way, const char
 
 static struct way *add_way(struct node_router *self, const struct share *share) {
     struct way *way = &self->way[self->ways++];
-    uint32_t together = together_rows(self->pipeline);
+    uint32_t together = together_rows(self->pipeline, self->request.world);
 
     *way = (struct way){.share = *share};
     for (uint32_t c = 0; c < share->classes; c++)

@@ -6,6 +6,7 @@
 #include "pipeline/stage.h"
 
 #define PUSHED_AT_ONCE 16
+#define HOLE_BYTES 4096 /* that are cleared, of a batch's row */
 
 struct inbox {
     struct inlet inlet;
@@ -67,10 +68,22 @@ static int open_frame(struct inbox *self, struct slot *slot, void *at, uint64_t 
                             &self->schema, err);
 }
 
-/* Give the batch's rows to the workers, who are woken for many at once. Returns how many there was
- * nothing to do for: behind a filter that may be nearly all. */
+/* Whether a hole is less work than handing it to a worker, and nobody else asks for it: who mixes
+ * rows, or measures them. */
+static bool settles_holes(const struct inbox *self) {
+    uint64_t bytes = 0;
+
+    for (uint32_t f = 0; f < self->plan->out->count; f++)
+        if (opiml_field_fixed(&self->plan->out->fields[f]))
+            bytes += self->plan->out->fields[f].max_bytes;
+    return bytes <= HOLE_BYTES && !plan_groups(self->plan) && !self->stage->workers[0].trace;
+}
+
+/* Give the batch's rows to the workers, who are woken for many at once. Returns how many were holes
+ * that are settled: behind a filter that may be nearly all. */
 static uint32_t push_rows(struct inbox *self, struct slot *slot) {
     const struct frame *frame = &slot->inbox[self->inlet.route];
+    bool settles = settles_holes(self);
     void *tasks[PUSHED_AT_ONCE];
     uint32_t count = 0, holes = 0;
 
@@ -80,7 +93,7 @@ static uint32_t push_rows(struct inbox *self, struct slot *slot) {
 
         if (task->route != self->inlet.route)
             continue;
-        if (frame->rows[task->nth].status == OPIML_ROW_DROPPED && !plan_groups(self->plan)) {
+        if (frame->rows[task->nth].status == OPIML_ROW_DROPPED && settles) {
             run_hole(self->plan, task);
             holes++;
             continue;

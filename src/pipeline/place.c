@@ -8,6 +8,12 @@
 #define ROW_NS 150.0     /* to hand a row over, whatever it is */
 #define LEAST_SHARE 0.02 /* of a class, that is worth a way of its own */
 
+/* Nothing is busy all the time: what has nearly as much to do as a plan's limit is waited for as
+ * well. The time that rows take is a soft maximum, the sum of powers' root, over a tier's three
+ * limits, and over the two tiers that have most to do. */
+#define SOFT 4.0
+#define SOFT_MOST 1.57 /* of the maximum: 3 and 2 that are equal */
+
 #define WAYS_MAX 256 /* by two nodes, that the programme looks at: the best by themselves */
 
 #define RESOURCES_MAX (PLACE_TIERS_MAX * 3 + PLACE_LINKS_MAX)
@@ -257,7 +263,8 @@ static void find_chains(struct programme *self, struct place_plan *scratch) {
 /* Which ways may be taken. */
 struct ways {
     bool local, nodes, chains;
-    int32_t cut; /* the only one; -1: any */
+    int32_t cut;   /* the only one; -1: any */
+    uint32_t node; /* the only one's tier; 0: any */
 };
 
 static void add_column(struct programme *self, uint32_t class, const struct place_part *part) {
@@ -284,7 +291,8 @@ static void add_columns(struct programme *self, const struct ways *ways) {
             add_column(self, c, &(struct place_part){0});
         for (uint32_t t = 1; ways->nodes && t < problem->tiers; t++)
             for (uint32_t k = 0; k <= problem->ops; k++)
-                if (problem->tier[t].cut[k] && (ways->cut < 0 || ways->cut == (int32_t)k))
+                if (problem->tier[t].cut[k] && (ways->cut < 0 || ways->cut == (int32_t)k) &&
+                    (!ways->node || ways->node == t))
                     add_column(self, c, &(struct place_part){.tier = t, .cut = k});
         for (uint32_t i = 0; ways->chains && i < self->chains; i++)
             add_column(self, c, &self->chain[i].part);
@@ -329,7 +337,7 @@ static void fill_tableau(struct programme *self) {
         row_of(self, i)[self->width - 1] = 1;
     if (problem->demand > 0) {
         row_of(self, self->rows - 1)[rate] = 1;
-        row_of(self, self->rows - 1)[self->width - 1] = problem->demand;
+        row_of(self, self->rows - 1)[self->width - 1] = SOFT_MOST * problem->demand;
     }
     for (uint32_t i = 0; i < self->rows; i++) {
         row_of(self, i)[rate + 1 + i] = 1;
@@ -487,11 +495,6 @@ static void sum_costs(const struct place_problem *problem, const struct place_pl
         }
 }
 
-/* How long a second's rows take, of those that cost 1 at most: nothing is busy all the time. What
- * is busy beside it, and is waited for now and then, makes the soft maximum of a tier, and of the
- * two that have most to do. */
-#define SOFT 4.0
-
 static double soften(const double *costs, uint32_t count) {
     double sum = 0;
 
@@ -573,12 +576,25 @@ static int compare_plans(const void *a, const void *b) {
     return x->cpu[0] != y->cpu[0] ? order(x->cpu[0], y->cpu[0]) : goes_by_two(x) - goes_by_two(y);
 }
 
+/* Whether two plans share all rows out alike. */
+static bool same_ways(const struct place_plan *a, const struct place_plan *b) {
+    bool same = a->parts == b->parts;
+
+    for (uint32_t p = 0; same && p < a->parts; p++) {
+        const struct place_part *x = &a->part[p], *y = &b->part[p];
+
+        same = x->tier == y->tier && x->cut == y->cut && x->from == y->from &&
+               x->from_cut == y->from_cut && memcmp(&x->rows, &y->rows, sizeof(x->rows)) == 0;
+    }
+    return same;
+}
+
 /* Best first; without a mixture, the last one, that is the same as another plan. */
 static void sort_plans(struct place_plans *plans) {
     uint32_t last = plans->count ? plans->count - 1 : 0;
 
     for (uint32_t i = 0; i < last && plans->plan[last].mixed; i++)
-        if (memcmp(plans->plan[i].part, plans->plan[last].part, sizeof(plans->plan[i].part)) == 0) {
+        if (same_ways(&plans->plan[i], &plans->plan[last])) {
             plans->count--;
             break;
         }
@@ -606,11 +622,29 @@ static void name_chains(const struct programme *self, struct place_plans *plans)
     }
 }
 
+/* All rows by nodes that end with a cut, or by the best of them. */
+static bool make_cut(struct programme *self, uint32_t cut, bool whole, struct place_plan *plan) {
+    struct ways ways = {.nodes = true, .cut = (int32_t)cut};
+    uint32_t best = 0;
+    double rate = 0;
+
+    for (uint32_t t = 1; whole && t < self->problem->tiers; t++) {
+        ways.node = t;
+        if (make_plan(self, &ways, plan) && plan->rate > rate) {
+            best = t;
+            rate = plan->rate;
+        }
+    }
+    ways.node = best;
+    return (!whole || best) && make_plan(self, &ways, plan);
+}
+
 static int choose(struct programme *self, struct place_plans *plans, struct opiml_error *err) {
     const struct ways local = {.local = true, .cut = -1};
     const struct ways any = {.local = true, .nodes = true, .chains = true, .cut = -1};
     const struct place_problem *problem = self->problem;
     struct place_plan *plan = plans->plan;
+    bool whole = problem->whole && problem->sets == 0;
     int rc;
 
     plans->count = 0;
@@ -619,14 +653,11 @@ static int choose(struct programme *self, struct place_plans *plans, struct opim
         return rc;
     if (problem->local && make_plan(self, &local, plan))
         snprintf(plan[plans->count++].name, sizeof(plan->name), "all here");
-    for (uint32_t k = 0; k <= problem->ops; k++) {
-        const struct ways one = {.nodes = true, .cut = (int32_t)k};
-
-        if (make_plan(self, &one, &plan[plans->count]))
+    for (uint32_t k = 0; k <= problem->ops; k++)
+        if (make_cut(self, k, whole, &plan[plans->count]))
             snprintf(plan[plans->count++].name, sizeof(plan->name), "cut %u", k);
-    }
     name_chains(self, plans);
-    if (!(problem->whole && problem->sets == 0) && make_plan(self, &any, &plan[plans->count])) {
+    if (!whole && make_plan(self, &any, &plan[plans->count])) {
         plan[plans->count].mixed = true;
         snprintf(plan[plans->count++].name, sizeof(plan->name), "mixed");
     }

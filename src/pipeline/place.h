@@ -50,7 +50,7 @@ struct place_problem {
     uint32_t tiers; /* the first is the consumer's */
     bool local;     /* the consumer can read the data itself */
     bool remote;    /* ... over the network: what it reads goes over the nodes' links, too */
-    bool whole;     /* rows are not to be shared among ways, but by who holds them */
+    bool whole;     /* rows go one way, where one holds them all */
     double demand;  /* rows that the consumer takes in a second; 0: all it can get */
     struct place_tier tier[PLACE_TIERS_MAX];
     uint32_t links;

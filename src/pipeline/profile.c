@@ -84,7 +84,9 @@ struct sampler {
     const struct profile_classes *classes;
     uint32_t samples; /* of each class */
     bool light;
-    uint8_t *memory; /* of a record's reads */
+    uint32_t rows;                 /* of all classes, that were measured */
+    double came[PIPELINE_OPS_MAX]; /* of those, to each operator; then their share */
+    uint8_t *memory;               /* of a record's reads */
     struct run_trace trace;
     sem_t done; /* the row that was given */
     uint64_t read_ns, read_bytes;
@@ -207,11 +209,14 @@ void profile_class_add(struct profile_class *class, const struct run_trace *trac
         class->op_ns[k] += (double)trace->op_ns[k];
 }
 
-static void add_row(const struct sampler *self, uint64_t record_bytes, struct profile_class *to) {
+static void add_row(struct sampler *self, uint64_t record_bytes, struct profile_class *to) {
     profile_class_add(to, &self->trace, self->plan->pipeline->row_ops);
     to->read_ns += (double)self->read_ns;
     to->read_bytes += (double)self->read_bytes;
     to->record_bytes += (double)record_bytes;
+    self->rows++;
+    for (uint32_t k = 0; k < self->plan->last && k <= self->trace.reached; k++)
+        self->came[k]++;
 }
 
 static void average(struct profile_class *self, uint32_t ops) {
@@ -242,6 +247,14 @@ static void find_shares(const struct opiml_pipeline *pipeline, struct profile_cl
     memset(classes->share, 0, sizeof(classes->share));
     for (uint64_t i = 0; i < LOOKED_AT && pipeline->mix.positions > 0; i++)
         classes->share[profile_class_of(classes, bytes_at(pipeline, i))] += 1. / LOOKED_AT;
+}
+
+/* Whether a run finds all that it reads, many to a read. */
+static bool is_light(const struct opiml_pipeline *pipeline) {
+    for (uint32_t d = 0; d < pipeline->datasets; d++)
+        if (dataset_is_spread(pipeline->dataset[d]))
+            return false;
+    return profile_record_bytes(pipeline) <= PROFILE_LIGHT_BYTES;
 }
 
 /* Records in an order that jumps through all of them: each odd step passes every place. */
@@ -351,13 +364,16 @@ static int run_sampler(struct sampler *self, uint64_t most_ns, struct profile *p
     if (slot && slot->rows > 0) {
         atomic_store(&slot->left, UINT32_MAX); /* it is never ready: nobody takes it */
         sample_all(self, slot, end_ns, profile);
-        rc = profile_reads(self->plan, slot, &profile->read_bytes_per_s, err);
+        if (self->rows > 0)
+            rc = profile_reads(self->plan, slot, &profile->read_bytes_per_s, err);
     }
     stage_destroy(stage);
     if (rc < 0 || (rc = profile_finish(profile, self->plan->pipeline->name, err)) < 0)
         return rc;
+    for (uint32_t k = 0; k < self->plan->last; k++)
+        self->came[k] /= self->rows;
     if (self->light)
-        profile_run(self->plan, self->classes, most_ns / 3, profile);
+        profile_run(self->plan, self->classes, self->came, most_ns / 3, profile);
     return 0;
 }
 
@@ -384,7 +400,7 @@ static int make(const struct opiml_pipeline *pipeline, const struct profile_clas
     ret_profile->origin = PROFILE_MEASURED;
     self.plan = plan;
     find_shares(pipeline, &seen);
-    self.light = profile_record_bytes(pipeline) <= PROFILE_LIGHT_BYTES;
+    self.light = is_light(pipeline);
     self.samples = self.light ? samples * PROFILE_LIGHT_SAMPLES : samples;
     self.memory = base_alloc(memory_bytes(plan));
     sem_init(&self.done, 0, 0);

@@ -23,10 +23,10 @@ int profile_finish(struct profile *profile, const char *name, struct opiml_error
 int profile_reads(const struct plan *plan, struct slot *slot, double *ret_bytes_per_s,
                   struct opiml_error *err);
 /* Measure reading anew, and lower the other times, by what a run of the plan's rows takes: where
- * records are light. As long as a MiB takes and `most_ns`, about; or two seconds, and nothing is
- * changed. */
-void profile_run(const struct plan *plan, const struct profile_classes *classes, uint64_t most_ns,
-                 struct profile *profile);
+ * records are light. `came`: of all records, those that come to each operator. Takes about
+ * `most_ns`, at most four seconds; where nothing comes in time, nothing is changed. */
+void profile_run(const struct plan *plan, const struct profile_classes *classes, const double *came,
+                 uint64_t most_ns, struct profile *profile);
 /* Of a row, in group operators, which are not run: see there. */
 double profile_group_ns(const struct opiml_pipeline *pipeline);
 

@@ -10,6 +10,9 @@
 #define DEPTH ((uint32_t)(PROFILE_READS_BYTES / SPAN_BLOCK_BYTES))
 #define MOST_BYTES MIB(64)
 #define RUN_S 0.15
+#define FIRST_READS 8
+#define MOST_READS 4096
+#define TRIES 65536 /* positions in turn that are looked at */
 #define GIVEN_UP_NS 2000000000ull
 
 struct probe {
@@ -21,16 +24,17 @@ struct probe {
     struct slot *slot;           /* whose first task says what is read of a record */
     uint64_t position;           /* of the epoch, whose piece comes next */
     uint32_t piece;
-    struct span span; /* what is read next */
+    struct span span;       /* what is read next */
+    double wanted, spanned; /* bytes; the others lie between pieces */
 };
 
-/* The first data set's record at this position, or at the next one that has one here; false: there
- * is none. */
+/* The first data set's record at this position, or at one soon behind it that has one here; false:
+ * there is none. */
 static bool find_record(struct probe *self) {
     const struct mix *mix = &self->plan->pipeline->mix;
     struct task *task = &self->slot->tasks[0];
 
-    for (uint64_t n = 0; n < mix->positions; n++) {
+    for (uint64_t n = 0; n < base_min_u64(mix->positions, TRIES); n++) {
         struct mix_at at;
 
         mix_find(mix, 0, self->position, &at);
@@ -64,22 +68,27 @@ static void go_on(struct probe *self) {
 
 /* The next pieces that are read as one; false: there are none. */
 static bool gather(struct probe *self) {
-    uint64_t gap = dataset_source(self->dataset)->ops->exact ? 0 : SPAN_GAP_BYTES;
-    uint64_t left = self->plan->pipeline->mix.positions * dataset_pieces(self->dataset);
+    uint64_t gap = dataset_source(self->dataset)->ops->exact ? 0 : SPAN_GAP_BYTES, wanted;
 
-    for (; span_bytes(&self->span) == 0; left--) {
-        if (left == 0 || !find_record(self))
+    self->span = (struct span){0};
+    for (uint32_t n = 0; span_bytes(&self->span) == 0; n++) {
+        if (n == TRIES || !find_record(self))
             return false;
         self->span = look_ahead(self);
         go_on(self);
     }
-    for (; left > 0 && find_record(self); left--) {
+    wanted = span_bytes(&self->span);
+    for (uint64_t left = self->plan->pipeline->mix.positions; left > 0 && find_record(self);
+         left--) {
         struct span next = look_ahead(self);
 
         if (!span_join(&self->span, &next, gap, SPAN_BLOCK_BYTES))
             break;
+        wanted += span_bytes(&next);
         go_on(self);
     }
+    self->spanned += (double)span_bytes(&self->span);
+    self->wanted += (double)base_min_u64(wanted, span_bytes(&self->span));
     return true;
 }
 
@@ -121,15 +130,20 @@ static double run_reads(struct probe *self, uint32_t reads, uint32_t block) {
     return (double)bytes * 1e9 / (double)base_max_u64(clock_now_ns() - start, 1);
 }
 
-/* A MiB tells how much there is to do. */
+/* Some reads tell how much there is to do. */
 static double find_rate(struct probe *self) {
-    double rate = run_reads(self, 8, SPAN_BLOCK_BYTES / 8);
-    double bytes = fmin(rate * RUN_S, MOST_BYTES);
+    uint64_t start = clock_now_ns();
+    double rate = run_reads(self, FIRST_READS, SPAN_BLOCK_BYTES / 8);
+    double s = (double)(clock_now_ns() - start) / 1e9, bytes = fmin(rate * RUN_S, MOST_BYTES);
+    double each = rate * s / FIRST_READS;
 
-    if (bytes < MIB(1))
+    if (rate <= 0 || s > RUN_S)
         return rate;
+    if (each < SPAN_BLOCK_BYTES / 16) /* what is wanted lies apart */
+        return run_reads(self, (uint32_t)fmin(fmax(bytes / each, DEPTH), MOST_READS),
+                         SPAN_BLOCK_BYTES);
     if (bytes < DEPTH * (double)SPAN_BLOCK_BYTES)
-        return run_reads(self, DEPTH, (uint32_t)(bytes / DEPTH) / 4096 * 4096);
+        return run_reads(self, DEPTH, (uint32_t)fmax(bytes / DEPTH / 4096, 1) * 4096);
     return run_reads(self, (uint32_t)(bytes / SPAN_BLOCK_BYTES), SPAN_BLOCK_BYTES);
 }
 
@@ -162,6 +176,8 @@ int profile_reads(const struct plan *plan, struct slot *slot, double *ret_bytes_
                            &self->queue, err);
     if (rc == 0) {
         *ret_bytes_per_s = find_rate(self);
+        if (self->wanted < self->spanned)
+            *ret_bytes_per_s *= self->wanted / self->spanned;
         ops->queue_close(self->queue);
     }
     if (!dataset_source(dataset)->abandoned) /* else the kernel may still write there */

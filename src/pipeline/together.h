@@ -5,11 +5,11 @@
 
 #include "pipeline/pipeline.h"
 
-/* How many neighbours go together; 1: each goes by itself, where records are large or read in no
- * order. */
-uint32_t together_rows(const struct opiml_pipeline *pipeline);
+/* How many neighbours go together, where so many ranks share each batch; 1: each goes by itself,
+ * since records are large or read in no order. */
+uint32_t together_rows(const struct opiml_pipeline *pipeline, uint32_t world);
 /* Whether rows can be shared at all without more work for whoever reads them: batches are large
  * enough for that. */
-bool together_shares(const struct opiml_pipeline *pipeline);
+bool together_shares(const struct opiml_pipeline *pipeline, uint32_t world);
 
 #endif

@@ -61,15 +61,24 @@ static void expect_near(double a, double b, double by) {
         fail_msg("%f is not near %f", a, b);
 }
 
-/* Where shares cost more than they bring there is one way for all. */
+/* Where shares cost more than they bring there is one way for all, by the better of two nodes. */
 static void rows_that_stay_together_go_one_way(void **state) {
     struct fixture *self = make();
 
+    self->problem.tiers = 3;
+    self->problem.tier[2] = self->problem.tier[1];
+    self->problem.tier[2].cores = 1.5;
+    choose(self);
+    assert_string_equal(self->plans.plan[0].name, "mixed");
+    assert_int_equal(find(self, "cut 3")->parts, 2);
     self->problem.whole = true;
     choose(self);
     assert_null(find(self, "mixed"));
-    for (uint32_t i = 0; i < self->plans.count; i++)
+    for (uint32_t i = 0; i < self->plans.count; i++) {
         assert_int_equal(self->plans.plan[i].parts, 1);
+        assert_int_equal(self->plans.plan[i].part[0].tier,
+                         strcmp(self->plans.plan[i].name, "all here") == 0 ? 0 : 2);
+    }
     free(self);
 }
 

@@ -46,6 +46,29 @@ static void what_follows_the_cut_is_measured(void **state) {
     harness_remove(&data);
 }
 
+/* Holes are rows, too: what follows costs little by row. */
+static void holes_count(void **state) {
+    struct harness data = harness_make(500);
+    struct opiml_pipeline *pipeline =
+        harness_pipeline(&data, "ops:\n  - filter: {where: label > 490}\n"
+                                "  - cast: {field: x, to: f32}\nbatch: {size: 8}\n");
+    struct profile_classes classes;
+    struct maker maker = {0};
+    struct route route = maker_start(&maker, pipeline, 1, &all, 0, 20);
+    struct profile profile;
+    struct opiml_error err = {0};
+
+    profile_classes(pipeline, &classes);
+    if (profile_make_behind(pipeline, &classes, &route, 20, 0, &profile, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(profile.class[0].samples, PROFILE_SAMPLES);
+    assert_true(profile.class[0].bytes[1] == 32 && profile.class[0].op_ns[1] == 0);
+    maker_stop(&maker);
+    route.link->ops->close(route.link);
+    opiml_pipeline_close(pipeline);
+    harness_remove(&data);
+}
+
 static void what_is_too_little_is_enough(void **state) {
     struct harness data = harness_make(500);
     struct opiml_pipeline *pipeline = harness_pipeline(&data, ops);
@@ -137,6 +160,7 @@ static void memory_that_runs_out_is_a_failure(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_follows_the_cut_is_measured),
+        cmocka_unit_test(holes_count),
         cmocka_unit_test(what_is_too_little_is_enough),
         cmocka_unit_test(a_link_that_breaks_is_a_failure),
         cmocka_unit_test(one_that_is_silent_is_not_waited_for),

@@ -22,10 +22,12 @@ static struct profile guess(const struct opiml_pipeline *pipeline,
     return profile;
 }
 
+/* Half of the records come to the second operator. */
+static const double came[] = {1, 0.5};
 static const struct profile_classes two = {2, {16, UINT64_MAX}, {0.5, 0.5}};
 
 static struct opiml_pipeline *filtered(const struct harness *data) {
-    return harness_pipeline(data, "ops:\n  - filter: {where: label < 100}\n"
+    return harness_pipeline(data, "ops:\n  - filter: {where: label >= 10000}\n"
                                   "  - cast: {field: x, to: f32}\nbatch: {size: 512}\n");
 }
 
@@ -36,7 +38,7 @@ static void many_cost_less_than_one(void **state) {
     struct plan *plan;
 
     assert_int_equal(profile_plan(pipeline, NULL, &plan, NULL), 0);
-    profile_run(plan, &two, 100000000, &profile);
+    profile_run(plan, &two, came, 100000000, &profile);
     assert_true(profile.class[0].read_ns < TOO_MUCH / 10);
     assert_true(profile.class[0].read_ns == profile.class[1].read_ns);
     assert_true(profile.class[0].parse_ns > 0 && profile.class[0].parse_ns < TOO_MUCH / 10);
@@ -46,8 +48,24 @@ static void many_cost_less_than_one(void **state) {
         assert_true(small > 0 && small < TOO_MUCH / 10);
         assert_true(large > small * 1.999 && large < small * 2.001);
     }
-    /* Few rows come to the second operator: of all rows it costs next to nothing. */
-    assert_true(profile.class[0].op_ns[1] < profile.class[0].op_ns[0]);
+    base_free(plan);
+    opiml_pipeline_close(pipeline);
+    harness_remove(&data);
+}
+
+/* No row of the run comes to the second operator, but half of all do. */
+static void what_the_run_does_not_see_stays(void **state) {
+    struct harness data = harness_make(20000);
+    struct opiml_pipeline *pipeline = harness_pipeline(
+        &data, "ops:\n  - filter: {where: label > 20000}\n  - cast: {field: x, to: f32}\n"
+               "batch: {size: 512}\n");
+    struct profile profile = guess(pipeline, &two);
+    struct plan *plan;
+
+    assert_int_equal(profile_plan(pipeline, NULL, &plan, NULL), 0);
+    profile_run(plan, &two, came, 100000000, &profile);
+    assert_true(profile.class[0].op_ns[0] < TOO_MUCH / 10);
+    assert_true(profile.class[0].op_ns[1] == TOO_MUCH);
     base_free(plan);
     opiml_pipeline_close(pipeline);
     harness_remove(&data);
@@ -61,7 +79,7 @@ static void what_was_less_stays(void **state) {
 
     profile.class[0].op_ns[0] = profile.class[1].op_ns[0] = 0.5;
     assert_int_equal(profile_plan(pipeline, NULL, &plan, NULL), 0);
-    profile_run(plan, &two, 100000000, &profile);
+    profile_run(plan, &two, came, 100000000, &profile);
     assert_true(profile.class[0].op_ns[0] == 0.5 && profile.class[1].op_ns[0] == 0.5);
     base_free(plan);
     opiml_pipeline_close(pipeline);
@@ -76,7 +94,7 @@ static void what_cannot_be_read_changes_nothing(void **state) {
 
     assert_int_equal(profile_plan(pipeline, NULL, &plan, NULL), 0);
     test_write(data.folder, "records.bin", "", 0);
-    profile_run(plan, &two, 100000000, &profile);
+    profile_run(plan, &two, came, 100000000, &profile);
     assert_memory_equal(&profile, &before, sizeof(profile));
     base_free(plan);
     opiml_pipeline_close(pipeline);
@@ -95,7 +113,7 @@ static void memory_that_runs_out_changes_nothing(void **state) {
         struct profile profile = before;
 
         base_alloc_fail_at(n + 1);
-        profile_run(plan, &two, 100000000, &profile);
+        profile_run(plan, &two, came, 100000000, &profile);
         base_alloc_fail_at(0);
         failed = memcmp(&profile, &before, sizeof(profile)) == 0;
     }
@@ -109,6 +127,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_cost_less_than_one),
         cmocka_unit_test(what_was_less_stays),
+        cmocka_unit_test(what_the_run_does_not_see_stays),
         cmocka_unit_test(what_cannot_be_read_changes_nothing),
         cmocka_unit_test(memory_that_runs_out_changes_nothing),
     };
