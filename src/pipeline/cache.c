@@ -39,11 +39,11 @@ struct cache {
     struct cache *next;
 };
 
-static uint64_t disk_bytes; /* of all caches on disk; 0: as their pipelines say */
+static _Atomic uint64_t disk_bytes; /* of all caches on disk; 0: as their pipelines say */
 
 static struct {
     pthread_mutex_t lock;
-    bool on;
+    _Atomic bool on;
     uint64_t linger_ns;
     struct cache *first;
 } sharing = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -179,8 +179,10 @@ void cache_disk_room(bool anew, uint64_t *ret_bytes, double *ret_bytes_per_s) {
 /* ---- sharing ---- */
 
 void cache_share(uint64_t linger_ns) {
+    pthread_mutex_lock(&sharing.lock);
     sharing.on = true;
     sharing.linger_ns = linger_ns;
+    pthread_mutex_unlock(&sharing.lock);
 }
 
 /* Whether it keeps the same rows: the key says so of those before the operator, and the table has
