@@ -349,11 +349,18 @@ def grid(cluster, options):
         settings = [(name, gbits, host, node) for name in PIPELINES for gbits in options.gbits
                     for host in (0.3, 0.9) for node in (0.3, 0.9)]
     settings = [one for one in settings if one[0] in options.data]
+    kept = pathlib.Path(options.rows) if options.rows else None
+    done = json.loads(kept.read_text()) if kept and kept.exists() else []
     rows, ok = [], True
     print(f"\n{'data':12} {'Gb/s':>5} {'host':>5} {'node':>5} {'best fixed':>11} {'rows/s':>9} {'auto':>9} "
           f"{'/best':>6} {'/here':>6}")
     for one in settings:
-        row = setting(cluster, *one, options.pairs, options.seconds)
+        row = next((row for row in done if (row["data"], row["gbits"], row["host"], row["node"]) == one), None)
+        if not row:
+            row = setting(cluster, *one, options.pairs, options.seconds)
+            done.append(row)
+        if kept:
+            kept.write_text(json.dumps(done))
         rows.append(row)
         good = row["of_best"] >= 0.95 and row["of_here"] >= 0.98
         ok &= good
@@ -408,6 +415,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=6, help="of each run")
     parser.add_argument("--gbits", type=lambda text: [float(one) for one in text.split(",")], default=[0.2, 0.7, 2],
                         help="the grid's links (0.2,0.7,2)")
+    parser.add_argument("--rows", help="keep the grid's rows in this file, and do not measure again those that are there")
     parser.add_argument("--markdown", help="write the grid as a table, too")
     parser.add_argument("--picture", help="... and as a picture, which needs matplotlib")
     options = parser.parse_args()

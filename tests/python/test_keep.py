@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from helper import PEERS, Case, needs_peers, unittest
+from helper import PEERS, ROWS, Case, needs_peers, unittest
 
 OPIML = os.environ["OPIML"]
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -123,9 +123,9 @@ class Keep(Case):
             self.assertLessEqual(set(acknowledged), names)
             self.kill(process)
 
-    def feed(self, at):
-        run = subprocess.Popen([OPIML, "feed", "p.yaml", "--epochs", "0", "--node", at, "--cut", "2"], cwd=self.folder,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    def feed(self, at, cut=2):
+        run = subprocess.Popen([OPIML, "feed", "p.yaml", "--epochs", "0", "--node", at, "--cut", str(cut)],
+                               cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.addCleanup(run.stderr.close)
         self.addCleanup(run.wait)
         self.addCleanup(run.kill)
@@ -150,6 +150,18 @@ class Keep(Case):
         self.wait_status(at, lambda now: not now["pipeline"])
         process.terminate()
         self.assertEqual(process.wait(10), 0)
+
+    @needs_peers
+    def test_neighbours_in_a_table_go_together(self):
+        self.rows(200000)
+        self.write("p.yaml", ROWS.replace("shuffle: {mode: global}\n", "").replace("size: 16", "size: 1024"))
+        _, at = self.start()
+        run = self.feed(at, cut=0)
+        name = self.wait_status(at, lambda now: now["pipeline"])["pipeline"][0]["name"]
+        share = Objects(self, at).ask("PipelineService", "GetPipeline", name=name)["reply"]["share"]
+        self.assertEqual({one["together"] for one in share}, {128})  # an eighth of a batch
+        run.send_signal(signal.SIGINT)
+        run.wait(20)
 
     @needs_peers
     def test_a_pipeline_is_taken_up_by_its_name(self):
