@@ -400,7 +400,7 @@ def draw(rows, path):
         axis.set_yticks(list(places), [f"{row['gbits']} Gb/s, {row['host']} + {row['node']} cores" for row in ours], fontsize=7)
         axis.set_title(name, fontsize=10)
         axis.invert_yaxis()
-    axes[0][0].legend(fontsize=7, loc="lower right")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), fontsize=7, loc="lower left")
     figure.supxlabel("rows/s, as a part of the best fixed placement's (link, host + node)", fontsize=9)
     figure.tight_layout()
     figure.savefig(path)
