@@ -57,8 +57,10 @@ struct profile {
 };
 
 /* Measure on one thread: records are read, parsed and taken through the row operators. Takes as
- * long as that takes, at most about `most_ns` (0: half a second) and one row more. Messages as of
- * a feed's. profile_recall (profile_store.h) measures only what is not known. */
+ * long as that takes, at most about `most_ns` (0: half a second) and one row more; then how fast
+ * bytes come, and of light records what a run takes (profile_inside.h), some seconds where they
+ * hardly come. Messages as of a feed's. profile_recall (profile_store.h) measures only what is not
+ * known. */
 int profile_make(const struct opiml_pipeline *pipeline, const struct profile_classes *classes,
                  uint64_t most_ns, struct profile *ret_profile, struct opiml_error *err);
 /* The same of rows that come over a route from another machine, in so many batches from the first

@@ -88,12 +88,13 @@ static double *time_of(struct profile_class *class, uint32_t n) {
  * only the run's, those that come to the station. Returns what a row of the run took by it. */
 static double lower(struct profile *profile, const struct profile_classes *classes, uint32_t n,
                     double came, const struct run *run) {
-    double mean = 0, each = (double)run->busy_ns[n] / (double)run->station_rows[n];
+    double mean = 0, each;
 
-    for (uint32_t c = 0; c < profile->classes; c++)
-        mean += classes->share[c] * *time_of(&profile->class[c], n);
     if (run->station_rows[n] == 0)
         return 0;
+    each = (double)run->busy_ns[n] / (double)run->station_rows[n];
+    for (uint32_t c = 0; c < profile->classes; c++)
+        mean += classes->share[c] * *time_of(&profile->class[c], n);
     for (uint32_t c = 0; c < profile->classes && mean > each * came; c++)
         *time_of(&profile->class[c], n) *= each * came / mean;
     return (came > 0 ? fmin(each, mean / came) : each) * (double)run->station_rows[n] /
