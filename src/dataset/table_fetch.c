@@ -75,6 +75,8 @@ int table_reader_db(struct table_reader *self, struct db **ret_db, struct opiml_
 static int connect_reader(struct table_reader *self, struct opiml_error *err) {
     struct db *db;
     int rc = table_reader_db(self, &db, err);
+    if (rc == OPIML_ENOENT && self->source->base.ops->path) /* it was there when it was indexed */
+        return opiml_fail(err, rc, "%s: the file was removed or replaced", self->source->base.uri);
     if (rc == 0 && !self->by_keys)
         rc = db_prepare(db, self->source->by_keys, &self->by_keys, err);
     if (rc == 0 && self->source->key_int && !self->by_range)
