@@ -112,7 +112,7 @@ static void bed_remove(struct bed *bed) {
 }
 
 static void assert_near(double is, double should_be) {
-    if (is < should_be * 0.85 || is > should_be * 1.15) /* others want processors, too */
+    if (is < should_be * 0.9 || is > should_be * 1.1)
         fail_msg("%.3f is not about %.3f", is, should_be);
 }
 
